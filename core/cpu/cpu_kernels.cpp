@@ -1,0 +1,390 @@
+// The processor's kernels: picks the compiled loop for a dtype, cuts the work for the threads.
+
+#include <cstring>
+#include <vector>
+
+#include <keratin/core/cpu/gemm.h>
+#include <keratin/core/cpu/kernel_table.h>
+#include <keratin/core/cpu/loop_plan.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/internal/parallel.h>
+#include <keratin/core/internal/tensor_data.h>
+#include <keratin/core/kernels.h>
+
+namespace keratin {
+namespace cpu {
+namespace {
+
+constexpr std::int64_t grain = 8192;  // elements below which another thread does not pay
+
+const KernelTable& table_for(DType dtype) {
+  switch (dtype) {
+    case float32: return float32_table();
+    case float64: return float64_table;
+    default: return int32_table;
+  }
+}
+
+// Calls f with a value of the C++ type of `dtype`; bool is stored as one byte, 0 or 1.
+template <class F>
+void with_type(DType dtype, const F& f) {
+  switch (dtype) {
+    case float32: return f(float{});
+    case float64: return f(double{});
+    case int32: return f(std::int32_t{});
+    case boolean: return f(bool{});
+  }
+}
+
+// A loop of plain C++ over up to four operands of any types: row(pointers, strides, n).
+template <class Row>
+void for_each_row(const Shape& shape, std::initializer_list<Tensor> tensors, const Row& row) {
+  std::span<const Tensor> all(tensors.begin(), tensors.size());
+  Loop loop = plan_loop(shape, {all});
+  for (int axis = 0; axis < loop.rank; ++axis)
+    if (loop.size[axis] == 0) return;
+  std::int64_t size[4];
+  for (std::size_t k = 0; k < all.size(); ++k)
+    size[k] = static_cast<std::int64_t>(size_of(all[k].dtype()));
+  std::int64_t index[Loop::max_rank] = {};
+  int last = loop.rank - 1;
+  std::int64_t stride[4];
+  for (int k = 0; k < loop.operands; ++k) stride[k] = loop.stride[k][last];
+  for (;;) {
+    row(loop.data, stride, loop.size[last]);
+    int axis = last - 1;
+    for (; axis >= 0; --axis) {
+      bool carry = ++index[axis] == loop.size[axis];
+      std::int64_t steps = carry ? 1 - loop.size[axis] : 1;
+      for (int k = 0; k < loop.operands; ++k)
+        loop.data[k] += steps * loop.stride[k][axis] * size[k];
+      if (!carry) break;
+      index[axis] = 0;
+    }
+    if (axis < 0) return;
+  }
+}
+
+template <class To, class From>
+To convert(From x) {
+  if constexpr (std::is_same_v<To, bool>) {
+    return x != From(0);
+  } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
+    // Truncates as C does; what fits nowhere becomes the nearest bound, NaN becomes 0.
+    if (x != x) return 0;
+    if (x <= static_cast<From>(-2147483648.0)) return std::numeric_limits<To>::min();
+    if (x >= static_cast<From>(2147483648.0)) return std::numeric_limits<To>::max();
+    return static_cast<To>(x);
+  } else {
+    return static_cast<To>(x);
+  }
+}
+
+template <class To, class From>
+void copy_rows(const Tensor& y, const Tensor& x) {
+  for_each_row(y.shape(), {y, x}, [](char* const* p, const std::int64_t* s, std::int64_t n) {
+    auto* to = reinterpret_cast<To*>(p[0]);
+    auto* from = reinterpret_cast<const From*>(p[1]);
+    if (std::is_same_v<To, From> && s[0] == 1 && s[1] == 1) {
+      std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(To));
+      return;
+    }
+    for (std::int64_t j = 0; j < n; ++j) to[j * s[0]] = convert<To>(from[j * s[1]]);
+  });
+}
+
+template <class T>
+bool compare_values(Comparison op, T a, T b) {
+  switch (op) {
+    case Comparison::equal: return a == b;
+    case Comparison::not_equal: return a != b;
+    case Comparison::less: return a < b;
+    case Comparison::less_equal: return a <= b;
+    case Comparison::greater: return a > b;
+    case Comparison::greater_equal: return a >= b;
+    case Comparison::logical_and: return a != T(0) && b != T(0);
+    case Comparison::logical_or: return a != T(0) || b != T(0);
+    case Comparison::logical_xor: return (a != T(0)) != (b != T(0));
+  }
+  return false;
+}
+
+// The sizes of an array seen as (outer, n, inner) around one axis.
+struct Middle {
+  std::int64_t outer = 1, n = 1, inner = 1;
+  Middle(const Shape& shape, int axis) {
+    for (int i = 0; i < shape.rank(); ++i) (i < axis ? outer : i == axis ? n : inner) *= shape[i];
+  }
+};
+
+template <class T>
+Matrix<T> matrix(const Tensor& x, std::int64_t offset = 0) {
+  return {raw<std::remove_const_t<T>>(x) + offset, x.strides()[-2], x.strides()[-1]};
+}
+
+class CpuKernels final : public Kernels {
+ public:
+  void fill(const Tensor& y, double value) const override {
+    with_type(y.dtype(), [&](auto type) {
+      using T = decltype(type);
+      T element = convert<T>(value);
+      for_each_row(y.shape(), {y}, [=](char* const* p, const std::int64_t* s, std::int64_t n) {
+        auto* to = reinterpret_cast<T*>(p[0]);
+        if (s[0] == 1)
+          std::fill_n(to, n, element);
+        else
+          for (std::int64_t j = 0; j < n; ++j) to[j * s[0]] = element;
+      });
+    });
+  }
+
+  void copy(const Tensor& y, const Tensor& x) const override {
+    with_type(y.dtype(), [&](auto to) {
+      with_type(x.dtype(), [&](auto from) { copy_rows<decltype(to), decltype(from)>(y, x); });
+    });
+  }
+
+  void accumulate(const Tensor& y, const Tensor& x) const override {
+    with_type(y.dtype(), [&](auto type) {
+      using T = decltype(type);
+      for_each_row(y.shape(), {y, x}, [](char* const* p, const std::int64_t* s, std::int64_t n) {
+        auto* to = reinterpret_cast<T*>(p[0]);
+        auto* from = reinterpret_cast<const T*>(p[1]);
+        for (std::int64_t j = 0; j < n; ++j)
+          to[j * s[0]] = static_cast<T>(to[j * s[0]] + from[j * s[1]]);
+      });
+    });
+  }
+
+  void pointwise(Pointwise op, const void* functor, std::span<const Tensor> y,
+                 std::span<const Tensor> x) const override {
+    FlushDenormals guard;
+    DType dtype = y[0].dtype();
+    Loop loop = plan_loop(y[0].shape(), {y, x});
+    run_loop(loop, table_for(dtype).forward[static_cast<int>(op)], functor,
+             static_cast<int>(size_of(dtype)), grain);
+  }
+
+  void pointwise_gradient(Pointwise op, const void* functor, std::span<const Tensor> gx,
+                          std::span<const Tensor> x, std::span<const Tensor> gy) const override {
+    FlushDenormals guard;
+    DType dtype = gy[0].dtype();
+    Shape shape;
+    for (const Tensor& g : gx)
+      if (g.defined()) shape = g.shape();
+    Loop loop = plan_loop(shape, {gx, x, gy});
+    run_loop(loop, table_for(dtype).gradient[static_cast<int>(op)], functor,
+             static_cast<int>(size_of(dtype)), grain / 2);
+  }
+
+  void compare(Comparison op, const Tensor& y, const Tensor& a, const Tensor& b) const override {
+    with_type(a.dtype(), [&](auto type) {
+      using T = decltype(type);
+      for_each_row(y.shape(), {y, a, b},
+                   [op](char* const* p, const std::int64_t* s, std::int64_t n) {
+                     auto* to = reinterpret_cast<bool*>(p[0]);
+                     auto* a = reinterpret_cast<const T*>(p[1]);
+                     auto* b = reinterpret_cast<const T*>(p[2]);
+                     for (std::int64_t j = 0; j < n; ++j)
+                       to[j * s[0]] = compare_values(op, a[j * s[1]], b[j * s[2]]);
+                   });
+    });
+  }
+
+  void select(const Tensor& y, const Tensor& condition, const Tensor& a,
+              const Tensor& b) const override {
+    with_type(y.dtype(), [&](auto type) {
+      using T = decltype(type);
+      for_each_row(y.shape(), {y, condition, a, b},
+                   [](char* const* p, const std::int64_t* s, std::int64_t n) {
+                     auto* to = reinterpret_cast<T*>(p[0]);
+                     auto* c = reinterpret_cast<const bool*>(p[1]);
+                     auto* a = reinterpret_cast<const T*>(p[2]);
+                     auto* b = reinterpret_cast<const T*>(p[3]);
+                     for (std::int64_t j = 0; j < n; ++j)
+                       to[j * s[0]] = c[j * s[1]] ? a[j * s[2]] : b[j * s[3]];
+                   });
+    });
+  }
+
+  void reduce(Reduction op, const Tensor& y, const Tensor& x, int axis) const override {
+    FlushDenormals guard;
+    Middle m(x.shape(), axis);
+    ReduceFunction function = table_for(x.dtype()).reduce[static_cast<int>(op)];
+    auto bytes = static_cast<std::int64_t>(size_of(x.dtype()));
+    const char* in = raw<char>(x);
+    char* out = raw<char>(y);
+    if (m.outer > 1) {
+      std::int64_t block = std::max<std::int64_t>(m.n * m.inner, 1);
+      parallel_for(m.outer, grain / block + 1, [&](std::int64_t begin, std::int64_t end) {
+        function(out + begin * m.inner * bytes, in + begin * m.n * m.inner * bytes, end - begin,
+                 m.n, m.inner, m.inner);
+      });
+    } else if (m.inner > 1) {
+      std::int64_t units = (m.inner + 63) / 64;  // whole batches, so that no sum depends on the cut
+      parallel_for(units, grain / (64 * std::max<std::int64_t>(m.n, 1)) + 1,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     std::int64_t first = begin * 64, last = std::min(end * 64, m.inner);
+                     function(out + first * bytes, in + first * bytes, 1, m.n, last - first,
+                              m.inner);
+                   });
+    } else {
+      reduce_all(function, out, in, m.n, bytes, x.dtype());
+    }
+  }
+
+  void arg_reduce(bool largest, const Tensor& y, const Tensor& x, int axis) const override {
+    Middle m(x.shape(), axis);
+    with_type(x.dtype(), [&](auto type) {
+      using T = decltype(type);
+      auto* out = raw<std::int32_t>(y);
+      const T* in = raw<T>(x);
+      for (std::int64_t o = 0; o < m.outer; ++o) {
+        for (std::int64_t j = 0; j < m.inner; ++j) {
+          const T* column = in + o * m.n * m.inner + j;
+          std::int64_t best = 0;
+          for (std::int64_t i = 1; i < m.n; ++i) {
+            T value = column[i * m.inner], top = column[best * m.inner];
+            bool better = largest ? value > top : value < top;
+            if (better || (value != value && top == top)) best = i;
+          }
+          out[o * m.inner + j] = static_cast<std::int32_t>(best);
+        }
+      }
+    });
+  }
+
+  void cumulative_sum(const Tensor& y, const Tensor& x, int axis, bool reverse) const override {
+    Middle m(x.shape(), axis);
+    with_type(x.dtype(), [&](auto type) {
+      using T = decltype(type);
+      for (std::int64_t o = 0; o < m.outer; ++o) {
+        for (std::int64_t j = 0; j < m.inner; ++j) {
+          const T* in = raw<T>(x) + o * m.n * m.inner + j;
+          T* out = raw<T>(y) + o * m.n * m.inner + j;
+          T sum(0);
+          for (std::int64_t i = 0; i < m.n; ++i) {
+            std::int64_t at = (reverse ? m.n - 1 - i : i) * m.inner;
+            sum = static_cast<T>(sum + in[at]);
+            out[at] = sum;
+          }
+        }
+      }
+    });
+  }
+
+  void softmax(const Tensor& y, const Tensor& x, int axis, bool log) const override {
+    FlushDenormals guard;
+    Middle m(x.shape(), axis);
+    SoftmaxFunction function = table_for(x.dtype()).softmax;
+    auto block = m.n * m.inner * static_cast<std::int64_t>(size_of(x.dtype()));
+    parallel_for(m.outer, grain / std::max<std::int64_t>(4 * m.n * m.inner, 1) + 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   function(raw<char>(y) + begin * block, raw<char>(x) + begin * block,
+                            end - begin, m.n, m.inner, log);
+                 });
+  }
+
+  void softmax_gradient(const Tensor& gx, const Tensor& y, const Tensor& gy, int axis,
+                        bool log) const override {
+    FlushDenormals guard;
+    Middle m(y.shape(), axis);
+    SoftmaxGradientFunction function = table_for(y.dtype()).softmax_gradient;
+    auto block = m.n * m.inner * static_cast<std::int64_t>(size_of(y.dtype()));
+    parallel_for(m.outer, grain / std::max<std::int64_t>(2 * m.n * m.inner, 1) + 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   function(raw<char>(gx) + begin * block, raw<char>(y) + begin * block,
+                            raw<char>(gy) + begin * block, end - begin, m.n, m.inner, log);
+                 });
+  }
+
+  void take(const Tensor& y, const Tensor& x, const Tensor& indices) const override {
+    std::int64_t outer = x.size(0), n = x.size(1), count = indices.numel();
+    auto bytes = static_cast<std::size_t>(x.size(2)) * size_of(x.dtype());
+    const auto* index = raw<std::int32_t>(indices);
+    const char* in = raw<char>(x);
+    char* out = raw<char>(y);
+    for (std::int64_t o = 0; o < outer; ++o)
+      for (std::int64_t j = 0; j < count; ++j, out += bytes)
+        std::memcpy(out, in + static_cast<std::size_t>(o * n + index[j]) * bytes, bytes);
+  }
+
+  void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) const override {
+    std::int64_t outer = y.size(0), n = y.size(1), inner = y.size(2), count = indices.numel();
+    const auto* index = raw<std::int32_t>(indices);
+    with_type(y.dtype(), [&](auto type) {
+      using T = decltype(type);
+      const T* in = raw<T>(x);
+      for (std::int64_t o = 0; o < outer; ++o) {
+        for (std::int64_t j = 0; j < count; ++j, in += inner) {
+          T* out = raw<T>(y) + (o * n + index[j]) * inner;
+          for (std::int64_t i = 0; i < inner; ++i) out[i] = static_cast<T>(out[i] + in[i]);
+        }
+      }
+    });
+  }
+
+  void gemm(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate) const override {
+    with_float(c.dtype(), [&](auto type) {
+      using T = decltype(type);
+      cpu::gemm<T>(a.size(0), b.size(1), a.size(1), matrix<T>(c), matrix<const T>(a),
+                   matrix<const T>(b), accumulate);
+    });
+  }
+
+  void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const override {
+    std::int64_t batch = c.size(0), m = a.size(1), n = b.size(2), k = a.size(2);
+    with_float(c.dtype(), [&](auto type) {
+      using T = decltype(type);
+      auto product = [&](std::int64_t i) {
+        cpu::gemm<T>(m, n, k, matrix<T>(c, i * c.strides()[0]),
+                     matrix<const T>(a, i * a.strides()[0]),
+                     matrix<const T>(b, i * b.strides()[0]), false);
+      };
+      // Small products are shared out whole; each large one is cut by gemm itself.
+      std::int64_t work = m * n * k;
+      if (work > 1'500'000) {
+        for (std::int64_t i = 0; i < batch; ++i) product(i);
+      } else {
+        parallel_for(batch, 100'000 / std::max<std::int64_t>(work, 1) + 1,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       for (std::int64_t i = begin; i < end; ++i) product(i);
+                     });
+      }
+    });
+  }
+
+ private:
+  template <class F>
+  static void with_float(DType dtype, const F& f) {
+    if (dtype == float64) return f(double{});
+    f(float{});
+  }
+
+  // A long row to one number: fixed pieces first, then their results.
+  static void reduce_all(ReduceFunction function, char* out, const char* in, std::int64_t n,
+                         std::int64_t bytes, DType dtype) {
+    constexpr std::int64_t piece = 16384;
+    if (n <= piece) return function(out, in, 1, n, 1, 1);
+    std::int64_t pieces = (n + piece - 1) / piece;
+    Tensor partial = empty({pieces}, dtype);
+    char* results = raw<char>(partial);
+    parallel_for(pieces, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i)
+        function(results + i * bytes, in + i * piece * bytes, 1, std::min(piece, n - i * piece), 1,
+                 1);
+    });
+    reduce_all(function, out, results, pieces, bytes, dtype);
+  }
+};
+
+}  // namespace
+}  // namespace cpu
+
+const Kernels& kernels_of(Device device) {
+  static const cpu::CpuKernels processor;
+  if (device.type != Device::Type::cpu) fail("device: this build has no kernels for CUDA");
+  return processor;
+}
+
+}  // namespace keratin

@@ -1,0 +1,119 @@
+#include <cblas.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include <keratin/core/cpu/gemm.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/internal/parallel.h>
+
+namespace keratin::cpu {
+namespace {
+
+// OpenBLAS starts threads of its own for a large product, and its threads get in each other's way
+// when the machine is busy. It does not when OpenMP would give it only one.
+class SerialBlas {
+ public:
+  SerialBlas() : saved_(omp_get_max_threads()) {
+    if (saved_ != 1) omp_set_num_threads(1);
+  }
+  ~SerialBlas() {
+    if (saved_ != 1) omp_set_num_threads(saved_);
+  }
+
+ private:
+  int saved_;
+};
+
+void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, const float* a, int lda,
+               const float* b, int ldb, float beta, float* c, int ldc) {
+  cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
+}
+void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, const double* a,
+               int lda, const double* b, int ldb, double beta, double* c, int ldc) {
+  cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
+}
+
+int blas_int(std::int64_t value) {
+  if (value > std::numeric_limits<int>::max())
+    fail("dot: a matrix axis or stride of {} is beyond what BLAS takes", value);
+  return static_cast<int>(value);
+}
+
+struct Layout {
+  CBLAS_TRANSPOSE transpose;
+  int leading;
+};
+
+template <class T>
+Layout layout_of(const Matrix<T>& x, std::int64_t rows, std::int64_t columns) {
+  bool row_major = x.column_stride == 1 || columns == 1;
+  std::int64_t stride = row_major ? (rows == 1 ? columns : x.row_stride)
+                                  : (columns == 1 ? rows : x.column_stride);
+  std::int64_t least = row_major ? columns : rows;
+  return {row_major ? CblasNoTrans : CblasTrans, blas_int(std::max({stride, least, std::int64_t{1}}))};
+}
+
+template <class T>
+void block(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<const T> a,
+           Matrix<const T> b, bool accumulate) {
+  Layout la = layout_of(a, m, k), lb = layout_of(b, k, n), lc = layout_of(c, m, n);
+  call_blas(la.transpose, lb.transpose, blas_int(m), blas_int(n), blas_int(k), a.data, la.leading,
+            b.data, lb.leading, accumulate ? T(1) : T(0), c.data, lc.leading);
+}
+
+constexpr double work_per_block = 1.5e6;  // multiplications: about 20 us of one core
+
+}  // namespace
+
+template <class T>
+void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<const T> a,
+          Matrix<const T> b, bool accumulate) {
+  if (m == 0 || n == 0) return;
+  blas_int(std::max({m, n, k, c.row_stride, c.column_stride, a.row_stride, a.column_stride,
+                     b.row_stride, b.column_stride}));  // throws here, outside any thread
+  if (c.column_stride != 1 && n > 1) {  // BLAS writes rows: compute the transposed product
+    std::swap(m, n);
+    std::swap(c.row_stride, c.column_stride);
+    std::swap(a, b);
+    std::swap(a.row_stride, a.column_stride);
+    std::swap(b.row_stride, b.column_stride);
+  }
+  if (k == 0) {
+    if (!accumulate)
+      for (std::int64_t i = 0; i < m; ++i) std::fill_n(c.data + i * c.row_stride, n, T(0));
+    return;
+  }
+  FlushDenormals guard;
+  SerialBlas serial;
+  double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  // Tall products are cut into blocks of rows, the others of columns, in multiples of 16.
+  bool by_rows = m > n;
+  std::int64_t length = by_rows ? m : n;
+  auto blocks = static_cast<std::int64_t>(std::min(work / work_per_block, length / 16.0));
+  if (blocks > 8) blocks = 8 * (1 + static_cast<std::int64_t>(work / 4e8));
+  blocks = std::max<std::int64_t>(std::min(blocks, length / 16), 1);
+  if (blocks % 2 == 1 && blocks > 1) --blocks;
+  std::int64_t units = (length + 15) / 16;
+  parallel_for(blocks, 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) {
+      std::int64_t begin = units * i / blocks * 16;
+      std::int64_t end = std::min(units * (i + 1) / blocks * 16, length);
+      if (by_rows)
+        block<T>(end - begin, n, k, {c.data + begin * c.row_stride, c.row_stride, c.column_stride},
+                 {a.data + begin * a.row_stride, a.row_stride, a.column_stride}, b, accumulate);
+      else
+        block<T>(m, end - begin, k,
+                 {c.data + begin * c.column_stride, c.row_stride, c.column_stride}, a,
+                 {b.data + begin * b.column_stride, b.row_stride, b.column_stride}, accumulate);
+    }
+  });
+}
+
+template void gemm<float>(std::int64_t, std::int64_t, std::int64_t, Matrix<float>,
+                          Matrix<const float>, Matrix<const float>, bool);
+template void gemm<double>(std::int64_t, std::int64_t, std::int64_t, Matrix<double>,
+                           Matrix<const double>, Matrix<const double>, bool);
+
+}  // namespace keratin::cpu

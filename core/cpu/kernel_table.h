@@ -1,0 +1,55 @@
+// The compiled loops of one element type and instruction set, by op.
+#pragma once
+
+#include <keratin/core/cpu/reductions.h>
+#include <keratin/core/pointwise.h>
+
+namespace keratin::cpu {
+
+inline constexpr int pointwise_count = static_cast<int>(Pointwise::count);
+
+struct KernelTable {
+  const char* name;
+  LoopFunction forward[pointwise_count];
+  LoopFunction gradient[pointwise_count];  // null for a step: it has none
+  ReduceFunction reduce[reduction_count];
+  SoftmaxFunction softmax;
+  SoftmaxGradientFunction softmax_gradient;
+};
+
+/// Every kernel for numbers of one kind.
+template <class Lane>
+constexpr KernelTable make_table(const char* name) {
+  return {
+      name,
+      {
+#define KERATIN_UNARY(op, Functor) run_forward<Lane, fn::Functor>,
+#define KERATIN_BINARY(op, Functor) run_forward<Lane, fn::Functor>,
+#define KERATIN_FUNCTOR(Functor) run_forward<Lane, fn::Functor>,
+#define KERATIN_STEP(Functor) run_forward<Lane, fn::Functor>,
+#include <keratin/core/catalogue.def>
+      },
+      {
+#define KERATIN_UNARY(op, Functor) run_gradient<Lane, fn::Functor>,
+#define KERATIN_BINARY(op, Functor) run_gradient<Lane, fn::Functor>,
+#define KERATIN_FUNCTOR(Functor) run_gradient<Lane, fn::Functor>,
+#define KERATIN_STEP(Functor) nullptr,
+#include <keratin/core/catalogue.def>
+      },
+      {reduce<Reduction::sum, Lane>, reduce<Reduction::max, Lane>, reduce<Reduction::min, Lane>},
+      softmax<Lane>,
+      softmax_gradient<Lane>,
+  };
+}
+
+extern const KernelTable float64_table;
+extern const KernelTable int32_table;
+extern const KernelTable float32_baseline_table;
+extern const KernelTable float32_avx2_table;
+extern const KernelTable float32_avx512_table;
+
+/// The float32 kernels for the best instruction set of this processor, chosen once; the environment
+/// variable KERATIN_SIMD (baseline, avx2, avx512) names a lesser one.
+const KernelTable& float32_table();
+
+}  // namespace keratin::cpu

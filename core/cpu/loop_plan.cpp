@@ -1,0 +1,72 @@
+#include <keratin/core/cpu/loop_plan.h>
+#include <keratin/core/internal/parallel.h>
+#include <keratin/core/internal/tensor_data.h>
+
+namespace keratin::cpu {
+namespace {
+
+// Whether axis `inner` continues axis `outer` for every operand.
+bool can_join(const Loop& loop, int outer, int inner) {
+  for (int k = 0; k < loop.operands; ++k)
+    if (loop.stride[k][outer] != loop.stride[k][inner] * loop.size[inner]) return false;
+  return true;
+}
+
+}  // namespace
+
+Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>> groups) {
+  Loop full;
+  int rank = shape.rank();
+  for (const auto& group : groups) {
+    for (const Tensor& tensor : group) {
+      int k = full.operands++;
+      for (int axis = 0; axis < rank; ++axis) full.stride[k][axis] = 0;
+      full.data[k] = tensor.defined() ? raw<char>(tensor) : nullptr;
+      if (!tensor.defined()) continue;
+      int missing = rank - tensor.rank();
+      for (int axis = 0; axis < tensor.rank(); ++axis)
+        if (tensor.shape()[axis] != 1) full.stride[k][missing + axis] = tensor.strides()[axis];
+    }
+  }
+  // Keep axes of more than one element, joining each to its predecessor where that is possible.
+  for (int axis = 0; axis < rank; ++axis) {
+    if (shape[axis] == 1) continue;
+    int last = full.rank;
+    full.size[last] = shape[axis];
+    for (int k = 0; k < full.operands; ++k) full.stride[k][last] = full.stride[k][axis];
+    if (last > 0 && can_join(full, last - 1, last)) {
+      full.size[last - 1] *= full.size[last];
+      for (int k = 0; k < full.operands; ++k) full.stride[k][last - 1] = full.stride[k][last];
+    } else {
+      full.rank = last + 1;
+    }
+  }
+  if (full.rank == 0) {
+    full.rank = 1;
+    full.size[0] = 1;
+    for (int k = 0; k < full.operands; ++k) full.stride[k][0] = 1;
+  }
+  return full;
+}
+
+void run_loop(const Loop& loop, LoopFunction function, const void* functor, int element_size,
+              std::int64_t grain) {
+  std::int64_t total = 1;
+  for (int axis = 0; axis < loop.rank; ++axis) total *= loop.size[axis];
+  if (total == 0) return;
+  std::int64_t outer = loop.size[0];
+  std::int64_t per_item = total / outer;
+  // A single long row is cut at multiples of 64 elements, to leave whole batches and cache lines.
+  std::int64_t unit = loop.rank == 1 ? 64 : 1;
+  std::int64_t items = (outer + unit - 1) / unit;
+  parallel_for(items, grain / (per_item * unit) + 1, [&](std::int64_t begin, std::int64_t end) {
+    if (begin == 0 && end == items) return function(loop, functor);
+    Loop part = loop;
+    part.size[0] = std::min(end * unit, outer) - begin * unit;
+    for (int k = 0; k < loop.operands; ++k)
+      if (part.data[k] != nullptr) part.data[k] += begin * unit * loop.stride[k][0] * element_size;
+    function(part, functor);
+  });
+}
+
+}  // namespace keratin::cpu

@@ -1,0 +1,20 @@
+// From tensors to a nest of loops: axes that all operands walk in one stride become one, so that the
+// usual case is a single loop; the nest is then cut into pieces for the threads.
+#pragma once
+
+#include <span>
+
+#include <keratin/core/cpu/loops.h>
+#include <keratin/core/tensor.h>
+
+namespace keratin::cpu {
+
+/// A loop over `shape`; operands of smaller shape are broadcast, undefined ones have null data.
+Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>> operands);
+
+/// Runs the loop, on several threads when there are more than `grain` elements for each. Outputs
+/// must not overlap.
+void run_loop(const Loop& loop, LoopFunction function, const void* functor, int element_size,
+              std::int64_t grain);
+
+}  // namespace keratin::cpu

@@ -1,0 +1,198 @@
+// The loops that run a scalar function, or its gradient, over strided memory. Compiled once for each
+// instruction set with float batches (core/cpu/simd_kernels.cpp) and once with plain numbers for the
+// other types (core/cpu/plain_kernels.cpp). Raw pointers and sizes only: see core/cpu/simd.h.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include <keratin/core/functions.h>
+
+namespace keratin::cpu {
+
+/// A nest of loops over operands in step: outputs first. Null data: an output nobody wants.
+struct Loop {
+  static constexpr int max_operands = 17;
+  static constexpr int max_rank = 8;
+
+  int rank = 0;
+  int operands = 0;
+  std::int64_t size[max_rank];
+  char* data[max_operands];
+  std::int64_t stride[max_operands][max_rank];  // in elements
+};
+
+using LoopFunction = void (*)(const Loop& loop, const void* functor);
+
+/// A number that loops over memory of type Element: one at a time, computed in double.
+template <class Element>
+struct Plain {
+  using Stored = Element;
+  using Number = double;
+  static constexpr int width = 1;
+  static double load(const Element* p, std::int64_t) { return static_cast<double>(*p); }
+  static void store(Element* p, std::int64_t, double x, std::int64_t) {
+    // Through int64, where any float that fits nowhere else at least has a defined value.
+    if constexpr (std::is_integral_v<Element>)
+      *p = static_cast<Element>(x > -9e18 && x < 9e18 ? static_cast<std::int64_t>(x) : 0);
+    else
+      *p = static_cast<Element>(x);
+  }
+  static double load_part(const Element* p, std::int64_t, std::int64_t, double = 0) {
+    return load(p, 0);
+  }
+};
+
+/// A batch of floats at a time, gathered where they do not lie side by side.
+template <class Simd>
+struct Vector {
+  using Stored = float;
+  using Number = Simd;
+  static constexpr int width = Simd::width;
+  static Simd load(const float* p, std::int64_t stride) {
+    if (stride == 1) return Simd::load(p);
+    return load_part(p, stride, width);
+  }
+  static Simd load_part(const float* p, std::int64_t stride, std::int64_t n, double rest = 0) {
+    alignas(64) float lanes[width];
+    for (std::int64_t i = 0; i < width; ++i)
+      lanes[i] = i < n ? p[i * stride] : static_cast<float>(rest);
+    return Simd::load(lanes);
+  }
+  static void store(float* p, std::int64_t stride, const Simd& x, std::int64_t n) {
+    if (stride == 1 && n == width) return x.store(p);
+    alignas(64) float lanes[width];
+    x.store(lanes);
+    for (std::int64_t i = 0; i < n; ++i) p[i * stride] = lanes[i];
+  }
+};
+
+/// Calls row(pointers) for each innermost row.
+template <class Row>
+void for_rows(const Loop& loop, const Row& row) {
+  char* at[Loop::max_operands];
+  for (int k = 0; k < loop.operands; ++k) at[k] = loop.data[k];
+  std::int64_t index[Loop::max_rank] = {};
+  for (;;) {
+    row(at);
+    int axis = loop.rank - 2;
+    for (; axis >= 0; --axis) {
+      bool carry = ++index[axis] == loop.size[axis];
+      std::int64_t steps = carry ? 1 - loop.size[axis] : 1;
+      for (int k = 0; k < loop.operands; ++k)
+        if (at[k] != nullptr) at[k] += steps * loop.stride[k][axis] * row.element_size;
+      if (!carry) break;
+      index[axis] = 0;
+    }
+    if (axis < 0) return;
+  }
+}
+
+template <class Lane, class F>
+struct ForwardRow {
+  using Number = typename Lane::Number;
+  using Stored = typename Lane::Stored;
+  static constexpr int element_size = sizeof(Stored);
+  static constexpr int inputs = fn::inputs_of<F>;
+  static constexpr int outputs = fn::outputs_of<F>;
+
+  const Loop& loop;
+  F f;
+
+  void operator()(char* const* at) const {
+    int last = loop.rank - 1;
+    std::int64_t n = loop.size[last];
+    bool dense = true;
+    for (int k = 0; k < outputs + inputs; ++k) dense &= loop.stride[k][last] == 1;
+    std::int64_t j = 0;
+    if (dense && Lane::width > 1) {
+      for (; j + Lane::width <= n; j += Lane::width) step<true>(at, j, Lane::width);
+    } else {
+      for (; j + Lane::width <= n; j += Lane::width) step<false>(at, j, Lane::width);
+    }
+    if (j < n) step<false>(at, j, n - j);
+  }
+
+  template <bool dense>
+  void step(char* const* at, std::int64_t j, std::int64_t n) const {
+    step<dense>(at, j, n, std::make_index_sequence<inputs>{}, std::make_index_sequence<outputs>{});
+  }
+
+  template <bool dense, std::size_t... I, std::size_t... O>
+  void step(char* const* at, std::int64_t j, std::int64_t n, std::index_sequence<I...>,
+            std::index_sequence<O...>) const {
+    int last = loop.rank - 1;
+    auto load = [&](std::size_t k) {
+      auto* p = reinterpret_cast<const Stored*>(at[k]);
+      if constexpr (dense) return Lane::load(p + j, 1);
+      std::int64_t stride = loop.stride[k][last];
+      if (stride == 0 && Lane::width > 1) return Number(*p);
+      return n == Lane::width ? Lane::load(p + j * stride, stride)
+                              : Lane::load_part(p + j * stride, stride, n);
+    };
+    auto store = [&](std::size_t k, const Number& y) {
+      std::int64_t stride = dense ? 1 : loop.stride[k][last];
+      Lane::store(reinterpret_cast<Stored*>(at[k]) + j * stride, stride, y, n);
+    };
+    auto y = f(load(outputs + I)...);
+    if constexpr (outputs == 1)
+      store(0, y);
+    else
+      (store(O, std::get<O>(y)), ...);
+  }
+};
+
+/// Operands: the gradients of the inputs (null where not wanted), the inputs, the outputs' gradients.
+template <class Lane, class F>
+struct GradientRow {
+  using Number = typename Lane::Number;
+  using Stored = typename Lane::Stored;
+  static constexpr int element_size = sizeof(Stored);
+  static constexpr int inputs = fn::inputs_of<F>;
+  static constexpr int outputs = fn::outputs_of<F>;
+
+  const Loop& loop;
+  F f;
+
+  void operator()(char* const* at) const {
+    std::int64_t n = loop.size[loop.rank - 1];
+    for (std::int64_t j = 0; j < n; j += Lane::width)
+      step(at, j, n - j < Lane::width ? n - j : Lane::width, std::make_index_sequence<inputs>{});
+  }
+
+  template <std::size_t... I>
+  void step(char* const* at, std::int64_t j, std::int64_t n, std::index_sequence<I...> all) const {
+    int last = loop.rank - 1;
+    auto load = [&](int k) {
+      auto* p = reinterpret_cast<const Stored*>(at[k]);
+      std::int64_t stride = loop.stride[k][last];
+      if (stride == 0 && Lane::width > 1) return Number(*p);
+      return n == Lane::width ? Lane::load(p + j * stride, stride)
+                              : Lane::load_part(p + j * stride, stride, n);
+    };
+    auto store = [&](int k, const Number& y) {
+      std::int64_t stride = loop.stride[k][last];
+      Lane::store(reinterpret_cast<Stored*>(at[k]) + j * stride, stride, y, n);
+    };
+    if constexpr (fn::has_output_vjp<F>) {
+      store(0, F::vjp(load(1), load(2)));
+    } else {
+      Number x[inputs], g[outputs];
+      for (int k = 0; k < inputs; ++k) x[k] = load(inputs + k);
+      for (int k = 0; k < outputs; ++k) g[k] = load(2 * inputs + k);
+      ((at[I] != nullptr ? store(I, fn::pull_back<I>(f, x, g, all)) : void()), ...);
+    }
+  }
+};
+
+template <class Lane, class F>
+void run_forward(const Loop& loop, const void* functor) {
+  for_rows(loop, ForwardRow<Lane, F>{loop, *static_cast<const F*>(functor)});
+}
+
+template <class Lane, class F>
+void run_gradient(const Loop& loop, const void* functor) {
+  for_rows(loop, GradientRow<Lane, F>{loop, *static_cast<const F*>(functor)});
+}
+
+}  // namespace keratin::cpu

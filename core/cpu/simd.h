@@ -1,0 +1,68 @@
+// A batch of floats for the scalar functions to run on: xsimd's batch, with the vocabulary of
+// core/dual.h. The architecture is part of every type's name, so that code for one instruction set
+// can never be linked in place of another's.
+#pragma once
+
+#include <cmath>
+#include <xsimd/xsimd.hpp>
+
+namespace keratin::fn {
+
+template <class Arch>
+struct Simd {
+  using Batch = xsimd::batch<float, Arch>;
+  using Mask = typename Batch::batch_bool_type;
+  static constexpr int width = Batch::size;
+
+  Batch b;
+
+  Simd() = default;
+  Simd(Batch batch) : b(batch) {}
+  Simd(double value) : b(static_cast<float>(value)) {}
+
+  static Simd load(const float* p) { return Batch::load_unaligned(p); }
+  void store(float* p) const { b.store_unaligned(p); }
+
+  // clang-format off
+  friend Simd operator-(Simd x) { return -x.b; }
+  friend Simd operator+(Simd x, Simd y) { return x.b + y.b; }
+  friend Simd operator-(Simd x, Simd y) { return x.b - y.b; }
+  friend Simd operator*(Simd x, Simd y) { return x.b * y.b; }
+  friend Simd operator/(Simd x, Simd y) { return x.b / y.b; }
+  friend Mask operator<(Simd x, Simd y) { return x.b < y.b; }
+  friend Mask operator<=(Simd x, Simd y) { return x.b <= y.b; }
+  friend Mask operator>(Simd x, Simd y) { return x.b > y.b; }
+  friend Mask operator>=(Simd x, Simd y) { return x.b >= y.b; }
+  friend Mask operator==(Simd x, Simd y) { return x.b == y.b; }
+  friend Simd where(Mask c, Simd x, Simd y) { return xsimd::select(c, x.b, y.b); }
+
+  friend Simd abs(Simd x) { return xsimd::abs(x.b); }
+  friend Simd ceil(Simd x) { return xsimd::ceil(x.b); }
+  friend Simd cos(Simd x) { return xsimd::cos(x.b); }
+  friend Simd erf(Simd x) { return xsimd::erf(x.b); }
+  friend Simd exp(Simd x) { return xsimd::exp(x.b); }
+  friend Simd expm1(Simd x) { return xsimd::expm1(x.b); }
+  friend Simd floor(Simd x) { return xsimd::floor(x.b); }
+  friend Simd log(Simd x) { return xsimd::log(x.b); }
+  friend Simd log1p(Simd x) { return xsimd::log1p(x.b); }
+  friend Simd round(Simd x) { return xsimd::nearbyint(x.b); }
+  friend Simd sin(Simd x) { return xsimd::sin(x.b); }
+  friend Simd sqrt(Simd x) { return xsimd::sqrt(x.b); }
+  friend Simd tanh(Simd x) { return xsimd::tanh(x.b); }
+  friend Simd sigmoid(Simd x) { return Simd(1.0) / (Simd(1.0) + exp(-x)); }
+  friend Simd sign(Simd x) { return where(x > Simd(0.0), Simd(1.0), where(x < Simd(0.0), Simd(-1.0), x)); }
+  friend Simd maximum(Simd x, Simd y) { return xsimd::select(x.b > y.b || x.b != x.b, x.b, y.b); }
+  friend Simd minimum(Simd x, Simd y) { return xsimd::select(x.b < y.b || x.b != x.b, x.b, y.b); }
+  // clang-format on
+
+  // One number at a time: a power by logarithms would lose digits.
+  friend Simd power(Simd x, Simd y) {
+    alignas(64) float a[width], e[width];
+    x.store(a);
+    y.store(e);
+    for (int i = 0; i < width; ++i) a[i] = __builtin_powf(a[i], e[i]);
+    return load(a);
+  }
+};
+
+}  // namespace keratin::fn

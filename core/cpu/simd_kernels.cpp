@@ -1,0 +1,18 @@
+// The float32 kernels, compiled once for each instruction set: the build defines KERATIN_SIMD_ARCH
+// (an xsimd architecture) and KERATIN_SIMD_NAME.
+
+#include <keratin/core/cpu/kernel_table.h>
+#include <keratin/core/cpu/simd.h>
+
+namespace keratin::cpu {
+
+#define KERATIN_JOIN(a, b, c) a##b##c
+#define KERATIN_TABLE(name) KERATIN_JOIN(float32_, name, _table)
+#define KERATIN_TEXT2(name) #name
+#define KERATIN_TEXT(name) KERATIN_TEXT2(name)
+
+extern const KernelTable KERATIN_TABLE(KERATIN_SIMD_NAME);
+constinit const KernelTable KERATIN_TABLE(KERATIN_SIMD_NAME) =
+    make_table<Vector<fn::Simd<xsimd::KERATIN_SIMD_ARCH>>>(KERATIN_TEXT(KERATIN_SIMD_NAME));
+
+}  // namespace keratin::cpu

@@ -1,0 +1,167 @@
+// The scalar functions behind the pointwise ops: one functor each, and nothing else. Their loops,
+// SIMD code and derivatives are generated from here (core/cpu/loops.h, core/dual.h).
+//
+// A functor is a template over its number type: a double, a SIMD batch, a dual number over either,
+// or a whole Tensor. What it may call is what core/dual.h has rules for.
+#pragma once
+
+#include <tuple>
+
+#include <keratin/core/dual.h>
+
+namespace keratin::fn {
+
+// clang-format off
+// --- arithmetic
+struct Add      { auto operator()(auto x, auto y) const { return x + y; } };
+struct Subtract { auto operator()(auto x, auto y) const { return x - y; } };
+struct Multiply { auto operator()(auto x, auto y) const { return x * y; } };
+struct Divide   { auto operator()(auto x, auto y) const { return x / y; } };
+struct Maximum  { auto operator()(auto x, auto y) const { return maximum(x, y); } };
+struct Minimum  { auto operator()(auto x, auto y) const { return minimum(x, y); } };
+struct Power    { auto operator()(auto x, auto y) const { return power(x, y); } };
+
+// --- elementary functions
+struct Abs        { auto operator()(auto x) const { return abs(x); } };
+struct Ceil       { auto operator()(auto x) const { return ceil(x); } };
+struct Cos        { auto operator()(auto x) const { return cos(x); } };
+struct Erf        { auto operator()(auto x) const { return erf(x); } };
+struct Exp        { auto operator()(auto x) const { return exp(x); }
+                    static auto vjp(auto y, auto g) { return g * y; } };
+struct Expm1      { auto operator()(auto x) const { return expm1(x); } };
+struct Floor      { auto operator()(auto x) const { return floor(x); } };
+struct Log        { auto operator()(auto x) const { return log(x); } };
+struct Log1p      { auto operator()(auto x) const { return log1p(x); } };
+struct Negative   { auto operator()(auto x) const { return -x; } };
+struct Reciprocal { auto operator()(auto x) const { return 1.0 / x; } };
+struct Round      { auto operator()(auto x) const { return round(x); } };
+struct Rsqrt      { auto operator()(auto x) const { return 1.0 / sqrt(x); } };
+struct Sign       { auto operator()(auto x) const { return sign(x); } };
+struct Sin        { auto operator()(auto x) const { return sin(x); } };
+struct Sqrt       { auto operator()(auto x) const { return sqrt(x); } };
+struct Square     { auto operator()(auto x) const { return x * x; } };
+struct Tanh       { auto operator()(auto x) const { return tanh(x); }
+                    static auto vjp(auto y, auto g) { return g * (1.0 - y * y); } };
+
+// --- activations (keras/src/activations/activations.py, keras/src/backend/numpy/nn.py)
+
+// log(1 + e^x), without overflow.
+auto softplus(auto x) { return maximum(x, 0.0) + log1p(exp(-abs(x))); }
+
+// At 0 the two branches meet with the slopes 1 and 0; maximum's shared 1/2 plus abs' 0 is right too.
+struct Softplus    { auto operator()(auto x) const { return softplus(x); } };
+struct LogSigmoid  { auto operator()(auto x) const { return -softplus(-x); } };
+struct Mish        { auto operator()(auto x) const { return x * tanh(softplus(x)); } };
+struct Sigmoid     { auto operator()(auto x) const { return sigmoid(x); }
+                     static auto vjp(auto y, auto g) { return g * y * (1.0 - y); } };
+struct Silu        { auto operator()(auto x) const { return x * sigmoid(x); } };
+struct Softsign    { auto operator()(auto x) const { return x / (1.0 + abs(x)); } };
+
+// Kinks: the derivative at each is that of the flat side.
+struct Relu        { auto operator()(auto x) const { return where(x <= 0.0, 0.0, x); }
+                     static auto vjp(auto y, auto g) { return where(y <= 0.0, 0.0, g); } };
+struct Relu6       { auto operator()(auto x) const { return where(x <= 0.0, 0.0, where(x >= 6.0, 6.0, x)); } };
+struct HardSigmoid { auto operator()(auto x) const { return Relu6{}(x + 3.0) / 6.0; } };
+struct HardSilu    { auto operator()(auto x) const { return x * HardSigmoid{}(x); } };
+struct HardTanh    { auto operator()(auto x) const { return where(x < -1.0, -1.0, where(x > 1.0, 1.0, x)); } };
+
+// min(x, 0) with slope 1 at 0. The exponential of an ELU sees only this, so that it cannot overflow.
+auto negative_part(auto x) { return where(x > 0.0, 0.0, x); }
+
+struct Elu         { double alpha = 1;
+                     auto operator()(auto x) const { return where(x > 0.0, x, alpha * expm1(negative_part(x))); } };
+struct Celu        { double alpha = 1;
+                     auto operator()(auto x) const { return where(x > 0.0, x, alpha * expm1(negative_part(x) / alpha)); } };
+struct Selu        { auto operator()(auto x) const { return 1.0507009873554804934193349852946 * Elu{1.6732632423543772848170429916717}(x); } };
+struct LeakyRelu   { double negative_slope = 0.2;
+                     auto operator()(auto x) const { return where(x > 0.0, x, negative_slope * x); } };
+struct GeluErf     { auto operator()(auto x) const { return 0.5 * x * (1.0 + erf(x * 0.70710678118654752)); } };
+struct GeluTanh    { auto operator()(auto x) const { return 0.5 * x * (1.0 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))); } };
+
+// Inside the bounds, and on them, the derivative is 1.
+struct Clip        { double low, high;
+                     auto operator()(auto x) const { return where(x < low, low, where(x > high, high, x)); } };
+// clang-format on
+
+// --- recurrent cells (keras/src/layers/rnn/lstm.py, gru.py)
+
+/// One step of an LSTM from its four gates before activation and its cell state; gives (h, c).
+struct LstmCell {
+  auto operator()(auto i, auto f, auto g, auto o, auto c) const {
+    auto c1 = sigmoid(f) * c + sigmoid(i) * tanh(g);
+    return std::tuple(sigmoid(o) * tanh(c1), c1);
+  }
+};
+
+/// The same step, giving also what its backward reads: (h, c, i, f, g, o, tanh c), gates activated.
+struct LstmCellForward {
+  auto operator()(auto i, auto f, auto g, auto o, auto c) const {
+    auto si = sigmoid(i), sf = sigmoid(f), tg = tanh(g), so = sigmoid(o);
+    auto c1 = sf * c + si * tg;
+    auto tc = tanh(c1);
+    return std::tuple(so * tc, c1, si, sf, tg, so, tc);
+  }
+};
+
+/// Gradients with respect to (i, f, g, o, c) from what LstmCellForward kept; about 2.5 times as fast
+/// as deriving LstmCell, which must compute the activations again. The two are tested to agree.
+struct LstmCellBackward {
+  auto operator()(auto i, auto f, auto g, auto o, auto tc, auto c, auto gh, auto gc) const {
+    auto gc1 = gc + gh * o * (1.0 - tc * tc);
+    return std::tuple(gc1 * g * i * (1.0 - i), gc1 * c * f * (1.0 - f), gc1 * i * (1.0 - g * g),
+                      gh * tc * o * (1.0 - o), gc1 * f);
+  }
+};
+
+/// One step of a GRU with reset_after, from the input's share and the state's share of its three
+/// gates and the state; gives the new state.
+struct GruCell {
+  auto operator()(auto xz, auto xr, auto xh, auto hz, auto hr, auto hh, auto h) const {
+    auto z = sigmoid(xz + hz);
+    return z * h + (1.0 - z) * tanh(xh + sigmoid(xr + hr) * hh);
+  }
+};
+
+// --- optimizer steps (keras/src/optimizers): the new weight first, then the new slots
+
+struct SgdStep {
+  double learning_rate;
+  auto operator()(auto w, auto g) const { return w - learning_rate * g; }
+};
+
+struct MomentumStep {
+  double learning_rate, momentum;
+  auto operator()(auto w, auto m, auto g) const {
+    auto m1 = momentum * m - learning_rate * g;
+    return std::tuple(w + m1, m1);
+  }
+};
+
+struct NesterovStep {
+  double learning_rate, momentum;
+  auto operator()(auto w, auto m, auto g) const {
+    auto m1 = momentum * m - learning_rate * g;
+    return std::tuple(w + momentum * m1 - learning_rate * g, m1);
+  }
+};
+
+struct AdamStep {
+  double alpha, beta_1, beta_2, epsilon;  // alpha: the learning rate after bias correction
+  auto operator()(auto w, auto m, auto v, auto g) const {
+    auto m1 = m + (g - m) * (1.0 - beta_1);
+    auto v1 = v + (g * g - v) * (1.0 - beta_2);
+    return std::tuple(w - m1 * alpha / (sqrt(v1) + epsilon), m1, v1);
+  }
+};
+
+struct AmsgradStep {
+  double alpha, beta_1, beta_2, epsilon;
+  auto operator()(auto w, auto m, auto v, auto v_hat, auto g) const {
+    auto m1 = m + (g - m) * (1.0 - beta_1);
+    auto v1 = v + (g * g - v) * (1.0 - beta_2);
+    auto v_hat1 = maximum(v_hat, v1);
+    return std::tuple(w - m1 * alpha / (sqrt(v_hat1) + epsilon), m1, v1, v_hat1);
+  }
+};
+
+}  // namespace keratin::fn

@@ -1,0 +1,40 @@
+// Error messages: who, which rule, what came. The library formats with fmt; users never see it.
+#pragma once
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+#include <stdexcept>
+
+#include <keratin/core/dtype.h>
+#include <keratin/core/shape.h>
+
+template <>
+struct fmt::formatter<keratin::Shape> : fmt::formatter<std::string> {
+  auto format(const keratin::Shape& shape, format_context& context) const {
+    return fmt::formatter<std::string>::format(shape.str(), context);
+  }
+};
+
+template <>
+struct fmt::formatter<keratin::DType> : fmt::formatter<fmt::string_view> {
+  auto format(keratin::DType dtype, format_context& context) const {
+    auto name = keratin::name_of(dtype);
+    return fmt::formatter<fmt::string_view>::format({name.data(), name.size()}, context);
+  }
+};
+
+namespace keratin {
+
+/// Throws std::invalid_argument with the formatted message: a caller's mistake.
+template <class... Args>
+[[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
+  throw std::invalid_argument(fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// Throws std::runtime_error: the world's fault (a file, the system).
+template <class... Args>
+[[noreturn]] void fail_io(fmt::format_string<Args...> format, Args&&... args) {
+  throw std::runtime_error(fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace keratin

@@ -1,0 +1,68 @@
+// What a Tensor handle points to, for the library's own code.
+#pragma once
+
+#include <keratin/core/internal/pool.h>
+#include <keratin/core/tensor.h>
+
+namespace keratin {
+
+struct TensorData {
+  std::atomic<std::int32_t> refs{1};
+  DType dtype = float32;
+  bool weak = false;      // a plain number: takes on the dtype of what it meets
+  bool variable = false;  // a layer's trainable weight: every tape watches it unasked
+  bool contiguous = true;
+  std::uint64_t tag = 0;  // a tape's note: which of its variables this is
+  Storage* storage = nullptr;
+  std::byte* data = nullptr;  // the first element
+  std::int64_t numel = 0;
+  Shape shape;
+  Strides strides;
+
+  static TensorData& of(const Tensor& tensor) { return *tensor.data_; }
+  static Tensor adopt(TensorData* data) {
+    Tensor tensor;
+    tensor.data_ = data;
+    return tensor;
+  }
+  /// A new header over `storage`, whose count it takes over.
+  static TensorData* make(Storage* storage, std::byte* data, DType dtype, const Shape& shape,
+                          const Strides& strides);
+  void destroy() noexcept;
+};
+
+/// Uninitialised memory.
+Tensor empty(const Shape& shape, DType dtype, Device device = {});
+
+/// Other shape and strides over the same memory, starting `offset` elements further. Not recorded.
+Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides,
+                 std::int64_t offset = 0);
+
+/// A view broadcast to `shape`, which it must be able to take. Not recorded.
+Tensor expand_view(const Tensor& base, const Shape& shape);
+
+/// Itself when row-major without gaps, else a copy that is. Not recorded.
+Tensor contiguous(const Tensor& tensor);
+
+/// Converted to `dtype`, itself when equal. Not recorded.
+Tensor cast(const Tensor& tensor, DType dtype);
+
+/// Whether no other handle shares the memory.
+bool is_unique(const Tensor& tensor);
+
+/// Throws unless `tensor` may be written in place; then counts one write.
+void begin_write(const Tensor& tensor, const char* who);
+
+inline std::uint32_t version_of(const Tensor& tensor) {
+  return TensorData::of(tensor).storage->version.load(std::memory_order_relaxed);
+}
+
+/// The value of a tensor with one element.
+double scalar_value(const Tensor& tensor);
+
+template <class T>
+T* raw(const Tensor& tensor) {
+  return reinterpret_cast<T*>(TensorData::of(tensor).data);
+}
+
+}  // namespace keratin

@@ -1,0 +1,77 @@
+// The contract a device fulfils: everything that touches elements. A kernel sees a tensor as strided
+// memory and nothing more; shapes, dtypes and axes have been checked by the op that calls it, and
+// outputs have been allocated. A device that misses one does not compile.
+#pragma once
+
+#include <span>
+
+#include <keratin/core/pointwise.h>
+#include <keratin/core/reduction.h>
+#include <keratin/core/tensor.h>
+
+namespace keratin {
+
+enum class Comparison {
+  equal,
+  not_equal,
+  less,
+  less_equal,
+  greater,
+  greater_equal,
+  logical_and,
+  logical_or,
+  logical_xor
+};
+
+class Kernels {
+ public:
+  virtual ~Kernels() = default;
+
+  // --- memory
+  virtual void fill(const Tensor& y, double value) const = 0;
+  /// Converts and broadcasts.
+  virtual void copy(const Tensor& y, const Tensor& x) const = 0;
+  /// y += x, one element after the other: elements of y may overlap.
+  virtual void accumulate(const Tensor& y, const Tensor& x) const = 0;
+
+  // --- pointwise: x broadcasts to the shape of the outputs; all of one dtype
+  virtual void pointwise(Pointwise op, const void* functor, std::span<const Tensor> y,
+                         std::span<const Tensor> x) const = 0;
+  /// gx[i] is undefined where nobody wants it. x holds the inputs, or the output alone for a functor
+  /// whose derivative is stated in terms of its output.
+  virtual void pointwise_gradient(Pointwise op, const void* functor, std::span<const Tensor> gx,
+                                  std::span<const Tensor> x, std::span<const Tensor> gy) const = 0;
+  /// y is boolean.
+  virtual void compare(Comparison op, const Tensor& y, const Tensor& a, const Tensor& b) const = 0;
+  /// y = condition ? a : b
+  virtual void select(const Tensor& y, const Tensor& condition, const Tensor& a,
+                      const Tensor& b) const = 0;
+
+  // --- along one axis; x and y contiguous
+  virtual void reduce(Reduction op, const Tensor& y, const Tensor& x, int axis) const = 0;
+  /// int32 index of the first largest (smallest) element; NaN counts as larger (smaller) than all.
+  virtual void arg_reduce(bool largest, const Tensor& y, const Tensor& x, int axis) const = 0;
+  virtual void cumulative_sum(const Tensor& y, const Tensor& x, int axis, bool reverse) const = 0;
+  virtual void softmax(const Tensor& y, const Tensor& x, int axis, bool log) const = 0;
+  virtual void softmax_gradient(const Tensor& gx, const Tensor& y, const Tensor& gy, int axis,
+                                bool log) const = 0;
+
+  // --- indexing; indices int32, contiguous, in range
+  /// y[o, j, i] = x[o, indices[j], i]; x (outer, n, inner) and y (outer, m, inner) contiguous.
+  virtual void take(const Tensor& y, const Tensor& x, const Tensor& indices) const = 0;
+  /// y[o, indices[j], i] += x[o, j, i]
+  virtual void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) const = 0;
+
+  // --- products
+  /// c = a b, or c += a b; matrices (m, n), (m, k), (k, n), each with unit stride along one axis.
+  virtual void gemm(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate) const = 0;
+  /// The same for each matrix of a batch (batch, ., .); a stride of 0 repeats one.
+  virtual void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const = 0;
+};
+
+/// The kernels of a device. Throws std::invalid_argument when this build has none.
+const Kernels& kernels_of(Device device);
+
+inline const Kernels& kernels_of(const Tensor& tensor) { return kernels_of(tensor.device()); }
+
+}  // namespace keratin

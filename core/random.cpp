@@ -1,0 +1,148 @@
+#include <array>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include <keratin/core/internal/message.h>
+#include <keratin/core/internal/parallel.h>
+#include <keratin/core/internal/tensor_data.h>
+#include <keratin/core/kernels.h>
+#include <keratin/core/random.h>
+
+namespace keratin {
+namespace {
+
+using Block = std::array<std::uint32_t, 4>;
+
+// Philox 4x32, ten rounds; the multipliers and Weyl constants are those of the paper's table 2.
+Block philox(std::uint64_t counter, std::uint64_t key) {
+  Block x{static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32), 0, 0};
+  auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
+  for (int round = 0; round < 10; ++round) {
+    std::uint64_t p0 = std::uint64_t{0xD2511F53} * x[0];
+    std::uint64_t p1 = std::uint64_t{0xCD9E8D57} * x[2];
+    x = {static_cast<std::uint32_t>(p1 >> 32) ^ x[1] ^ k0, static_cast<std::uint32_t>(p1),
+         static_cast<std::uint32_t>(p0 >> 32) ^ x[3] ^ k1, static_cast<std::uint32_t>(p0)};
+    k0 += 0x9E3779B9;
+    k1 += 0xBB67AE85;
+  }
+  return x;
+}
+
+// In (0, 1): 32 bits, at the middle of each step.
+double unit(std::uint32_t bits) { return (bits + 0.5) * 0x1p-32; }
+
+// Box and Muller's pair of normal numbers.
+std::array<double, 2> normal_pair(std::uint32_t a, std::uint32_t b) {
+  double radius = std::sqrt(-2 * std::log(unit(a)));
+  double angle = 2 * std::numbers::pi * unit(b);
+  return {radius * std::cos(angle), radius * std::sin(angle)};
+}
+
+// Element i of a new tensor is number(i): in float64, then converted.
+template <class Number>
+Tensor generate(const Shape& shape, DType dtype, const Number& number) {
+  Tensor values = empty(shape, float64);
+  auto* out = raw<double>(values);
+  parallel_for(values.numel(), 4096, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) out[i] = number(i);
+  });
+  return cast(values, dtype);
+}
+
+void check_bounds(const char* who, double low, double high) {
+  if (!(low <= high)) fail("{}: expected low <= high, got {} and {}", who, low, high);
+}
+
+}  // namespace
+
+std::uint64_t Random::reserve(std::int64_t numbers) {
+  std::uint64_t first = state_.counter;
+  state_.counter += static_cast<std::uint64_t>(numbers + 3) / 4;
+  return first;
+}
+
+Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype) {
+  check_bounds("uniform", low, high);
+  std::uint64_t first = reserve(shape.numel()), seed = state_.seed;
+  // 24 bits, so that rounding to float32 never reaches `high`.
+  return generate(shape, dtype, [=](std::int64_t i) {
+    auto n = static_cast<std::uint64_t>(i);
+    return low + (high - low) * static_cast<double>(philox(first + n / 4, seed)[n % 4] >> 8) * 0x1p-24;
+  });
+}
+
+Tensor Random::normal(const Shape& shape, double mean, double stddev, DType dtype) {
+  check_bounds("normal", 0, stddev);
+  std::uint64_t first = reserve(shape.numel()), seed = state_.seed;
+  return generate(shape, dtype, [=](std::int64_t i) {
+    auto n = static_cast<std::uint64_t>(i);
+    Block bits = philox(first + n / 4, seed);
+    return mean + stddev * normal_pair(bits[n & 2], bits[(n & 2) + 1])[n & 1];
+  });
+}
+
+Tensor Random::truncated_normal(const Shape& shape, double mean, double stddev, DType dtype) {
+  check_bounds("truncated_normal", 0, stddev);
+  // Every element has a key of its own, so that it can draw again without moving the others.
+  std::uint64_t first = reserve(shape.numel() * 4), seed = state_.seed;
+  return generate(shape, dtype, [=](std::int64_t i) {
+    for (std::uint64_t attempt = 0;; ++attempt) {
+      Block bits = philox(first + static_cast<std::uint64_t>(i) + (attempt << 48), seed);
+      for (int pair = 0; pair < 4; pair += 2)
+        for (double x : normal_pair(bits[pair], bits[pair + 1]))
+          if (std::abs(x) <= 2) return mean + stddev * x;
+    }
+  });
+}
+
+Tensor Random::integers(const Shape& shape, std::int64_t low, std::int64_t high) {
+  if (low >= high || low < -2147483648LL || high > 2147483648LL)
+    fail("integers: expected low < high within int32, got {} and {}", low, high);
+  std::uint64_t first = reserve(shape.numel()), seed = state_.seed;
+  auto range = static_cast<std::uint64_t>(high - low);
+  return generate(shape, int32, [=](std::int64_t i) {
+    auto n = static_cast<std::uint64_t>(i);
+    std::uint64_t scaled = philox(first + n / 4, seed)[n % 4] * range >> 32;
+    return static_cast<double>(low + static_cast<std::int64_t>(scaled));
+  });
+}
+
+std::vector<std::int64_t> Random::permutation(std::int64_t n) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  std::uint64_t first = reserve(2 * n);
+  for (std::int64_t i = n - 1; i > 0; --i) {  // Fisher and Yates
+    Block bits = philox(first + static_cast<std::uint64_t>(i) / 2, state_.seed);
+    std::uint64_t draw = std::uint64_t{bits[i % 2 * 2]} << 32 | bits[i % 2 * 2 + 1];
+    std::swap(order[i], order[draw % static_cast<std::uint64_t>(i + 1)]);
+  }
+  return order;
+}
+
+std::uint64_t Random::next_seed() {
+  Block bits = philox(reserve(4), state_.seed);
+  return std::uint64_t{bits[0]} << 32 | bits[1];
+}
+
+namespace {
+std::atomic<std::uint64_t> global_seed{0};
+std::atomic<std::uint64_t> global_epoch{1};
+}  // namespace
+
+void set_random_seed(std::uint64_t seed) {
+  global_seed = seed;
+  ++global_epoch;
+}
+
+Random& default_random() {
+  thread_local Random random(0);
+  thread_local std::uint64_t epoch = 0;
+  if (std::uint64_t now = global_epoch.load(); now != epoch) {
+    epoch = now;
+    random = Random(global_seed.load());
+  }
+  return random;
+}
+
+}  // namespace keratin

@@ -1,0 +1,84 @@
+// Shapes and strides: short lists of 64-bit integers, kept in place. All arithmetic on sizes that
+// could overflow happens in Shape::numel.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <iosfwd>
+#include <span>
+#include <string>
+
+namespace keratin {
+
+/// A list of at most 8 integers, one per axis.
+class Dims {
+ public:
+  static constexpr int max_rank = 8;
+
+  Dims() = default;
+  Dims(std::initializer_list<std::int64_t> values)
+      : Dims(std::span(values.begin(), values.size())) {}
+  explicit Dims(std::span<const std::int64_t> values);
+  /// `rank` copies of `value`.
+  static Dims filled(int rank, std::int64_t value);
+
+  int rank() const { return rank_; }
+  bool empty() const { return rank_ == 0; }
+
+  /// Negative axes count from the end. The axis must exist.
+  std::int64_t operator[](int axis) const { return values_[axis < 0 ? axis + rank_ : axis]; }
+  std::int64_t& operator[](int axis) { return values_[axis < 0 ? axis + rank_ : axis]; }
+
+  const std::int64_t* begin() const { return values_.data(); }
+  const std::int64_t* end() const { return values_.data() + rank_; }
+  std::int64_t* begin() { return values_.data(); }
+  std::int64_t* end() { return values_.data() + rank_; }
+
+  void push_back(std::int64_t value);
+  void insert(int axis, std::int64_t value);
+  void erase(int axis);
+
+  bool operator==(const Dims& other) const;
+
+ private:
+  std::array<std::int64_t, max_rank> values_{};
+  int rank_ = 0;
+};
+
+using Strides = Dims;  // in elements, one per axis; may be zero (expanded) or negative (flipped)
+
+/// The size of a dimension not known yet: the batch axis while a model is built. Prints as None.
+inline constexpr std::int64_t None = -1;
+
+/// The extent of each axis.
+class Shape : public Dims {
+ public:
+  using Dims::Dims;
+  static Shape filled(int rank, std::int64_t value);
+
+  /// Number of elements; 1 for rank 0. Throws std::invalid_argument when a size is negative or the
+  /// product does not fit 63 bits.
+  std::int64_t numel() const;
+
+  /// "(2, 3)", "(5,)" for rank 1, "()" for rank 0, as Python prints a tuple.
+  std::string str() const;
+
+  /// A copy with one axis removed, inserted before `axis`, or replaced.
+  Shape without(int axis) const;
+  Shape with(int axis, std::int64_t size) const;
+  Shape inserted(int axis, std::int64_t size) const;
+};
+
+std::ostream& operator<<(std::ostream& out, const Shape& shape);
+
+/// Strides of a row-major array of this shape.
+Strides contiguous_strides(const Shape& shape);
+
+/// The shape two operands broadcast to, by NumPy's rule; `who` begins the error message.
+Shape broadcast_shapes(const Shape& a, const Shape& b, const char* who);
+
+/// `axis` as 0..rank-1; negative counts from the end. Throws std::invalid_argument naming `who`.
+int normalize_axis(int axis, int rank, const char* who);
+
+}  // namespace keratin

@@ -1,0 +1,222 @@
+#include <algorithm>
+#include <utility>
+
+#include <keratin/core/internal/message.h>
+#include <keratin/core/internal/tensor_data.h>
+#include <keratin/core/kernels.h>
+
+namespace keratin {
+
+// --- handles
+
+Tensor::Tensor(const Tensor& other) noexcept : data_(other.data_) {
+  if (data_ != nullptr) data_->refs.fetch_add(1, std::memory_order_relaxed);
+}
+
+Tensor& Tensor::operator=(const Tensor& other) noexcept {
+  if (data_ != other.data_) *this = Tensor(other);
+  return *this;
+}
+
+Tensor& Tensor::operator=(Tensor&& other) noexcept {
+  std::swap(data_, other.data_);
+  return *this;
+}
+
+Tensor::~Tensor() {
+  if (data_ != nullptr && data_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    data_->destroy();
+}
+
+Tensor::Tensor(double value, DType dtype, Weak) : Tensor(empty({}, dtype == float32 ? float64 : dtype)) {
+  data_->weak = true;
+  switch (data_->dtype) {
+    case boolean: *raw<bool>(*this) = value != 0; break;
+    case int32:
+      if (value < -2147483648.0 || value > 2147483647.0)
+        fail("tensor: the integer {} does not fit int32", value);
+      *raw<std::int32_t>(*this) = static_cast<std::int32_t>(value);
+      break;
+    default: *raw<double>(*this) = value;
+  }
+}
+
+Tensor Tensor::wrap(void* data, DType dtype, const Shape& shape, bool read_only) {
+  std::int64_t n = shape.numel();
+  if (data == nullptr && n > 0) fail("Tensor::view: null data for shape {}", shape);
+  auto* storage = Storage::wrap(data, static_cast<std::size_t>(n) * size_of(dtype), read_only);
+  return TensorData::adopt(
+      TensorData::make(storage, storage->data, dtype, shape, contiguous_strides(shape)));
+}
+
+TensorData* TensorData::make(Storage* storage, std::byte* data, DType dtype, const Shape& shape,
+                             const Strides& strides) {
+  auto* made = new (pool_allocate(sizeof(TensorData))) TensorData;
+  made->dtype = dtype;
+  made->storage = storage;
+  made->data = data;
+  made->numel = shape.numel();
+  made->shape = shape;
+  made->strides = strides;
+  std::int64_t expected = 1;
+  for (int axis = shape.rank() - 1; axis >= 0 && made->numel > 0; --axis) {
+    if (shape[axis] == 1) continue;
+    made->contiguous &= strides[axis] == expected;
+    expected *= shape[axis];
+  }
+  return made;
+}
+
+void TensorData::destroy() noexcept {
+  storage->release();
+  this->~TensorData();
+  pool_free(this, sizeof(TensorData));
+}
+
+// --- properties
+
+namespace {
+
+const TensorData& checked(const TensorData* data) {
+  if (data == nullptr) fail("tensor: this Tensor is undefined (default-constructed or moved from)");
+  return *data;
+}
+
+}  // namespace
+
+const Shape& Tensor::shape() const { return checked(data_).shape; }
+const Strides& Tensor::strides() const { return checked(data_).strides; }
+std::int64_t Tensor::size(int axis) const {
+  return shape()[normalize_axis(axis, rank(), "size")];
+}
+std::int64_t Tensor::numel() const { return checked(data_).numel; }
+DType Tensor::dtype() const { return checked(data_).dtype; }
+Device Tensor::device() const { return checked(data_).storage->device; }
+bool Tensor::is_contiguous() const { return checked(data_).contiguous; }
+
+const void* Tensor::address(DType dtype) const {
+  if (this->dtype() != dtype) fail("data: the tensor holds {}, not {}", this->dtype(), dtype);
+  return data_->data;
+}
+
+void* Tensor::writable_address(DType dtype) {
+  address(dtype);
+  begin_write(*this, "mutable_data");
+  return data_->data;
+}
+
+double Tensor::element(std::initializer_list<std::int64_t> index) const {
+  if (index.size() == 0) {
+    if (numel() != 1) fail("item: expected one index per axis of shape {}, got none", shape());
+    return scalar_value(*this);
+  }
+  if (static_cast<int>(index.size()) != rank())
+    fail("item: expected {} indices for shape {}, got {}", rank(), shape(), index.size());
+  std::int64_t offset = 0;
+  int axis = 0;
+  for (std::int64_t i : index) {
+    std::int64_t extent = shape()[axis];
+    if (i < -extent || i >= extent)
+      fail("item: index {} is out of range for axis {} of shape {}", i, axis, shape());
+    offset += (i < 0 ? i + extent : i) * strides()[axis];
+    ++axis;
+  }
+  return scalar_value(make_view(*this, {}, {}, offset));
+}
+
+double scalar_value(const Tensor& tensor) {
+  switch (tensor.dtype()) {
+    case boolean: return *raw<bool>(tensor);
+    case int32: return *raw<std::int32_t>(tensor);
+    case float32: return static_cast<double>(*raw<float>(tensor));
+    case float64: return *raw<double>(tensor);
+  }
+  return 0;
+}
+
+template <class T>
+std::vector<T> Tensor::to_vector() const {
+  Tensor dense = contiguous(cast(*this, dtype_for<T>));
+  const T* first = raw<T>(dense);
+  return std::vector<T>(first, first + numel());
+}
+template std::vector<float> Tensor::to_vector<float>() const;
+template std::vector<double> Tensor::to_vector<double>() const;
+template std::vector<std::int32_t> Tensor::to_vector<std::int32_t>() const;
+template std::vector<bool> Tensor::to_vector<bool>() const;
+
+Tensor& Tensor::assign(const Tensor& value) {
+  begin_write(*this, "assign");
+  Tensor source = value;
+  if (TensorData::of(value).storage == data_->storage) {
+    source = empty(value.shape(), value.dtype());  // the two may overlap
+    kernels_of(*this).copy(source, value);
+  }
+  if (broadcast_shapes(shape(), source.shape(), "assign") != shape())
+    fail("assign: a value of shape {} does not fit into {}", value.shape(), shape());
+  kernels_of(*this).copy(*this, source);
+  return *this;
+}
+
+// --- for the library (core/internal/tensor_data.h)
+
+Tensor empty(const Shape& shape, DType dtype, Device device) {
+  kernels_of(device);
+  auto bytes = static_cast<std::size_t>(shape.numel()) * size_of(dtype);
+  Storage* storage = Storage::make(bytes);
+  storage->device = device;
+  return TensorData::adopt(
+      TensorData::make(storage, storage->data, dtype, shape, contiguous_strides(shape)));
+}
+
+Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides,
+                 std::int64_t offset) {
+  const TensorData& data = TensorData::of(base);
+  data.storage->retain();
+  auto bytes = offset * static_cast<std::int64_t>(size_of(data.dtype));
+  TensorData* made = TensorData::make(data.storage, data.data + bytes, data.dtype, shape, strides);
+  made->weak = data.weak && shape.rank() == 0;
+  return TensorData::adopt(made);
+}
+
+Tensor expand_view(const Tensor& base, const Shape& shape) {
+  if (base.shape() == shape) return base;
+  Strides strides = Strides::filled(shape.rank(), 0);
+  int missing = shape.rank() - base.rank();
+  for (int axis = 0; axis < base.rank(); ++axis)
+    if (base.shape()[axis] != 1) strides[missing + axis] = base.strides()[axis];
+  return make_view(base, shape, strides);
+}
+
+Tensor contiguous(const Tensor& tensor) {
+  if (tensor.is_contiguous()) return tensor;
+  Tensor copy = empty(tensor.shape(), tensor.dtype(), tensor.device());
+  kernels_of(tensor).copy(copy, tensor);
+  return copy;
+}
+
+Tensor cast(const Tensor& tensor, DType dtype) {
+  if (tensor.dtype() == dtype && !TensorData::of(tensor).weak) return tensor;
+  Tensor made = empty(tensor.shape(), dtype, tensor.device());
+  kernels_of(tensor).copy(made, tensor);
+  return made;
+}
+
+bool is_unique(const Tensor& tensor) {
+  const TensorData& data = TensorData::of(tensor);
+  return data.refs.load(std::memory_order_relaxed) == 1 &&
+         data.storage->refs.load(std::memory_order_relaxed) == 1 && !data.storage->external;
+}
+
+void begin_write(const Tensor& tensor, const char* who) {
+  if (!tensor.defined()) fail("{}: the tensor is undefined", who);
+  const TensorData& data = TensorData::of(tensor);
+  if (data.storage->read_only) fail("{}: the tensor views memory that may only be read", who);
+  for (int axis = 0; axis < data.shape.rank(); ++axis)
+    if (data.shape[axis] > 1 && data.strides[axis] == 0)
+      fail("{}: a broadcast view of shape {} repeats its elements; write to a copy of it", who,
+           data.shape);
+  data.storage->version.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace keratin

@@ -1,0 +1,1 @@
+"""The tables of cases behind tools/golden.py, one module per file it writes."""

@@ -1,0 +1,88 @@
+"""metrics.npz: the running result of a metric after each of three update_state calls."""
+
+import numpy as np
+from keras import metrics
+from keras.src.trainers.compile_utils import get_metric
+
+from .common import Arrays, generator
+
+BATCHES = [4, 4, 2]  # the last one is short
+C, T = 4, 3
+
+
+def one_hot(rng, n):
+    return np.eye(C)[rng.integers(0, C, size=n)]
+
+
+def probabilities(rng, *shape):
+    return np.round(rng.dirichlet(np.ones(C), size=shape), 2)  # rounded, so that ties and equal scores occur
+
+
+# kind: (rng, batch size) -> y_true, y_pred
+DATA = {
+    "binary": lambda rng, n: (rng.integers(0, 2, size=(n, 1)).astype(float), np.round(rng.uniform(size=(n, 1)), 1)),
+    "multi_label": lambda rng, n: (rng.integers(0, 2, size=(n, 3)).astype(float), np.round(rng.uniform(size=(n, 3)), 1)),
+    "classes": lambda rng, n: (one_hot(rng, n), probabilities(rng, n)),
+    "sparse": lambda rng, n: (rng.integers(0, C, size=n).astype(np.int32), probabilities(rng, n)),
+    "sparse_column": lambda rng, n: (rng.integers(0, C, size=(n, 1)).astype(np.int32), probabilities(rng, n)),
+    "sparse_steps": lambda rng, n: (rng.integers(0, C, size=(n, T)).astype(np.int32), probabilities(rng, n, T)),
+    "classes_steps": lambda rng, n: (np.eye(C)[rng.integers(0, C, size=(n, T))], probabilities(rng, n, T)),
+    "real": lambda rng, n: (rng.normal(size=(n, 3)), rng.normal(size=(n, 3))),
+    "real_steps": lambda rng, n: (rng.normal(size=(n, T, 2)), rng.normal(size=(n, T, 2))),
+}
+
+
+class Automatic:
+    """The metric that compile(metrics=["accuracy"]) would choose, decided at the first update."""
+
+    chosen = None
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.chosen = self.chosen or get_metric("accuracy", y_true, y_pred)
+        self.chosen.update_state(y_true, y_pred, sample_weight=sample_weight)
+
+    def result(self):
+        return self.chosen.result()
+
+
+# metric: (constructor, kinds of data); all but accuracy are recorded without and with sample weights (`..._weight`)
+METRICS = {
+    "accuracy": (Automatic, ["binary", "multi_label", "classes", "sparse", "sparse_column", "sparse_steps",
+                             "classes_steps"]),
+    "binary_accuracy": (metrics.BinaryAccuracy, ["binary", "multi_label"]),
+    "binary_accuracy_0.3": (lambda: metrics.BinaryAccuracy(threshold=0.3), ["multi_label"]),
+    "categorical_accuracy": (metrics.CategoricalAccuracy, ["classes", "classes_steps"]),
+    "sparse_categorical_accuracy": (metrics.SparseCategoricalAccuracy, ["sparse", "sparse_column", "sparse_steps"]),
+    "top_2_categorical_accuracy": (lambda: metrics.TopKCategoricalAccuracy(k=2), ["classes", "classes_steps"]),
+    "sparse_top_2_categorical_accuracy": (lambda: metrics.SparseTopKCategoricalAccuracy(k=2), ["sparse"]),
+    "mean_squared_error": (metrics.MeanSquaredError, ["real", "real_steps"]),
+    "root_mean_squared_error": (metrics.RootMeanSquaredError, ["real"]),
+    "mean_absolute_error": (metrics.MeanAbsoluteError, ["real", "real_steps"]),
+    "precision": (metrics.Precision, ["binary", "multi_label"]),
+    "precision_0.3": (lambda: metrics.Precision(thresholds=0.3), ["binary"]),
+    "precision_two_thresholds": (lambda: metrics.Precision(thresholds=[0.3, 0.7]), ["binary"]),
+    "recall": (metrics.Recall, ["binary", "multi_label"]),
+    "recall_0.3": (lambda: metrics.Recall(thresholds=0.3), ["binary"]),
+    "recall_two_thresholds": (lambda: metrics.Recall(thresholds=[0.3, 0.7]), ["binary"]),
+    "auc": (metrics.AUC, ["binary", "multi_label"]),
+    "auc_pr": (lambda: metrics.AUC(curve="PR"), ["binary", "multi_label"]),
+    "auc_5_thresholds": (lambda: metrics.AUC(num_thresholds=5), ["binary"]),
+}
+
+
+def cases():
+    arrays = Arrays()
+    for name, (make, kinds) in METRICS.items():
+        for kind in kinds:
+            for weighted in (False,) if name == "accuracy" else (False, True):
+                case = f"{name}/{kind}" + ("_weight" if weighted else "")
+                rng, metric = generator(case), make()
+                for i, n in enumerate(BATCHES):
+                    y_true, y_pred = DATA[kind](rng, n)
+                    # Weights have one value per sample, or per step where the data has steps.
+                    shape = (n, T) if kind.endswith("_steps") else (n,)
+                    sample_weight = rng.uniform(0.2, 2, size=shape) if weighted else None
+                    metric.update_state(y_true, y_pred, sample_weight=sample_weight)
+                    arrays.put(case, **{f"y_true{i}": y_true, f"y_pred{i}": y_pred,
+                                        f"sample_weight{i}": sample_weight, f"result{i}": metric.result()})
+    return arrays
