@@ -13,8 +13,8 @@ namespace keratin {
 class NestedList {
  public:
   template <class T>
-    requires std::is_arithmetic_v<T>
-  NestedList(T value) : value_(static_cast<double>(value)), is_number_(true) {}
+  requires std::is_arithmetic_v<T> NestedList(T value)
+      : value_(static_cast<double>(value)), is_number_(true) {}
   NestedList(std::initializer_list<NestedList> items) : items_(items) {}
 
   bool is_number() const { return is_number_; }
@@ -48,13 +48,13 @@ Tensor ones_like(const Tensor& x);
 /// Evenly spaced values start, start + step, ... below stop.
 Tensor arange(double start, double stop, double step, DType dtype);
 template <class T>
-  requires std::is_arithmetic_v<T>
-Tensor arange(T stop, DType dtype = std::is_integral_v<T> ? int32 : float32) {
+requires std::is_arithmetic_v<T> Tensor arange(T stop, DType dtype = std::is_integral_v<T>
+                                                                         ? int32
+                                                                         : float32) {
   return arange(0, static_cast<double>(stop), 1, dtype);
 }
 template <class T>
-  requires std::is_arithmetic_v<T>
-Tensor arange(T start, T stop, T step = T(1)) {
+requires std::is_arithmetic_v<T> Tensor arange(T start, T stop, T step = T(1)) {
   return arange(static_cast<double>(start), static_cast<double>(stop), static_cast<double>(step),
                 std::is_integral_v<T> ? int32 : float32);
 }

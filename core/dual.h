@@ -45,9 +45,7 @@ struct Dual {
 
   Dual(T value, T derivative) : v(std::move(value)), d(std::move(derivative)) {}
   Dual(T value) : v(std::move(value)), d(0.0) {}
-  Dual(double value)
-    requires(!std::same_as<T, double>)
-      : v(value), d(0.0) {}
+  Dual(double value) requires(!std::same_as<T, double>) : v(value), d(0.0) {}
 };
 
 template <class T>
@@ -109,8 +107,8 @@ template <class T> Dual<T> ceil(const Dual<T>& x) { return {ceil(x.v), T(0.0)}; 
 template <class T> Dual<T> round(const Dual<T>& x) { return {round(x.v), T(0.0)}; }
 // clang-format on
 
-// x^y. With respect to x: y x^(y-1), exactly 0 where y is 0. With respect to y: x^y log x, exactly 0
-// where x is 0 and y is not negative; NaN for negative x.
+// x^y. With respect to x: y x^(y-1), exactly 0 where y is 0. With respect to y: x^y log x, exactly
+// 0 where x is 0 and y is not negative; NaN for negative x.
 template <class T>
 T power_wrt_base(const T& x, const T& y) {
   return where(y == T(0.0), T(0.0), y * power(x, y - 1.0));
@@ -154,7 +152,7 @@ Dual<T> maximum(const Plain<T>& x, const Dual<T>& y) {
 }
 template <class T>
 Dual<T> minimum(const Dual<T>& x, const Dual<T>& y) {
-  return extremum<T>(minimum(x.v, y.v), x.d, y.d, x.v < y.v, x.v > y.v);
+  return extremum<T>(minimum(x.v, y.v), x.d, y.d, x.v<y.v, x.v> y.v);
 }
 template <class T>
 Dual<T> minimum(const Dual<T>& x, const Plain<T>& y) {
@@ -194,10 +192,12 @@ T pull_back(const F& f, const T* x, const T* g, std::index_sequence<J...>) {
   T sum(0.0);
   bool any = false;
   if constexpr (requires { std::tuple_size<decltype(y)>::value; }) {
-    std::apply([&](const auto&... out) {
-      std::size_t o = 0;
-      (pointwise_detail::add_term(sum, any, out, g[o++]), ...);
-    }, y);
+    std::apply(
+        [&](const auto&... out) {
+          std::size_t o = 0;
+          (pointwise_detail::add_term(sum, any, out, g[o++]), ...);
+        },
+        y);
   } else {
     pointwise_detail::add_term(sum, any, y, g[0]);
   }
@@ -241,6 +241,8 @@ inline constexpr std::size_t outputs_of =
 /// A functor may state its derivative in terms of its output: static vjp(y, g). Then the output is
 /// kept instead of the input; the derived rule is its test.
 template <class F>
-inline constexpr bool has_output_vjp = requires { F::vjp(0.0, 0.0); };
+inline constexpr bool has_output_vjp = requires {
+  F::vjp(0.0, 0.0);
+};
 
 }  // namespace keratin::fn

@@ -11,35 +11,40 @@
 
 namespace keratin::fn {
 
+// Takes integers to integers; the other functions turn them into floats.
+struct Whole {
+  static constexpr bool keeps_integers = true;
+};
+
 // clang-format off
 // --- arithmetic
-struct Add      { auto operator()(auto x, auto y) const { return x + y; } };
-struct Subtract { auto operator()(auto x, auto y) const { return x - y; } };
-struct Multiply { auto operator()(auto x, auto y) const { return x * y; } };
+struct Add      : Whole { auto operator()(auto x, auto y) const { return x + y; } };
+struct Subtract : Whole { auto operator()(auto x, auto y) const { return x - y; } };
+struct Multiply : Whole { auto operator()(auto x, auto y) const { return x * y; } };
 struct Divide   { auto operator()(auto x, auto y) const { return x / y; } };
-struct Maximum  { auto operator()(auto x, auto y) const { return maximum(x, y); } };
-struct Minimum  { auto operator()(auto x, auto y) const { return minimum(x, y); } };
-struct Power    { auto operator()(auto x, auto y) const { return power(x, y); } };
+struct Maximum  : Whole { auto operator()(auto x, auto y) const { return maximum(x, y); } };
+struct Minimum  : Whole { auto operator()(auto x, auto y) const { return minimum(x, y); } };
+struct Power    : Whole { auto operator()(auto x, auto y) const { return power(x, y); } };
 
 // --- elementary functions
-struct Abs        { auto operator()(auto x) const { return abs(x); } };
-struct Ceil       { auto operator()(auto x) const { return ceil(x); } };
+struct Abs        : Whole { auto operator()(auto x) const { return abs(x); } };
+struct Ceil       : Whole { auto operator()(auto x) const { return ceil(x); } };
 struct Cos        { auto operator()(auto x) const { return cos(x); } };
 struct Erf        { auto operator()(auto x) const { return erf(x); } };
 struct Exp        { auto operator()(auto x) const { return exp(x); }
                     static auto vjp(auto y, auto g) { return g * y; } };
 struct Expm1      { auto operator()(auto x) const { return expm1(x); } };
-struct Floor      { auto operator()(auto x) const { return floor(x); } };
+struct Floor      : Whole { auto operator()(auto x) const { return floor(x); } };
 struct Log        { auto operator()(auto x) const { return log(x); } };
 struct Log1p      { auto operator()(auto x) const { return log1p(x); } };
-struct Negative   { auto operator()(auto x) const { return -x; } };
+struct Negative   : Whole { auto operator()(auto x) const { return -x; } };
 struct Reciprocal { auto operator()(auto x) const { return 1.0 / x; } };
-struct Round      { auto operator()(auto x) const { return round(x); } };
+struct Round      : Whole { auto operator()(auto x) const { return round(x); } };
 struct Rsqrt      { auto operator()(auto x) const { return 1.0 / sqrt(x); } };
-struct Sign       { auto operator()(auto x) const { return sign(x); } };
+struct Sign       : Whole { auto operator()(auto x) const { return sign(x); } };
 struct Sin        { auto operator()(auto x) const { return sin(x); } };
 struct Sqrt       { auto operator()(auto x) const { return sqrt(x); } };
-struct Square     { auto operator()(auto x) const { return x * x; } };
+struct Square     : Whole { auto operator()(auto x) const { return x * x; } };
 struct Tanh       { auto operator()(auto x) const { return tanh(x); }
                     static auto vjp(auto y, auto g) { return g * (1.0 - y * y); } };
 
@@ -79,7 +84,7 @@ struct GeluErf     { auto operator()(auto x) const { return 0.5 * x * (1.0 + erf
 struct GeluTanh    { auto operator()(auto x) const { return 0.5 * x * (1.0 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))); } };
 
 // Inside the bounds, and on them, the derivative is 1.
-struct Clip        { double low, high;
+struct Clip        : Whole { double low, high;
                      auto operator()(auto x) const { return where(x < low, low, where(x > high, high, x)); } };
 // clang-format on
 
@@ -103,8 +108,9 @@ struct LstmCellForward {
   }
 };
 
-/// Gradients with respect to (i, f, g, o, c) from what LstmCellForward kept; about 2.5 times as fast
-/// as deriving LstmCell, which must compute the activations again. The two are tested to agree.
+/// Gradients with respect to (i, f, g, o, c) from what LstmCellForward kept; about 2.5 times as
+/// fast as deriving LstmCell, which must compute the activations again. The two are tested to
+/// agree.
 struct LstmCellBackward {
   auto operator()(auto i, auto f, auto g, auto o, auto tc, auto c, auto gh, auto gc) const {
     auto gc1 = gc + gh * o * (1.0 - tc * tc);

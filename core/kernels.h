@@ -1,6 +1,6 @@
-// The contract a device fulfils: everything that touches elements. A kernel sees a tensor as strided
-// memory and nothing more; shapes, dtypes and axes have been checked by the op that calls it, and
-// outputs have been allocated. A device that misses one does not compile.
+// The contract a device fulfils: everything that touches elements. A kernel sees a tensor as
+// strided memory and nothing more; shapes, dtypes and axes have been checked by the op that calls
+// it, and outputs have been allocated. A device that misses one does not compile.
 #pragma once
 
 #include <span>
@@ -37,8 +37,8 @@ class Kernels {
   // --- pointwise: x broadcasts to the shape of the outputs; all of one dtype
   virtual void pointwise(Pointwise op, const void* functor, std::span<const Tensor> y,
                          std::span<const Tensor> x) const = 0;
-  /// gx[i] is undefined where nobody wants it. x holds the inputs, or the output alone for a functor
-  /// whose derivative is stated in terms of its output.
+  /// gx[i] is undefined where nobody wants it. x holds the inputs, or the output alone for a
+  /// functor whose derivative is stated in terms of its output.
   virtual void pointwise_gradient(Pointwise op, const void* functor, std::span<const Tensor> gx,
                                   std::span<const Tensor> x, std::span<const Tensor> gy) const = 0;
   /// y is boolean.

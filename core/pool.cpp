@@ -30,7 +30,7 @@ constexpr bool caching = true;
 #endif
 
 constexpr std::size_t alignment = 64;
-constexpr int class_count = 4 * 44;                       // up to 2^50 bytes
+constexpr int class_count = 4 * 44;                        // up to 2^50 bytes
 constexpr std::size_t cache_limit = std::size_t{1} << 31;  // bytes one thread keeps at most
 
 std::atomic<std::int64_t> system_allocations{0};

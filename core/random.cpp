@@ -68,7 +68,8 @@ Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype)
   // 24 bits, so that rounding to float32 never reaches `high`.
   return generate(shape, dtype, [=](std::int64_t i) {
     auto n = static_cast<std::uint64_t>(i);
-    return low + (high - low) * static_cast<double>(philox(first + n / 4, seed)[n % 4] >> 8) * 0x1p-24;
+    return low +
+           (high - low) * static_cast<double>(philox(first + n / 4, seed)[n % 4] >> 8) * 0x1p-24;
   });
 }
 

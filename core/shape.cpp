@@ -105,7 +105,8 @@ Shape broadcast_shapes(const Shape& a, const Shape& b, const char* who) {
 }
 
 int normalize_axis(int axis, int rank, const char* who) {
-  if (axis < -rank || axis >= rank) fail("{}: axis {} is out of range for rank {}", who, axis, rank);
+  if (axis < -rank || axis >= rank)
+    fail("{}: axis {} is out of range for rank {}", who, axis, rank);
   return axis < 0 ? axis + rank : axis;
 }
 

@@ -28,16 +28,20 @@ Tensor::~Tensor() {
     data_->destroy();
 }
 
-Tensor::Tensor(double value, DType dtype, Weak) : Tensor(empty({}, dtype == float32 ? float64 : dtype)) {
+Tensor::Tensor(double value, DType dtype, Weak)
+    : Tensor(empty({}, dtype == float32 ? float64 : dtype)) {
   data_->weak = true;
   switch (data_->dtype) {
-    case boolean: *raw<bool>(*this) = value != 0; break;
+    case boolean:
+      *raw<bool>(*this) = value != 0;
+      break;
     case int32:
       if (value < -2147483648.0 || value > 2147483647.0)
         fail("tensor: the integer {} does not fit int32", value);
       *raw<std::int32_t>(*this) = static_cast<std::int32_t>(value);
       break;
-    default: *raw<double>(*this) = value;
+    default:
+      *raw<double>(*this) = value;
   }
 }
 
@@ -86,9 +90,7 @@ const TensorData& checked(const TensorData* data) {
 
 const Shape& Tensor::shape() const { return checked(data_).shape; }
 const Strides& Tensor::strides() const { return checked(data_).strides; }
-std::int64_t Tensor::size(int axis) const {
-  return shape()[normalize_axis(axis, rank(), "size")];
-}
+std::int64_t Tensor::size(int axis) const { return shape()[normalize_axis(axis, rank(), "size")]; }
 std::int64_t Tensor::numel() const { return checked(data_).numel; }
 DType Tensor::dtype() const { return checked(data_).dtype; }
 Device Tensor::device() const { return checked(data_).storage->device; }
@@ -126,10 +128,14 @@ double Tensor::element(std::initializer_list<std::int64_t> index) const {
 
 double scalar_value(const Tensor& tensor) {
   switch (tensor.dtype()) {
-    case boolean: return *raw<bool>(tensor);
-    case int32: return *raw<std::int32_t>(tensor);
-    case float32: return static_cast<double>(*raw<float>(tensor));
-    case float64: return *raw<double>(tensor);
+    case boolean:
+      return *raw<bool>(tensor);
+    case int32:
+      return *raw<std::int32_t>(tensor);
+    case float32:
+      return static_cast<double>(*raw<float>(tensor));
+    case float64:
+      return *raw<double>(tensor);
   }
   return 0;
 }

@@ -29,8 +29,7 @@ class Tensor {
 
   /// A number is a tensor of rank 0 that takes on the dtype of what it meets: x * 2 has x's dtype.
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Tensor(T value)
+  requires std::is_arithmetic_v<T> Tensor(T value)
       : Tensor(static_cast<double>(value),
                std::same_as<T, bool> ? boolean : (std::integral<T> ? int32 : float32), Weak{}) {}
 
@@ -80,15 +79,16 @@ class Tensor {
   template <class T>
   std::vector<T> to_vector() const;
 
-  /// Writes `value`, broadcast and converted, into this tensor's memory: views of it see the change.
+  /// Writes `value`, broadcast and converted, into this tensor's memory: views of it see the
+  /// change.
   Tensor& assign(const Tensor& value);
 
-  Tensor astype(DType dtype) const;                   ///< [op] converted; itself when equal
-  Tensor copy() const;                                ///< [op] with memory of its own, contiguous
-  Tensor reshape(const Shape& shape) const;           ///< [op] one size may be -1
-  Tensor transpose(std::vector<int> axes = {}) const; ///< [op] a view; without axes all reversed
-  Tensor operator[](std::int64_t index) const;        ///< [op] a view, without the first axis
-  Tensor& operator+=(const Tensor& other);            ///< [op] x = x + other; likewise below
+  Tensor astype(DType dtype) const;                    ///< [op] converted; itself when equal
+  Tensor copy() const;                                 ///< [op] with memory of its own, contiguous
+  Tensor reshape(const Shape& shape) const;            ///< [op] one size may be -1
+  Tensor transpose(std::vector<int> axes = {}) const;  ///< [op] a view; without axes all reversed
+  Tensor operator[](std::int64_t index) const;         ///< [op] a view, without the first axis
+  Tensor& operator+=(const Tensor& other);             ///< [op] x = x + other; likewise below
   Tensor& operator-=(const Tensor& other);
   Tensor& operator*=(const Tensor& other);
   Tensor& operator/=(const Tensor& other);

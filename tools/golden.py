@@ -2,7 +2,7 @@
 
     python3 -m venv keras-venv                      # anywhere outside the repository
     keras-venv/bin/pip install -r tools/requirements.txt
-    keras-venv/bin/python tools/golden.py           # all files
+    keras-venv/bin/python tools/golden.py           # all files, about four minutes
     keras-venv/bin/python tools/golden.py losses    # only these
 
 Everything is computed in float64 on the CPU (fit.npz also once in float32), with every weight set explicitly, so

@@ -19,9 +19,12 @@ constexpr std::int64_t grain = 8192;  // elements below which another thread doe
 
 const KernelTable& table_for(DType dtype) {
   switch (dtype) {
-    case float32: return float32_table();
-    case float64: return float64_table;
-    default: return int32_table;
+    case float32:
+      return float32_table();
+    case float64:
+      return float64_table;
+    default:
+      return int32_table;
   }
 }
 
@@ -29,10 +32,14 @@ const KernelTable& table_for(DType dtype) {
 template <class F>
 void with_type(DType dtype, const F& f) {
   switch (dtype) {
-    case float32: return f(float{});
-    case float64: return f(double{});
-    case int32: return f(std::int32_t{});
-    case boolean: return f(bool{});
+    case float32:
+      return f(float{});
+    case float64:
+      return f(double{});
+    case int32:
+      return f(std::int32_t{});
+    case boolean:
+      return f(bool{});
   }
 }
 
@@ -43,12 +50,12 @@ void for_each_row(const Shape& shape, std::initializer_list<Tensor> tensors, con
   Loop loop = plan_loop(shape, {all});
   for (int axis = 0; axis < loop.rank; ++axis)
     if (loop.size[axis] == 0) return;
-  std::int64_t size[4];
+  std::int64_t size[4] = {};
   for (std::size_t k = 0; k < all.size(); ++k)
     size[k] = static_cast<std::int64_t>(size_of(all[k].dtype()));
   std::int64_t index[Loop::max_rank] = {};
   int last = loop.rank - 1;
-  std::int64_t stride[4];
+  std::int64_t stride[4] = {};
   for (int k = 0; k < loop.operands; ++k) stride[k] = loop.stride[k][last];
   for (;;) {
     row(loop.data, stride, loop.size[last]);
@@ -96,15 +103,24 @@ void copy_rows(const Tensor& y, const Tensor& x) {
 template <class T>
 bool compare_values(Comparison op, T a, T b) {
   switch (op) {
-    case Comparison::equal: return a == b;
-    case Comparison::not_equal: return a != b;
-    case Comparison::less: return a < b;
-    case Comparison::less_equal: return a <= b;
-    case Comparison::greater: return a > b;
-    case Comparison::greater_equal: return a >= b;
-    case Comparison::logical_and: return a != T(0) && b != T(0);
-    case Comparison::logical_or: return a != T(0) || b != T(0);
-    case Comparison::logical_xor: return (a != T(0)) != (b != T(0));
+    case Comparison::equal:
+      return a == b;
+    case Comparison::not_equal:
+      return a != b;
+    case Comparison::less:
+      return a < b;
+    case Comparison::less_equal:
+      return a <= b;
+    case Comparison::greater:
+      return a > b;
+    case Comparison::greater_equal:
+      return a >= b;
+    case Comparison::logical_and:
+      return a != T(0) && b != T(0);
+    case Comparison::logical_or:
+      return a != T(0) || b != T(0);
+    case Comparison::logical_xor:
+      return (a != T(0)) != (b != T(0));
   }
   return false;
 }
@@ -280,8 +296,8 @@ class CpuKernels final : public Kernels {
     auto block = m.n * m.inner * static_cast<std::int64_t>(size_of(x.dtype()));
     parallel_for(m.outer, grain / std::max<std::int64_t>(4 * m.n * m.inner, 1) + 1,
                  [&](std::int64_t begin, std::int64_t end) {
-                   function(raw<char>(y) + begin * block, raw<char>(x) + begin * block,
-                            end - begin, m.n, m.inner, log);
+                   function(raw<char>(y) + begin * block, raw<char>(x) + begin * block, end - begin,
+                            m.n, m.inner, log);
                  });
   }
 
@@ -338,8 +354,8 @@ class CpuKernels final : public Kernels {
       using T = decltype(type);
       auto product = [&](std::int64_t i) {
         cpu::gemm<T>(m, n, k, matrix<T>(c, i * c.strides()[0]),
-                     matrix<const T>(a, i * a.strides()[0]),
-                     matrix<const T>(b, i * b.strides()[0]), false);
+                     matrix<const T>(a, i * a.strides()[0]), matrix<const T>(b, i * b.strides()[0]),
+                     false);
       };
       // Small products are shared out whole; each large one is cut by gemm itself.
       std::int64_t work = m * n * k;

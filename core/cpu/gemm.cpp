@@ -49,10 +49,11 @@ struct Layout {
 template <class T>
 Layout layout_of(const Matrix<T>& x, std::int64_t rows, std::int64_t columns) {
   bool row_major = x.column_stride == 1 || columns == 1;
-  std::int64_t stride = row_major ? (rows == 1 ? columns : x.row_stride)
-                                  : (columns == 1 ? rows : x.column_stride);
+  std::int64_t stride =
+      row_major ? (rows == 1 ? columns : x.row_stride) : (columns == 1 ? rows : x.column_stride);
   std::int64_t least = row_major ? columns : rows;
-  return {row_major ? CblasNoTrans : CblasTrans, blas_int(std::max({stride, least, std::int64_t{1}}))};
+  return {row_major ? CblasNoTrans : CblasTrans,
+          blas_int(std::max({stride, least, std::int64_t{1}}))};
 }
 
 template <class T>

@@ -1,5 +1,5 @@
-// From tensors to a nest of loops: axes that all operands walk in one stride become one, so that the
-// usual case is a single loop; the nest is then cut into pieces for the threads.
+// From tensors to a nest of loops: axes that all operands walk in one stride become one, so that
+// the usual case is a single loop; the nest is then cut into pieces for the threads.
 #pragma once
 
 #include <span>

@@ -1,6 +1,7 @@
-// The loops that run a scalar function, or its gradient, over strided memory. Compiled once for each
-// instruction set with float batches (core/cpu/simd_kernels.cpp) and once with plain numbers for the
-// other types (core/cpu/plain_kernels.cpp). Raw pointers and sizes only: see core/cpu/simd.h.
+// The loops that run a scalar function, or its gradient, over strided memory. Compiled once for
+// each instruction set with float batches (core/cpu/simd_kernels.cpp) and once with plain numbers
+// for the other types (core/cpu/plain_kernels.cpp). Raw pointers and sizes only: see
+// core/cpu/simd.h.
 #pragma once
 
 #include <cstdint>
@@ -142,7 +143,8 @@ struct ForwardRow {
   }
 };
 
-/// Operands: the gradients of the inputs (null where not wanted), the inputs, the outputs' gradients.
+/// Operands: the gradients of the inputs (null where not wanted), the inputs, the outputs'
+/// gradients.
 template <class Lane, class F>
 struct GradientRow {
   using Number = typename Lane::Number;

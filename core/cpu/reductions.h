@@ -8,7 +8,6 @@
 
 namespace keratin::cpu {
 
-
 /// Reduces columns [0, inner) of `outer` blocks of n rows that lie `row` elements apart; outputs of
 /// successive blocks lie `row` apart too.
 using ReduceFunction = void (*)(void* out, const void* in, std::int64_t outer, std::int64_t n,
@@ -43,8 +42,7 @@ double across(const typename Lane::Number& x) {
   typename Lane::Stored lanes[Lane::width];
   Lane::store(lanes, 1, x, Lane::width);
   double result = static_cast<double>(lanes[0]);
-  for (int i = 1; i < Lane::width; ++i)
-    result = combine<op>(result, static_cast<double>(lanes[i]));
+  for (int i = 1; i < Lane::width; ++i) result = combine<op>(result, static_cast<double>(lanes[i]));
   return result;
 }
 

@@ -1,5 +1,5 @@
-// The one place that decides how work is spread over threads, and the floating-point mode it is done
-// in. Work is cut by size alone; a piece's result never depends on who computes it.
+// The one place that decides how work is spread over threads, and the floating-point mode it is
+// done in. Work is cut by size alone; a piece's result never depends on who computes it.
 #pragma once
 
 #include <omp.h>
@@ -50,8 +50,8 @@ class FlushDenormals {
 /// and must not throw.
 template <class Body>
 void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
-  auto threads = static_cast<int>(
-      std::min<std::int64_t>(num_threads(), n / std::max<std::int64_t>(grain, 1)));
+  auto threads =
+      static_cast<int>(std::min<std::int64_t>(num_threads(), n / std::max<std::int64_t>(grain, 1)));
   if (threads <= 1 || omp_in_parallel()) {
     if (n > 0) body(std::int64_t{0}, n);
     return;

@@ -4,6 +4,7 @@ import jax
 import keras
 import numpy as np
 from keras import callbacks, layers, optimizers, regularizers
+from keras.src.backend import get_keras_mask, set_keras_mask
 
 from .common import Arrays, generator, numbered
 from .layers import AttentionLayer
@@ -94,6 +95,19 @@ CASES = {
 }
 
 
+class Model(keras.Sequential):
+    """Sequential whose training metrics see the mask of y_pred, as they do on TensorFlow and PyTorch.
+
+    On JAX alone the mask is lost between the loss and the metrics of a training step (not of an evaluation step).
+    """
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        first = self.layers[0]
+        if isinstance(first, layers.Masking) and y_pred.ndim == 3 and get_keras_mask(y_pred) is None:
+            set_keras_mask(y_pred, first.compute_mask(x))
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+
 def initialise(model, rng):
     for weight in model.weights:
         if weight.name == "gamma" or weight.name == "moving_variance":
@@ -118,7 +132,7 @@ def record(arrays, prefix, name, floatx):
     if "validation_split" not in options:
         options["validation_data"] = (xv, yv)
 
-    model = keras.Sequential([keras.Input(shape), *make_layers()])
+    model = Model([keras.Input(shape), *make_layers()])
     initialise(model, rng)
     start = [np.array(w) for w in model.weights]
     model.compile(optimizer=optimizer(), **compile_options)

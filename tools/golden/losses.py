@@ -123,6 +123,7 @@ OTHERS = {
 
 
 MASK = np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0], [1, 1, 1]], dtype=bool)
+EDGE_LABELS = np.array([1, 1, 2, 1], dtype=np.int32)  # right, wrong, wrong, even odds
 WEIGHT_SHAPES = {True: (N,), "steps": (N, T), "column": (N, 1)}
 
 
@@ -134,7 +135,7 @@ def with_size(y_pred, scale, rng):
 
 
 def at_edges(kind, shape):
-    """Predictions 0 and 1: for classes some certainties, right or wrong, and a tie; for binary all corners."""
+    """Predictions 0 and 1: for binary all corners; for classes a certainty per row, then two classes alike."""
     if kind == "binary":
         return np.resize([0.0, 1.0, 0.5, 1.0, 0.0, 1e-9, 1 - 1e-9], shape)
     y_pred = np.zeros(shape)
@@ -147,6 +148,8 @@ def record(arrays, case, loss, kind, time=False, weight=None, mask=False, logits
     rng = generator(case)
     shape = (N, T, C) if time else (N, C)
     y_true = labels(kind, rng, shape)
+    if edges and kind in ("classes", "sparse"):
+        y_true = EDGE_LABELS if kind == "sparse" else np.eye(C)[EDGE_LABELS]
     y_pred = predictions(kind, rng, shape, logits)
     if scale:
         y_pred = with_size(y_pred, scale, rng)

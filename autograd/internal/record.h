@@ -1,0 +1,191 @@
+// How an op puts itself on the tape. An op computes its result y, then returns
+//
+//   record("multiply", y, wrt(a, [b = save(b)](const Tensor& g) { return g * *b; }),
+//                         wrt(b, [a = save(a)](const Tensor& g) { return g * *a; }));
+//
+// one function for each input, from the gradient of y to that of the input, written with ops. Each
+// is called only when somebody needs it; a gradient of broadcast shape is summed to that of the
+// input.
+#pragma once
+
+#include <span>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <keratin/autograd/tape.h>
+#include <keratin/core/internal/pool.h>
+#include <keratin/core/internal/tensor_data.h>
+
+namespace keratin {
+
+class Backward;
+
+/// A function object in a block of the pool: moved, never copied.
+class Closure {
+ public:
+  Closure() = default;
+  template <class F>
+  requires(!std::is_same_v<std::remove_cvref_t<F>, Closure>) explicit Closure(F&& f)
+      : type_(&type_of<std::remove_cvref_t<F>>) {
+    object_ = new (pool_allocate(type_->bytes)) std::remove_cvref_t<F>(std::forward<F>(f));
+  }
+  Closure(Closure&& other) noexcept { swap(other); }
+  Closure& operator=(Closure&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~Closure() { reset(); }
+
+  void reset() noexcept {
+    if (object_ == nullptr) return;
+    type_->destroy(object_);
+    pool_free(std::exchange(object_, nullptr), type_->bytes);
+  }
+  explicit operator bool() const { return object_ != nullptr; }
+  void operator()(Backward& backward) const { type_->call(object_, backward); }
+
+ private:
+  struct Type {
+    void (*call)(void*, Backward&);
+    void (*destroy)(void*);
+    std::size_t bytes;
+  };
+  template <class F>
+  static constexpr Type type_of{[](void* f, Backward& b) { (*static_cast<F*>(f))(b); },
+                                [](void* f) { static_cast<F*>(f)->~F(); }, sizeof(F)};
+  void swap(Closure& other) noexcept {
+    std::swap(object_, other.object_);
+    std::swap(type_, other.type_);
+  }
+
+  void* object_ = nullptr;
+  const Type* type_ = nullptr;
+};
+
+/// A value that a tape follows; its number is its place in Record::variables. Number 0 is nobody.
+using VariableId = std::uint32_t;
+
+struct Variable {
+  Shape shape;
+  DType dtype;
+};
+
+struct Node {
+  const char* op;
+  const char* scope;     // the layer it ran in, or null
+  std::uint32_t inputs;  // where its inputs begin in Record::inputs
+  std::uint32_t input_count;
+  VariableId output;  // its first output; the others follow
+  std::uint32_t output_count;
+  Closure vjp;
+};
+
+/// What one thread's tapes have recorded. Nested tapes share it: each begins where the list ended.
+struct Record {
+  std::uint64_t epoch = 0;  // tags of tensors recorded in an earlier life do not match
+  std::vector<Node> nodes;
+  std::vector<VariableId> inputs;
+  std::vector<Variable> variables;
+  std::unordered_map<const TensorData*, VariableId> watched;
+  std::vector<Tensor> watched_tensors;  // keeps their addresses taken
+  int tapes = 0;                        // alive
+  int active = 0;                       // alive and not computing their own gradient
+  int paused = 0;                       // NoGradient scopes
+
+  VariableId variable_of(const Tensor& tensor);
+  VariableId watch(const Tensor& tensor);
+  void append(const char* op, std::span<const VariableId> inputs, std::span<const Tensor> outputs,
+              Closure vjp);
+};
+
+/// The record that ops append to; null when no tape of this thread is recording.
+extern thread_local Record* recording;
+
+/// The name of the layer whose ops run now, for printing; null outside.
+extern thread_local const char* current_scope;
+
+/// A tensor kept for the backward pass, with a guard against its being overwritten meanwhile.
+class Saved {
+ public:
+  Saved() = default;
+  explicit Saved(const Tensor& tensor) : tensor_(tensor), version_(version_of(tensor)) {}
+  const Tensor& operator*() const {
+    if (version_of(tensor_) != version_) overwritten();
+    return tensor_;
+  }
+  const Tensor* operator->() const { return &**this; }
+
+ private:
+  [[noreturn]] void overwritten() const;
+  Tensor tensor_;
+  std::uint32_t version_ = 0;
+};
+inline Saved save(const Tensor& tensor) { return Saved(tensor); }
+
+/// What a node's closure sees of the backward pass: the gradients of its outputs come in, those of
+/// its inputs go out.
+class Backward {
+ public:
+  /// Undefined when nothing depends on that output.
+  const Tensor& output_gradient(std::uint32_t output) const;
+  /// Zeros instead.
+  Tensor output_gradient_or_zeros(std::uint32_t output) const;
+  bool wants(std::uint32_t input) const;
+  void add(std::uint32_t input, const Tensor& gradient);
+  /// Adds the product of two matrices, without a tensor for the product where that can be had.
+  void add_product(std::uint32_t input, const Tensor& a, const Tensor& b);
+
+ private:
+  friend class GradientTape;
+  Record* record_;
+  const Node* node_;
+  std::vector<Tensor>* gradients_;  // by variable, from `first_` on
+  const std::vector<char>* needed_;
+  VariableId first_;
+};
+
+template <class F>
+struct Wrt {
+  const Tensor& input;
+  F gradient;
+};
+template <class F>
+Wrt<F> wrt(const Tensor& input, F gradient) {
+  return {input, std::move(gradient)};
+}
+
+/// Whether the tape follows any of these.
+inline bool follows(std::span<const Tensor> tensors) {
+  if (recording == nullptr) return false;
+  for (const Tensor& tensor : tensors)
+    if (tensor.defined() && recording->variable_of(tensor) != 0) return true;
+  return false;
+}
+
+/// Puts an op with any number of inputs and outputs on the tape; `vjp` is called with a Backward.
+template <class F>
+void record_node(const char* op, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
+                 F vjp) {
+  std::vector<VariableId> ids;
+  ids.reserve(inputs.size());
+  for (const Tensor& input : inputs)
+    ids.push_back(input.defined() ? recording->variable_of(input) : 0);
+  recording->append(op, ids, outputs, Closure(std::move(vjp)));
+}
+
+template <class... F>
+Tensor record(const char* op, const Tensor& y, Wrt<F>... inputs) {
+  if (recording == nullptr) return y;
+  VariableId ids[] = {recording->variable_of(inputs.input)...};
+  if (((recording->variable_of(inputs.input) == 0) && ...)) return y;
+  recording->append(op, ids, {&y, 1},
+                    Closure([... gradient = std::move(inputs.gradient)](Backward& backward) {
+                      const Tensor& g = backward.output_gradient(0);
+                      std::uint32_t i = 0;
+                      ((backward.wants(i) ? backward.add(i, gradient(g)) : void(), ++i), ...);
+                    }));
+  return y;
+}
+
+}  // namespace keratin

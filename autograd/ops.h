@@ -1,0 +1,234 @@
+// The op surface: one catalogue, names as in keras.ops. Every op below can be recorded by a
+// GradientTape, and its gradient is made of ops, so that it can be differentiated again.
+//
+// Conventions. Operands broadcast as in NumPy. A plain number takes on the dtype of the tensor it
+// meets; otherwise the larger dtype wins (bool < int32 < float32 < float64), and functions of real
+// numbers turn integers into floatx(). Negative axes count from the end. Mistakes throw
+// std::invalid_argument that names the op, the rule and what came.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <keratin/core/tensor.h>
+
+namespace keratin {
+
+/// Which axes to reduce over: none named means all.
+class Axes {
+ public:
+  Axes() = default;
+  Axes(int axis) : axes_{axis}, all_(false) {}
+  Axes(std::initializer_list<int> axes) : axes_(axes), all_(false) {}
+  Axes(std::vector<int> axes) : axes_(std::move(axes)), all_(false) {}
+  bool all() const { return all_; }
+  const std::vector<int>& list() const { return axes_; }
+
+ private:
+  std::vector<int> axes_;
+  bool all_ = true;
+};
+
+// --- pointwise: core/catalogue.def lists them, core/functions.h defines them. The derivative at a
+// kink: abs 0 at 0; relu, relu6 and hard_sigmoid that of the flat side; clip and hard_tanh 1 at the
+// bounds; maximum and minimum share equally at a tie; sign, floor, ceil and round 0 everywhere.
+// round goes to the even neighbour. sqrt at 0 has the derivative inf. power(x, 0) has the
+// derivative 0 with respect to x, power(0, y > 0) has 0 with respect to y, a negative x gives NaN
+// unless y is whole.
+
+#define KERATIN_UNARY(name, Functor) Tensor name(const Tensor& x);
+#define KERATIN_BINARY(name, Functor) Tensor name(const Tensor& x, const Tensor& y);
+#define KERATIN_FUNCTOR(Functor)
+#define KERATIN_STEP(Functor)
+#include <keratin/core/catalogue.def>
+
+Tensor add(const Tensor& x, const Tensor& y);
+Tensor subtract(const Tensor& x, const Tensor& y);
+inline Tensor mul(const Tensor& x, const Tensor& y) { return multiply(x, y); }
+inline Tensor operator+(const Tensor& x, const Tensor& y) { return add(x, y); }
+inline Tensor operator-(const Tensor& x, const Tensor& y) { return subtract(x, y); }
+inline Tensor operator*(const Tensor& x, const Tensor& y) { return multiply(x, y); }
+inline Tensor operator/(const Tensor& x, const Tensor& y) { return divide(x, y); }
+inline Tensor operator-(const Tensor& x) { return negative(x); }
+
+Tensor celu(const Tensor& x, double alpha = 1.0);
+Tensor elu(const Tensor& x, double alpha = 1.0);
+Tensor leaky_relu(const Tensor& x, double negative_slope = 0.2);
+/// x Phi(x); approximate: by tanh. As an activation Keras uses the exact form.
+Tensor gelu(const Tensor& x, bool approximate = true);
+/// x limited to [low, high]. Throws when low > high.
+Tensor clip(const Tensor& x, double low, double high);
+
+// --- comparisons and logic: boolean results, no gradient
+
+Tensor equal(const Tensor& x, const Tensor& y);
+Tensor not_equal(const Tensor& x, const Tensor& y);
+Tensor less(const Tensor& x, const Tensor& y);
+Tensor less_equal(const Tensor& x, const Tensor& y);
+Tensor greater(const Tensor& x, const Tensor& y);
+Tensor greater_equal(const Tensor& x, const Tensor& y);
+inline Tensor operator<(const Tensor& x, const Tensor& y) { return less(x, y); }
+inline Tensor operator<=(const Tensor& x, const Tensor& y) { return less_equal(x, y); }
+inline Tensor operator>(const Tensor& x, const Tensor& y) { return greater(x, y); }
+inline Tensor operator>=(const Tensor& x, const Tensor& y) { return greater_equal(x, y); }
+inline Tensor operator==(const Tensor& x, const Tensor& y) { return equal(x, y); }
+inline Tensor operator!=(const Tensor& x, const Tensor& y) { return not_equal(x, y); }
+Tensor logical_and(const Tensor& x, const Tensor& y);
+Tensor logical_or(const Tensor& x, const Tensor& y);
+Tensor logical_xor(const Tensor& x, const Tensor& y);
+Tensor logical_not(const Tensor& x);
+Tensor isnan(const Tensor& x);
+Tensor isinf(const Tensor& x);
+Tensor isfinite(const Tensor& x);
+
+/// x where the condition holds, y elsewhere. The gradient is selected too: whatever the branch not
+/// taken holds (NaN, inf), its gradient is exactly 0. But the gradient *through* that branch may
+/// still be 0 * inf: where(x > 0, sqrt(x), 0) needs sqrt(where(x > 0, x, 1)) inside.
+Tensor where(const Tensor& condition, const Tensor& x, const Tensor& y);
+
+// --- reductions over any axes; keepdims leaves each reduced axis with size 1
+
+Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+/// Largest and smallest; entries that tie share the gradient equally. Not of nothing.
+Tensor max(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+Tensor min(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+/// Product: a tree of multiplications, so that its derivatives are right where factors are 0.
+Tensor prod(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+/// Population variance and its root: the mean of squared deviations from the mean, in two passes.
+Tensor var(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+Tensor std(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+/// log(sum(exp(x))) without overflow; -inf where everything is -inf.
+Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+/// Euclidean norm; its gradient at 0 is 0.
+Tensor norm(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+/// int32 index of the first largest (smallest) entry; of the flattened tensor without an axis.
+Tensor argmax(const Tensor& x, bool keepdims = false);
+Tensor argmax(const Tensor& x, int axis, bool keepdims = false);
+Tensor argmin(const Tensor& x, bool keepdims = false);
+Tensor argmin(const Tensor& x, int axis, bool keepdims = false);
+Tensor any(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+/// all(x, axes) reduces; the bare word `all` takes a whole axis in slice(x, {all, 0}).
+struct All {
+  Tensor operator()(const Tensor& x, const Axes& axes = {}, bool keepdims = false) const;
+};
+inline constexpr All all{};
+/// Running sum along an axis.
+Tensor cumsum(const Tensor& x, int axis);
+/// Sums x down to a shape that broadcasts to x's own.
+Tensor sum_to(const Tensor& x, const Shape& shape);
+
+// --- products
+
+/// Keras' and NumPy's dot: the last axis of x with the last but one of y (the only one when y has
+/// rank 1): (..., k) . (..., k, n) -> x's other axes, then y's.
+Tensor dot(const Tensor& x, const Tensor& y);
+/// Products of matrices in the last two axes; the others broadcast. Vectors as in NumPy.
+Tensor matmul(const Tensor& x, const Tensor& y);
+/// Sums of products by Einstein's rule: einsum("bij,bjk->bik", {x, y}). One or two operands; each
+/// letter at most once in an operand.
+Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands);
+
+// --- softmax over one axis. A row of nothing but -inf gives zeros and gradient 0.
+
+Tensor softmax(const Tensor& x, int axis = -1);
+Tensor log_softmax(const Tensor& x, int axis = -1);
+
+// --- shape: views where the strides allow
+
+/// One size may be -1: whatever is left.
+Tensor reshape(const Tensor& x, const Shape& shape);
+/// Axes in a new order; reversed without one.
+Tensor transpose(const Tensor& x, std::vector<int> axes = {});
+Tensor swapaxes(const Tensor& x, int axis1, int axis2);
+Tensor moveaxis(const Tensor& x, int source, int destination);
+Tensor expand_dims(const Tensor& x, int axis);
+/// Removes axes of size 1: all of them, or those named.
+Tensor squeeze(const Tensor& x, const Axes& axes = {});
+/// Reverses the order along axes.
+Tensor flip(const Tensor& x, const Axes& axes = {});
+Tensor broadcast_to(const Tensor& x, const Shape& shape);
+/// The diagonal of the last two axes.
+Tensor diagonal(const Tensor& x, int offset = 0);
+/// Windows of `size` neighbours along an axis, `step` apart; they become a new last axis.
+Tensor sliding_window(const Tensor& x, int axis, std::int64_t size, std::int64_t step = 1);
+Tensor concatenate(const std::vector<Tensor>& parts, int axis = -1);
+/// Tensors of one shape along a new axis.
+Tensor stack(const std::vector<Tensor>& parts, int axis = 0);
+/// The views along an axis, without it.
+std::vector<Tensor> unstack(const Tensor& x, int axis = 0);
+/// Equal parts, or parts cut before each of the given indices.
+std::vector<Tensor> split(const Tensor& x, int parts, int axis = 0);
+std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& indices, int axis = 0);
+Tensor tile(const Tensor& x, const std::vector<std::int64_t>& repeats);
+/// Each entry `repeats` times in a row.
+Tensor repeat(const Tensor& x, std::int64_t repeats, int axis);
+/// {before, after} for each axis, filled with a constant.
+Tensor pad(const Tensor& x, const std::vector<std::array<std::int64_t, 2>>& widths,
+           double constant = 0);
+Tensor astype(const Tensor& x, DType dtype);
+
+// --- indexing
+
+/// Start, stop and step as in Python; negative numbers count from the end, the step may be
+/// negative.
+struct Range {
+  static constexpr std::int64_t open = INT64_MIN;  // as left out in Python
+  std::int64_t start = open, stop = open, step = 1;
+};
+inline Range range(std::int64_t stop) { return {Range::open, stop, 1}; }
+inline Range range(std::int64_t start, std::int64_t stop, std::int64_t step = 1) {
+  return {start, stop, step};
+}
+/// What slice takes of one axis: all of it, a range, or one index, which drops the axis.
+class Index {
+ public:
+  Index(All) : range_{} {}
+  Index(Range range) : range_(range) {}
+  template <std::integral I>
+  Index(I index) : range_{index, 0, 1}, single_(true) {}
+  bool is_single() const { return single_; }
+  const Range& range() const { return range_; }
+
+ private:
+  Range range_;
+  bool single_ = false;
+};
+/// A view; axes not named are taken whole.
+Tensor slice(const Tensor& x, const std::vector<Index>& indices);
+/// x with the block that begins at `start` replaced.
+Tensor slice_update(const Tensor& x, const std::vector<std::int64_t>& start, const Tensor& update);
+/// Entries at int32 indices along an axis (of the flattened tensor without one); the indices' shape
+/// takes the axis' place. Negative indices count from the end.
+Tensor take(const Tensor& x, const Tensor& indices);
+Tensor take(const Tensor& x, const Tensor& indices, int axis);
+/// For each position an entry along the axis: the indices have x's rank.
+Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis);
+/// 1 at the index in a new last axis; zeros where the index is out of range.
+Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype = float32);
+
+// --- what the tape sees
+
+/// The same values, seen by no tape.
+Tensor stop_gradient(const Tensor& x);
+/// x forward; backward, what `vjp` makes of the gradient.
+Tensor custom_gradient(const Tensor& x, std::function<Tensor(const Tensor& g)> vjp);
+/// y = forward(inputs) with a gradient of one's own: vjp(g) gives one tensor for each input, or
+/// undefined ones for zero. What `forward` computes is not recorded.
+Tensor custom_gradient(const std::vector<Tensor>& inputs,
+                       const std::function<Tensor(const std::vector<Tensor>&)>& forward,
+                       std::function<std::vector<Tensor>(const Tensor& g)> vjp);
+
+// --- recurrent cells as single ops (core/functions.h gives the formulas)
+
+/// One LSTM step with tanh and sigmoid: z (batch, 4 units) holds i, f, c, o before activation, c is
+/// (batch, units); returns {h, c}.
+std::array<Tensor, 2> lstm_cell(const Tensor& z, const Tensor& c);
+/// One GRU step with tanh, sigmoid and reset_after: x and h_share (batch, 3 units) hold z, r, h.
+Tensor gru_cell(const Tensor& x, const Tensor& h_share, const Tensor& h);
+
+}  // namespace keratin

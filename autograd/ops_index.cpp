@@ -1,0 +1,89 @@
+// Looking up by index. take and the scatter that is its adjoint are each other's gradient.
+
+#include <algorithm>
+
+#include <keratin/autograd/internal/record.h>
+#include <keratin/autograd/ops.h>
+#include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/kernels.h>
+
+namespace keratin {
+namespace {
+
+/// Dense int32 indices in 0..extent-1; throws naming the first that does not fit.
+Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t extent) {
+  if (is_floating(indices.dtype()))
+    fail("{}: expected integer indices, got {}", who, indices.dtype());
+  Tensor dense = contiguous(cast(indices, int32)).copy();
+  auto* index = raw<std::int32_t>(dense);
+  for (std::int64_t i = 0; i < dense.numel(); ++i) {
+    if (index[i] < -extent || index[i] >= extent)
+      fail("{}: index {} at position {} is out of range for an axis of {}", who, index[i], i,
+           extent);
+    if (index[i] < 0) index[i] += static_cast<std::int32_t>(extent);
+  }
+  return dense;
+}
+
+// y (outer, n, inner) of zeros with x (outer, m, inner) added at the indices.
+Tensor scatter(const Tensor& x, const Tensor& indices, std::int64_t n);
+
+Tensor gather(const Tensor& x, const Tensor& indices) {
+  Tensor y = empty({x.size(0), indices.numel(), x.size(2)}, x.dtype(), x.device());
+  kernels_of(x).take(y, contiguous(x), indices);
+  return record("take", y, wrt(x, [indices, n = x.size(1)](const Tensor& g) {
+                  return scatter(g, indices, n);
+                }));
+}
+
+Tensor scatter(const Tensor& x, const Tensor& indices, std::int64_t n) {
+  Tensor y = zeros({x.size(0), n, x.size(2)}, x.dtype());
+  kernels_of(x).scatter_add(y, contiguous(x), indices);
+  return record("scatter", y, wrt(x, [indices](const Tensor& g) { return gather(g, indices); }));
+}
+
+}  // namespace
+
+Tensor take(const Tensor& x, const Tensor& indices) { return take(reshape(x, {-1}), indices, 0); }
+
+Tensor take(const Tensor& x, const Tensor& indices, int axis) {
+  int a = normalize_axis(axis, x.rank(), "take");
+  Tensor dense = checked_indices("take", indices, x.shape()[a]);
+  std::int64_t outer = 1, inner = 1;
+  Shape shape;
+  for (int i = 0; i < a; ++i) outer *= x.shape()[i], shape.push_back(x.shape()[i]);
+  for (std::int64_t extent : indices.shape()) shape.push_back(extent);
+  for (int i = a + 1; i < x.rank(); ++i) inner *= x.shape()[i], shape.push_back(x.shape()[i]);
+  return reshape(gather(reshape(x, {outer, x.shape()[a], inner}), dense), shape);
+}
+
+Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
+  int a = normalize_axis(axis, x.rank(), "take_along_axis");
+  if (indices.rank() != x.rank())
+    fail("take_along_axis: indices of shape {} for shape {}", indices.shape(), x.shape());
+  Shape shape = broadcast_shapes(x.shape().with(a, 1), indices.shape(), "take_along_axis");
+  Tensor source = broadcast_to(x, shape.with(a, x.shape()[a]));
+  Tensor index = broadcast_to(
+      checked_indices("take_along_axis", indices, x.shape()[a]).reshape(indices.shape()), shape);
+  // Position in the flattened source: along the axis by index, along the others where it stands.
+  Strides strides = contiguous_strides(source.shape());
+  Tensor flat = index * strides[a];
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (i == a) continue;
+    Shape along = Shape::filled(shape.rank(), 1).with(i, shape[i]);
+    flat = flat + (arange(shape[i]) * strides[i]).reshape(along);
+  }
+  return take(source, flat);
+}
+
+Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype) {
+  if (is_floating(indices.dtype()))
+    fail("one_hot: expected integer indices, got {}", indices.dtype());
+  if (classes < 0 || classes > INT32_MAX)
+    fail("one_hot: expected 0 or more classes, got {}", classes);
+  Tensor wide = reshape(indices, indices.shape().inserted(indices.rank(), 1));
+  return equal(wide, arange(classes)).astype(dtype);
+}
+
+}  // namespace keratin

@@ -1,0 +1,198 @@
+// Products of matrices, and what is made of them.
+
+#include <algorithm>
+
+#include <keratin/autograd/internal/record.h>
+#include <keratin/autograd/ops.h>
+#include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/kernels.h>
+
+namespace keratin {
+namespace {
+
+// BLAS takes a matrix whose rows or whose columns are dense.
+bool blas_can_read(const Tensor& x) {
+  std::int64_t rows = x.size(-2), columns = x.size(-1);
+  std::int64_t down = x.strides()[-2], right = x.strides()[-1];
+  if (right == 1 || columns == 1)
+    return (columns == 1 && right != 1 ? down >= 1 : down >= columns) || rows == 1;
+  return (down == 1 || rows == 1) && right >= rows;
+}
+Tensor readable(const Tensor& x) { return blas_can_read(x) ? x : x.copy(); }
+
+Tensor flipped(const Tensor& x) { return swapaxes(x, -2, -1); }
+
+std::array<Tensor, 2> float_operands(const Tensor& a, const Tensor& b) {
+  DType dtype = promote(a.dtype(), b.dtype());
+  if (!is_floating(dtype)) dtype = floatx();
+  return {a.astype(dtype), b.astype(dtype)};
+}
+
+// (m, k) . (k, n). With respect to a factor: the gradient times the other, transposed.
+Tensor matrix_product(const Tensor& a, const Tensor& b) {
+  Tensor x = readable(a), y = readable(b);
+  Tensor z = empty({x.size(0), y.size(1)}, x.dtype(), x.device());
+  kernels_of(z).gemm(z, x, y, false);
+  Tensor inputs[] = {x, y};
+  if (follows(inputs)) {
+    record_node("dot", inputs, {&z, 1}, [x = save(x), y = save(y)](Backward& backward) {
+      Tensor g = readable(backward.output_gradient(0));
+      if (backward.wants(0)) backward.add_product(0, g, flipped(*y));
+      if (backward.wants(1)) backward.add_product(1, flipped(*x), g);
+    });
+  }
+  return z;
+}
+
+// (batch, m, k) . (batch, k, n)
+Tensor batched_product(const Tensor& a, const Tensor& b) {
+  Tensor x = readable(a), y = readable(b);
+  Tensor z = empty({x.size(0), x.size(1), y.size(2)}, x.dtype(), x.device());
+  kernels_of(z).batched_gemm(z, x, y);
+  return record("matmul", z,
+                wrt(x, [y = save(y)](const Tensor& g) { return matmul(g, flipped(*y)); }),
+                wrt(y, [x = save(x)](const Tensor& g) { return matmul(flipped(*x), g); }));
+}
+
+}  // namespace
+
+Tensor dot(const Tensor& a, const Tensor& b) {
+  if (a.rank() == 0 || b.rank() == 0) return a * b;
+  auto [x, y] = float_operands(a, b);
+  int contracted = y.rank() == 1 ? 0 : y.rank() - 2;
+  std::int64_t k = y.shape()[contracted];
+  if (x.size(-1) != k)
+    fail("dot: expected the last axis of {} to match axis {} of {}", x.shape(), contracted,
+         y.shape());
+  Shape shape = x.shape().without(-1);
+  std::int64_t m = shape.numel();
+  for (std::int64_t extent : y.shape().without(contracted)) shape.push_back(extent);
+  if (y.rank() > 2) y = moveaxis(y, contracted, 0);
+  std::int64_t n = y.numel() / std::max<std::int64_t>(k, 1);
+  if (k == 0) n = y.shape().without(0).numel();
+  if (x.rank() != 2) x = reshape(x, {m, k});
+  if (y.rank() != 2) y = reshape(y, {k, n});
+  Tensor z = matrix_product(x, y);
+  return z.shape() == shape ? z : reshape(z, shape);
+}
+
+Tensor matmul(const Tensor& a, const Tensor& b) {
+  if (a.rank() == 0 || b.rank() == 0)
+    fail("matmul: expected rank 1 or more, got {} and {}", a.shape(), b.shape());
+  auto [x, y] = float_operands(a, b);
+  bool row = x.rank() == 1, column = y.rank() == 1;
+  if (row) x = expand_dims(x, 0);
+  if (column) y = expand_dims(y, 1);
+  if (x.size(-1) != y.size(-2))
+    fail("matmul: expected the last axis of {} to match the last but one of {}", a.shape(),
+         b.shape());
+  Tensor z;
+  if (x.rank() == 2 && y.rank() == 2) {
+    z = matrix_product(x, y);
+  } else if (y.rank() == 2) {
+    z = dot(x, y);  // one tall product
+  } else {
+    Shape batch_x = x.shape(), batch_y = y.shape();
+    for (int i = 0; i < 2; ++i) batch_x = batch_x.without(-1), batch_y = batch_y.without(-1);
+    Shape batch = broadcast_shapes(batch_x, batch_y, "matmul");
+    auto stacked = [&](const Tensor& t) {
+      Shape full = batch;
+      full.push_back(t.size(-2));
+      full.push_back(t.size(-1));
+      return reshape(broadcast_to(t, full), {batch.numel(), t.size(-2), t.size(-1)});
+    };
+    Shape shape = batch;
+    shape.push_back(x.size(-2));
+    shape.push_back(y.size(-1));
+    z = reshape(batched_product(stacked(x), stacked(y)), shape);
+  }
+  if (row) z = squeeze(z, -2);
+  if (column) z = squeeze(z, -1);
+  return z;
+}
+
+Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
+  std::string text;
+  for (char c : equation)
+    if (c != ' ') text += c;
+  auto bad = [&](const char* rule) { fail("einsum: \"{}\": {}", equation, rule); };
+  if (operands.empty() || operands.size() > 2) bad("expected one or two operands");
+  auto arrow = text.find("->");
+  if (arrow == std::string::npos) bad("expected inputs -> output");
+  std::string output = text.substr(arrow + 2), left = text.substr(0, arrow);
+  auto comma = left.find(',');
+  std::vector<std::string> labels{left.substr(0, comma)};
+  if (comma != std::string::npos) labels.push_back(left.substr(comma + 1));
+  if (labels.size() != operands.size()) bad("as many inputs as operands are needed");
+
+  std::int64_t extent[128] = {};
+  bool known[128] = {};
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (static_cast<int>(labels[i].size()) != operands[i].rank())
+      fail("einsum: \"{}\": input \"{}\" does not fit shape {}", equation, labels[i],
+           operands[i].shape());
+    for (std::size_t j = 0; j < labels[i].size(); ++j) {
+      char c = labels[i][j];
+      if (!std::isalpha(static_cast<unsigned char>(c))) bad("axes are named by letters");
+      if (labels[i].find(c, j + 1) != std::string::npos) bad("a letter stands twice in one input");
+      std::int64_t size = operands[i].shape()[static_cast<int>(j)];
+      if (known[+c] && extent[+c] != size)
+        fail("einsum: \"{}\": axis {} has sizes {} and {}", equation, c, extent[+c], size);
+      known[+c] = true;
+      extent[+c] = size;
+    }
+  }
+  for (std::size_t j = 0; j < output.size(); ++j) {
+    if (output[j] < 0 || !known[+output[j]]) bad("an output letter stands in no input");
+    if (output.find(output[j], j + 1) != std::string::npos) bad("an output letter stands twice");
+  }
+
+  // Axes that nobody else has are summed at once.
+  std::vector<Tensor> x;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    std::vector<int> lonely;
+    std::string rest;
+    for (std::size_t j = 0; j < labels[i].size(); ++j) {
+      char c = labels[i][j];
+      bool elsewhere = output.find(c) != std::string::npos ||
+                       (labels.size() == 2 && labels[1 - i].find(c) != std::string::npos);
+      if (elsewhere)
+        rest += c;
+      else
+        lonely.push_back(static_cast<int>(j));
+    }
+    x.push_back(lonely.empty() ? operands[i] : sum(operands[i], lonely));
+    labels[i] = rest;
+  }
+  auto arranged = [](const Tensor& t, const std::string& from, const std::string& to) {
+    std::vector<int> axes;
+    for (char c : to) axes.push_back(static_cast<int>(from.find(c)));
+    return axes.empty() ? t : transpose(t, axes);
+  };
+  if (x.size() == 1) return arranged(x[0], labels[0], output);
+
+  // The letters in four groups: both and output, both and not, only left, only right.
+  std::string batch, contracted, rows, columns;
+  for (char c : labels[0]) {
+    bool right = labels[1].find(c) != std::string::npos;
+    (!right ? rows : output.find(c) != std::string::npos ? batch : contracted) += c;
+  }
+  for (char c : labels[1])
+    if (labels[0].find(c) == std::string::npos) columns += c;
+  auto size = [&](const std::string& group) {
+    std::int64_t n = 1;
+    for (char c : group) n *= extent[+c];
+    return n;
+  };
+  Tensor a = reshape(arranged(x[0], labels[0], batch + rows + contracted),
+                     {size(batch), size(rows), size(contracted)});
+  Tensor b = reshape(arranged(x[1], labels[1], batch + contracted + columns),
+                     {size(batch), size(contracted), size(columns)});
+  std::string natural = batch + rows + columns;
+  Shape shape;
+  for (char c : natural) shape.push_back(extent[+c]);
+  return arranged(reshape(matmul(a, b), shape), natural, output);
+}
+
+}  // namespace keratin

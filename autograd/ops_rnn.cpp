@@ -1,0 +1,80 @@
+// Recurrent cells as single ops: one sweep over the gates forward, one backward.
+
+#include <keratin/autograd/internal/pointwise_op.h>
+#include <keratin/core/internal/message.h>
+
+namespace keratin {
+namespace {
+
+/// Gate number `gate` of z (batch, count * units): a view of its columns.
+Tensor gate_of(const Tensor& z, std::int64_t gate, std::int64_t units) {
+  return make_view(z, {z.size(0), units}, z.strides(), gate * units * z.strides()[1]);
+}
+
+void check_gates(const char* who, const Tensor& z, const Tensor& state, std::int64_t gates) {
+  if (z.rank() != 2 || state.rank() != 2 || z.size(0) != state.size(0) ||
+      z.size(1) != gates * state.size(1))
+    fail("{}: gates of shape {} do not fit a state of {}", who, z.shape(), state.shape());
+}
+
+// The derivative of LstmCell on tensors of dual numbers, for tapes that record the backward pass.
+void composed_lstm_vjp(Backward& backward, const Tensor& z, const Tensor& c) {
+  std::vector<Tensor> gates = split(z, 4, 1);
+  Tensor x[] = {gates[0], gates[1], gates[2], gates[3], c};
+  Tensor g[] = {backward.output_gradient_or_zeros(0), backward.output_gradient_or_zeros(1)};
+  fn::LstmCell f;
+  std::make_index_sequence<5> all;
+  if (backward.wants(0))
+    backward.add(0, concatenate({fn::pull_back<0>(f, x, g, all), fn::pull_back<1>(f, x, g, all),
+                                 fn::pull_back<2>(f, x, g, all), fn::pull_back<3>(f, x, g, all)},
+                                1));
+  if (backward.wants(1)) backward.add(1, fn::pull_back<4>(f, x, g, all));
+}
+
+}  // namespace
+
+std::array<Tensor, 2> lstm_cell(const Tensor& z, const Tensor& c) {
+  check_gates("lstm_cell", z, c, 4);
+  std::int64_t batch = c.size(0), units = c.size(1);
+  std::array<Tensor, 2> out{empty(c.shape(), c.dtype()), empty(c.shape(), c.dtype())};
+  Tensor gates = empty({batch, 4 * units}, c.dtype()), tanh_c = empty(c.shape(), c.dtype());
+  auto views = [&](const Tensor& t) {
+    return std::array{gate_of(t, 0, units), gate_of(t, 1, units), gate_of(t, 2, units),
+                      gate_of(t, 3, units)};
+  };
+  {
+    auto [zi, zf, zg, zo] = views(z);
+    auto [i, f, g, o] = views(gates);
+    Tensor y[] = {out[0], out[1], i, f, g, o, tanh_c}, x[] = {zi, zf, zg, zo, c};
+    fn::LstmCellForward functor;
+    kernels_of(c).pointwise(Pointwise::LstmCellForward, &functor, y, x);
+  }
+  Tensor inputs[] = {z, c};
+  if (!follows(inputs)) return out;
+  record_node("lstm_cell", inputs, out,
+              [z = save(z), c = save(c), gates, tanh_c, views](Backward& backward) {
+                if (recording != nullptr) return composed_lstm_vjp(backward, *z, *c);
+                Tensor gh = backward.output_gradient(0), gc = backward.output_gradient(1);
+                // Nothing depends on the last step's c, and on no step's h but the last perhaps.
+                if (!gh.defined()) gh = Tensor(0.0).astype(c->dtype());
+                if (!gc.defined()) gc = Tensor(0.0).astype(c->dtype());
+                Tensor gz = empty(gates.shape(), c->dtype()), g_c0 = empty(c->shape(), c->dtype());
+                auto [gi, gf, gg, go] = views(gz);
+                auto [i, f, g, o] = views(gates);
+                Tensor y[] = {gi, gf, gg, go, g_c0}, x[] = {i, f, g, o, tanh_c, *c, gh, gc};
+                fn::LstmCellBackward functor;
+                kernels_of(gz).pointwise(Pointwise::LstmCellBackward, &functor, y, x);
+                backward.add(0, gz);
+                if (backward.wants(1)) backward.add(1, g_c0);
+              });
+  return out;
+}
+
+Tensor gru_cell(const Tensor& x, const Tensor& h_share, const Tensor& h) {
+  check_gates("gru_cell", x, h, 3);
+  check_gates("gru_cell", h_share, h, 3);
+  std::vector<Tensor> a = split(x, 3, 1), b = split(h_share, 3, 1);
+  return pointwise_op("gru_cell", fn::GruCell{}, a[0], a[1], a[2], b[0], b[1], b[2], h);
+}
+
+}  // namespace keratin

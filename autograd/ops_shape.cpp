@@ -1,0 +1,450 @@
+// Ops that rearrange. Most make views; the gradient of a view is the inverse view, or a tensor of
+// zeros into which the gradient is added through the same view.
+
+#include <algorithm>
+#include <numeric>
+
+#include <keratin/autograd/internal/record.h>
+#include <keratin/autograd/ops.h>
+#include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/kernels.h>
+
+namespace keratin {
+namespace {
+
+/// Strides and offset by which a view looks into a dense tensor.
+struct Window {
+  Shape shape;
+  Strides strides;
+  std::int64_t offset = 0;
+};
+
+Tensor look(const char* name, const Tensor& dense, const Window& window);
+
+// Zeros of `shape` with x added through the window: the adjoint of look().
+Tensor place(const char* name, const Tensor& x, const Shape& shape, const Window& window) {
+  Tensor y = zeros(shape, x.dtype());
+  kernels_of(y).accumulate(make_view(y, window.shape, window.strides, window.offset), x);
+  return record(name, y, wrt(x, [name, window](const Tensor& g) { return look(name, g, window); }));
+}
+
+// A view of x whose window is given for x's own strides.
+Tensor view_op(const char* name, const Tensor& x, const Window& own, const Window& dense) {
+  Tensor y = make_view(x, own.shape, own.strides, own.offset);
+  return record(name, y, wrt(x, [name, shape = x.shape(), dense](const Tensor& g) {
+                  return place(name, g, shape, dense);
+                }));
+}
+
+Tensor look(const char* name, const Tensor& x, const Window& window) {
+  Tensor dense = x.is_contiguous() ? x : x.copy();
+  return view_op(name, dense, window, window);
+}
+
+// Builds the same window twice: for x's strides and for those of a dense tensor of its shape.
+template <class Build>
+Tensor windowed(const char* name, const Tensor& x, const Build& build) {
+  return view_op(name, x, build(x.strides()), build(contiguous_strides(x.shape())));
+}
+
+void check_same_rank(const char* who, const Tensor& a, const Tensor& b) {
+  if (a.rank() != b.rank()) fail("{}: shapes {} and {} differ in rank", who, a.shape(), b.shape());
+}
+
+DType dtype_of_all(const char* who, const std::vector<Tensor>& parts) {
+  if (parts.empty()) fail("{}: expected at least one tensor", who);
+  DType dtype = parts[0].dtype();
+  for (const Tensor& part : parts) dtype = promote(dtype, part.dtype());
+  return dtype;
+}
+
+}  // namespace
+
+// --- one tensor, one view
+
+Tensor reshape(const Tensor& x, const Shape& wanted) {
+  Shape shape = wanted;
+  int open = -1;
+  std::int64_t known = 1;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    if (shape[axis] != -1) {
+      if (shape[axis] < 0) fail("reshape: a size is negative in {}", wanted);
+      known *= std::max<std::int64_t>(shape[axis], 0);
+    } else if (std::exchange(open, axis) != -1) {
+      fail("reshape: only one size may be -1, got {}", wanted);
+    }
+  }
+  if (open != -1) shape[open] = known == 0 ? 0 : x.numel() / known;
+  if (shape.numel() != x.numel()) fail("reshape: {} does not fit into {}", x.shape(), wanted);
+
+  auto back = [from = x.shape()](const Tensor& g) { return reshape(g, from); };
+  if (x.is_contiguous())
+    return record("reshape", make_view(x, shape, contiguous_strides(shape)), wrt(x, back));
+
+  // Match groups of axes with the same number of elements; inside one, x's must follow each other
+  // in memory for the new axes to be a view.
+  Strides strides = Strides::filled(shape.rank(), 0);
+  int i = 0, j = 0;
+  bool possible = x.numel() > 0;
+  while (possible && (i < x.rank() || j < shape.rank())) {
+    int i0 = i, j0 = j;
+    std::int64_t m = i < x.rank() ? x.shape()[i++] : 1, n = j < shape.rank() ? shape[j++] : 1;
+    while (m != n) m < n ? m *= x.shape()[i++] : n *= shape[j++];
+    while (i < x.rank() && x.shape()[i] == 1) ++i;
+    while (j < shape.rank() && shape[j] == 1) ++j;
+    std::int64_t stride = 1, next = 0;
+    for (int axis = i - 1; axis >= i0; --axis) {
+      if (x.shape()[axis] == 1) continue;
+      if (next == 0)
+        stride = x.strides()[axis];
+      else
+        possible &= x.strides()[axis] == next;
+      next = x.strides()[axis] * x.shape()[axis];
+    }
+    for (int axis = j - 1; axis >= j0; --axis) {
+      strides[axis] = stride;
+      stride *= shape[axis];
+    }
+  }
+  if (!possible) return reshape(x.copy(), shape);
+  return record("reshape", make_view(x, shape, strides), wrt(x, back));
+}
+
+Tensor transpose(const Tensor& x, std::vector<int> axes) {
+  int rank = x.rank();
+  if (axes.empty()) {
+    axes.resize(static_cast<std::size_t>(rank));
+    for (int i = 0; i < rank; ++i) axes[i] = rank - 1 - i;
+  }
+  if (static_cast<int>(axes.size()) != rank)
+    fail("transpose: {} axes given for shape {}", axes.size(), x.shape());
+  std::vector<int> inverse(axes.size(), -1);
+  Shape shape;
+  Strides strides;
+  for (int i = 0; i < rank; ++i) {
+    axes[i] = normalize_axis(axes[i], rank, "transpose");
+    if (inverse[axes[i]] != -1) fail("transpose: axis {} is named twice", axes[i]);
+    inverse[axes[i]] = i;
+    shape.push_back(x.shape()[axes[i]]);
+    strides.push_back(x.strides()[axes[i]]);
+  }
+  return record("transpose", make_view(x, shape, strides),
+                wrt(x, [inverse](const Tensor& g) { return transpose(g, inverse); }));
+}
+
+Tensor swapaxes(const Tensor& x, int axis1, int axis2) {
+  std::vector<int> axes(static_cast<std::size_t>(x.rank()));
+  std::iota(axes.begin(), axes.end(), 0);
+  std::swap(axes[normalize_axis(axis1, x.rank(), "swapaxes")],
+            axes[normalize_axis(axis2, x.rank(), "swapaxes")]);
+  return transpose(x, axes);
+}
+
+Tensor moveaxis(const Tensor& x, int source, int destination) {
+  std::vector<int> axes(static_cast<std::size_t>(x.rank()));
+  std::iota(axes.begin(), axes.end(), 0);
+  int from = normalize_axis(source, x.rank(), "moveaxis");
+  axes.erase(axes.begin() + from);
+  axes.insert(axes.begin() + normalize_axis(destination, x.rank(), "moveaxis"), from);
+  return transpose(x, axes);
+}
+
+Tensor expand_dims(const Tensor& x, int axis) {
+  return reshape(x, x.shape().inserted(normalize_axis(axis, x.rank() + 1, "expand_dims"), 1));
+}
+
+Tensor squeeze(const Tensor& x, const Axes& axes) {
+  Shape shape;
+  std::vector<bool> named(static_cast<std::size_t>(x.rank()), axes.all());
+  for (int axis : axes.list()) {
+    int a = normalize_axis(axis, x.rank(), "squeeze");
+    if (x.shape()[a] != 1) fail("squeeze: axis {} of shape {} is not of size 1", axis, x.shape());
+    named[a] = true;
+  }
+  for (int axis = 0; axis < x.rank(); ++axis)
+    if (x.shape()[axis] != 1 || !named[axis]) shape.push_back(x.shape()[axis]);
+  return reshape(x, shape);
+}
+
+Tensor flip(const Tensor& x, const Axes& axes) {
+  std::vector<bool> named(static_cast<std::size_t>(x.rank()), axes.all());
+  for (int axis : axes.list()) named[normalize_axis(axis, x.rank(), "flip")] = true;
+  Strides strides = x.strides();
+  std::int64_t offset = 0;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    if (!named[axis] || x.shape()[axis] == 0) continue;
+    offset += (x.shape()[axis] - 1) * strides[axis];
+    strides[axis] = -strides[axis];
+  }
+  return record("flip", make_view(x, x.shape(), strides, offset),
+                wrt(x, [axes](const Tensor& g) { return flip(g, axes); }));
+}
+
+Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  if (broadcast_shapes(x.shape(), shape, "broadcast_to") != shape)
+    fail("broadcast_to: {} does not broadcast to {}", x.shape(), shape);
+  if (x.shape() == shape) return x;
+  return record("broadcast_to", expand_view(x, shape), wrt(x, [](const Tensor& g) { return g; }));
+}
+
+Tensor diagonal(const Tensor& x, int offset) {
+  if (x.rank() < 2) fail("diagonal: expected rank 2 or more, got {}", x.shape());
+  std::int64_t rows = x.size(-2), columns = x.size(-1);
+  std::int64_t down = std::max(-offset, 0), right = std::max(offset, 0);
+  std::int64_t n = std::max<std::int64_t>(std::min(rows - down, columns - right), 0);
+  return windowed("diagonal", x, [&](const Strides& strides) {
+    Window window{x.shape(), strides, n == 0 ? 0 : down * strides[-2] + right * strides[-1]};
+    std::int64_t along = strides[-2] + strides[-1];
+    for (int i = 0; i < 2; ++i) {
+      window.shape.erase(window.shape.rank() - 1);
+      window.strides.erase(window.strides.rank() - 1);
+    }
+    window.shape.push_back(n);
+    window.strides.push_back(along);
+    return window;
+  });
+}
+
+Tensor sliding_window(const Tensor& x, int axis, std::int64_t size, std::int64_t step) {
+  int a = normalize_axis(axis, x.rank(), "sliding_window");
+  if (size < 1 || step < 1 || size > x.shape()[a])
+    fail("sliding_window: a window of {} with step {} does not fit axis {} of {}", size, step, axis,
+         x.shape());
+  return windowed("sliding_window", x, [&](const Strides& strides) {
+    Window window{x.shape(), strides, 0};
+    window.shape[a] = (x.shape()[a] - size) / step + 1;
+    window.strides[a] = strides[a] * step;
+    window.shape.push_back(size);
+    window.strides.push_back(strides[a]);
+    return window;
+  });
+}
+
+Tensor slice(const Tensor& x, const std::vector<Index>& indices) {
+  if (static_cast<int>(indices.size()) > x.rank())
+    fail("slice: {} indices for shape {}", indices.size(), x.shape());
+  return windowed("slice", x, [&](const Strides& strides) {
+    Window window;
+    for (int axis = 0; axis < x.rank(); ++axis) {
+      std::int64_t extent = x.shape()[axis];
+      Index index = axis < static_cast<int>(indices.size()) ? indices[axis] : Index(all);
+      if (index.is_single()) {
+        std::int64_t i = index.range().start;
+        if (i < -extent || i >= extent)
+          fail("slice: index {} is out of range for axis {} of shape {}", i, axis, x.shape());
+        window.offset += (i < 0 ? i + extent : i) * strides[axis];
+        continue;
+      }
+      auto [start, stop, step] = index.range();
+      if (step == 0) fail("slice: the step is 0");
+      // Python's rule: count from the end, then limit to where a walk in this direction can be.
+      std::int64_t lowest = step > 0 ? 0 : -1, highest = step > 0 ? extent : extent - 1;
+      auto place = [&](std::int64_t i, std::int64_t open) {
+        if (i == Range::open) return open;
+        return std::clamp(i < 0 ? i + extent : i, lowest, highest);
+      };
+      start = place(start, step > 0 ? lowest : highest);
+      stop = place(stop, step > 0 ? highest : lowest);
+      std::int64_t distance = step > 0 ? stop - start : start - stop;
+      std::int64_t stride = step > 0 ? step : -step;
+      std::int64_t n = distance > 0 ? (distance - 1) / stride + 1 : 0;
+      if (n > 0) window.offset += start * strides[axis];
+      window.shape.push_back(n);
+      window.strides.push_back(strides[axis] * (n > 1 ? step : 1));
+    }
+    if (window.shape.numel() == 0) window.offset = 0;
+    return window;
+  });
+}
+
+// --- several tensors
+
+Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
+  DType dtype = dtype_of_all("concatenate", parts);
+  int a = normalize_axis(axis, parts[0].rank(), "concatenate");
+  Shape shape = parts[0].shape();
+  shape[a] = 0;
+  for (const Tensor& part : parts) {
+    check_same_rank("concatenate", parts[0], part);
+    if (part.shape().with(a, 0) != parts[0].shape().with(a, 0))
+      fail("concatenate: shapes {} and {} differ beside axis {}", parts[0].shape(), part.shape(),
+           a);
+    shape[a] += part.shape()[a];
+  }
+  Tensor y = empty(shape, dtype, parts[0].device());
+  std::vector<std::int64_t> cuts;
+  std::int64_t at = 0;
+  for (const Tensor& part : parts) {
+    kernels_of(y).copy(make_view(y, part.shape(), y.strides(), at * y.strides()[a]), part);
+    at += part.shape()[a];
+    cuts.push_back(at);
+  }
+  if (!follows(parts)) return y;
+  record_node("concatenate", parts, {&y, 1}, [cuts, a](Backward& backward) {
+    const Tensor& g = backward.output_gradient(0);
+    for (std::uint32_t i = 0; i < cuts.size(); ++i) {
+      if (!backward.wants(i)) continue;
+      std::vector<Index> indices(static_cast<std::size_t>(a), all);
+      indices.push_back(range(i == 0 ? 0 : cuts[i - 1], cuts[i]));
+      backward.add(i, slice(g, indices));
+    }
+  });
+  return y;
+}
+
+Tensor stack(const std::vector<Tensor>& parts, int axis) {
+  DType dtype = dtype_of_all("stack", parts);
+  int a = normalize_axis(axis, parts[0].rank() + 1, "stack");
+  for (const Tensor& part : parts)
+    if (part.shape() != parts[0].shape())
+      fail("stack: shapes {} and {} differ", parts[0].shape(), part.shape());
+  auto count = static_cast<std::int64_t>(parts.size());
+  Tensor y = empty(parts[0].shape().inserted(a, count), dtype, parts[0].device());
+  Strides strides = y.strides();
+  strides.erase(a);
+  for (std::int64_t i = 0; i < count; ++i)
+    kernels_of(y).copy(make_view(y, parts[0].shape(), strides, i * y.strides()[a]), parts[i]);
+  if (!follows(parts)) return y;
+  record_node("stack", parts, {&y, 1}, [a, count](Backward& backward) {
+    std::vector<Tensor> gradients = unstack(backward.output_gradient(0), a);
+    for (std::uint32_t i = 0; i < count; ++i)
+      if (backward.wants(i)) backward.add(i, gradients[i]);
+  });
+  return y;
+}
+
+std::vector<Tensor> unstack(const Tensor& x, int axis) {
+  int a = normalize_axis(axis, x.rank(), "unstack");
+  std::int64_t count = x.shape()[a];
+  Shape shape = x.shape().without(a);
+  Strides strides = x.strides();
+  strides.erase(a);
+  std::vector<Tensor> y;
+  for (std::int64_t i = 0; i < count; ++i)
+    y.push_back(make_view(x, shape, strides, i * x.strides()[a]));
+  if (!follows({&x, 1})) return y;
+  record_node("unstack", {&x, 1}, y, [a, count](Backward& backward) {
+    std::vector<Tensor> g;
+    for (std::uint32_t i = 0; i < count; ++i) g.push_back(backward.output_gradient_or_zeros(i));
+    backward.add(0, stack(g, a));
+  });
+  return y;
+}
+
+std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& indices, int axis) {
+  int a = normalize_axis(axis, x.rank(), "split");
+  std::vector<Tensor> parts;
+  std::int64_t begin = 0;
+  for (std::size_t i = 0; i <= indices.size(); ++i) {
+    std::int64_t end = i < indices.size() ? indices[i] : x.shape()[a];
+    if (end < begin || end > x.shape()[a])
+      fail("split: cut {} is out of order for axis {} of shape {}", end, axis, x.shape());
+    std::vector<Index> where(static_cast<std::size_t>(a), all);
+    where.push_back(range(begin, end));
+    parts.push_back(slice(x, where));
+    begin = end;
+  }
+  return parts;
+}
+
+std::vector<Tensor> split(const Tensor& x, int parts, int axis) {
+  std::int64_t extent = x.size(axis);
+  if (parts < 1 || extent % parts != 0)
+    fail("split: axis {} of shape {} is not divisible into {} parts", axis, x.shape(), parts);
+  std::vector<std::int64_t> cuts;
+  for (int i = 1; i < parts; ++i) cuts.push_back(extent / parts * i);
+  return split(x, cuts, axis);
+}
+
+Tensor repeat(const Tensor& x, std::int64_t repeats, int axis) {
+  int a = normalize_axis(axis, x.rank(), "repeat");
+  if (repeats < 0) fail("repeat: expected a count of at least 0, got {}", repeats);
+  Shape repeated = x.shape().inserted(a + 1, repeats);
+  return reshape(broadcast_to(expand_dims(x, a + 1), repeated),
+                 x.shape().with(a, x.shape()[a] * repeats));
+}
+
+Tensor tile(const Tensor& x, const std::vector<std::int64_t>& repeats) {
+  int rank = std::max(x.rank(), static_cast<int>(repeats.size()));
+  Shape shape, once, repeated;
+  for (int axis = -rank; axis < 0; ++axis) {
+    std::int64_t extent = -axis <= x.rank() ? x.shape()[axis] : 1;
+    auto place = static_cast<std::int64_t>(repeats.size()) + axis;
+    std::int64_t times = place >= 0 ? repeats[static_cast<std::size_t>(place)] : 1;
+    if (times < 0) fail("tile: expected counts of at least 0, got {}", times);
+    shape.push_back(extent * times);
+    if (times != 1) {  // an axis of its own for each repetition
+      once.push_back(1);
+      repeated.push_back(times);
+    }
+    once.push_back(extent);
+    repeated.push_back(extent);
+  }
+  return reshape(broadcast_to(reshape(x, once), repeated), shape);
+}
+
+Tensor pad(const Tensor& x, const std::vector<std::array<std::int64_t, 2>>& widths,
+           double constant) {
+  if (static_cast<int>(widths.size()) != x.rank())
+    fail("pad: {} widths for shape {}", widths.size(), x.shape());
+  Shape shape = x.shape();
+  std::vector<Index> inside;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    auto [before, after] = widths[static_cast<std::size_t>(axis)];
+    if (before < 0 || after < 0) fail("pad: a width is negative on axis {}", axis);
+    shape[axis] += before + after;
+    inside.push_back(range(before, before + x.shape()[axis]));
+  }
+  Tensor y = full(shape, constant, x.dtype());
+  {
+    NoGradient scope;
+    kernels_of(y).copy(slice(y, inside), x);
+  }
+  return record("pad", y, wrt(x, [inside](const Tensor& g) { return slice(g, inside); }));
+}
+
+Tensor slice_update(const Tensor& x, const std::vector<std::int64_t>& start, const Tensor& update) {
+  check_same_rank("slice_update", x, update);
+  if (static_cast<int>(start.size()) != x.rank())
+    fail("slice_update: {} start indices for shape {}", start.size(), x.shape());
+  std::vector<Index> block;
+  std::vector<std::array<std::int64_t, 2>> around;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    std::int64_t begin = start[static_cast<std::size_t>(axis)], end = begin + update.shape()[axis];
+    if (begin < 0 || end > x.shape()[axis])
+      fail("slice_update: an update of shape {} at {} does not fit axis {} of {}", update.shape(),
+           begin, axis, x.shape());
+    block.push_back(range(begin, end));
+    around.push_back({begin, x.shape()[axis] - end});
+  }
+  Tensor inside = pad(ones(update.shape(), boolean), around);
+  return where(inside, pad(update.astype(x.dtype()), around), x);
+}
+
+Tensor astype(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype && !TensorData::of(x).weak) return x;
+  Tensor y = cast(x, dtype);
+  if (!is_floating(dtype) || !is_floating(x.dtype())) return y;
+  return record("astype", y,
+                wrt(x, [from = x.dtype()](const Tensor& g) { return astype(g, from); }));
+}
+
+// --- members of Tensor that are ops
+
+Tensor Tensor::astype(DType dtype) const { return keratin::astype(*this, dtype); }
+Tensor Tensor::reshape(const Shape& shape) const { return keratin::reshape(*this, shape); }
+Tensor Tensor::transpose(std::vector<int> axes) const {
+  return keratin::transpose(*this, std::move(axes));
+}
+Tensor Tensor::operator[](std::int64_t index) const {
+  if (rank() == 0) fail("[]: a tensor of rank 0 has no axis to index");
+  return slice(*this, {Index(index)});
+}
+Tensor Tensor::copy() const {
+  Tensor y = empty(shape(), dtype(), device());
+  kernels_of(y).copy(y, *this);
+  return record("copy", y, wrt(*this, [](const Tensor& g) { return g; }));
+}
+
+}  // namespace keratin

@@ -1,0 +1,356 @@
+#include <atomic>
+#include <ostream>
+#include <sstream>
+
+#include <keratin/autograd/internal/record.h>
+#include <keratin/autograd/ops.h>
+#include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/kernels.h>
+
+namespace keratin {
+
+thread_local Record* recording = nullptr;
+thread_local const char* current_scope = nullptr;
+
+namespace {
+
+Record& thread_record() {
+  thread_local Record record;
+  return record;
+}
+
+std::uint64_t next_epoch() {
+  static std::atomic<std::uint32_t> last{0};
+  return ++last;
+}
+
+void update_recording(Record& record) {
+  recording = record.active > 0 && record.paused == 0 ? &record : nullptr;
+}
+
+}  // namespace
+
+// --- recording
+
+VariableId Record::variable_of(const Tensor& tensor) {
+  const TensorData& data = TensorData::of(tensor);
+  if (data.tag >> 32 == epoch) return static_cast<VariableId>(data.tag);
+  if (data.variable) return watch(tensor);
+  if (watched.empty()) return 0;
+  auto found = watched.find(&data);
+  return found == watched.end() ? 0 : found->second;
+}
+
+// A watched tensor may be watched by other threads too, so its number is kept here and not in it.
+VariableId Record::watch(const Tensor& tensor) {
+  auto id = static_cast<VariableId>(variables.size());
+  auto [entry, is_new] = watched.try_emplace(&TensorData::of(tensor), id);
+  if (is_new) {
+    variables.push_back({tensor.shape(), tensor.dtype()});
+    watched_tensors.push_back(tensor);
+  }
+  return entry->second;
+}
+
+void Record::append(const char* op, std::span<const VariableId> ids,
+                    std::span<const Tensor> outputs, Closure vjp) {
+  nodes.push_back({op, current_scope, static_cast<std::uint32_t>(inputs.size()),
+                   static_cast<std::uint32_t>(ids.size()),
+                   static_cast<VariableId>(variables.size()),
+                   static_cast<std::uint32_t>(outputs.size()), std::move(vjp)});
+  inputs.insert(inputs.end(), ids.begin(), ids.end());
+  for (const Tensor& output : outputs) {
+    TensorData::of(output).tag = epoch << 32 | variables.size();
+    variables.push_back({output.shape(), output.dtype()});
+  }
+}
+
+void Saved::overwritten() const {
+  fail("a tensor of shape {} that the backward pass needs was overwritten in place since",
+       tensor_.shape());
+}
+
+// --- the backward pass, seen from a node
+
+const Tensor& Backward::output_gradient(std::uint32_t output) const {
+  return (*gradients_)[node_->output + output - first_];
+}
+
+Tensor Backward::output_gradient_or_zeros(std::uint32_t output) const {
+  const Tensor& g = output_gradient(output);
+  const Variable& variable = record_->variables[node_->output + output];
+  return g.defined() ? g : zeros(variable.shape, variable.dtype);
+}
+
+bool Backward::wants(std::uint32_t input) const {
+  VariableId id = record_->inputs[node_->inputs + input];
+  return id >= first_ && id != 0 && (*needed_)[id - first_] != 0;
+}
+
+void Backward::add(std::uint32_t input, const Tensor& gradient) {
+  VariableId id = record_->inputs[node_->inputs + input];
+  const Variable variable = record_->variables[id];  // a copy: an outer tape may move the list
+  Tensor g = sum_to(gradient, variable.shape).astype(variable.dtype);
+  Tensor& sum = (*gradients_)[id - first_];
+  if (!sum.defined()) {
+    sum = std::move(g);
+  } else if (recording == nullptr && is_unique(sum) && sum.is_contiguous()) {
+    fn::Add add;
+    Tensor terms[] = {sum, std::move(g)};
+    kernels_of(sum).pointwise(Pointwise::Add, &add, {&sum, 1}, terms);
+  } else {
+    sum = sum + g;
+  }
+}
+
+// A weight used at every time step collects a product for each: they are added up in place.
+void Backward::add_product(std::uint32_t input, const Tensor& a, const Tensor& b) {
+  VariableId id = record_->inputs[node_->inputs + input];
+  Tensor& sum = (*gradients_)[id - first_];
+  if (recording == nullptr && sum.defined() && is_unique(sum) && sum.is_contiguous())
+    kernels_of(sum).gemm(sum, a, b, true);
+  else
+    add(input, matmul(a, b));
+}
+
+// --- the tape
+
+GradientTape::GradientTape() : record_(&thread_record()) {
+  if (record_->tapes++ == 0) {
+    record_->epoch = next_epoch();
+    record_->variables.push_back({});  // number 0 is nobody
+  }
+  ++record_->active;
+  first_node_ = record_->nodes.size();
+  update_recording(*record_);
+}
+
+GradientTape::~GradientTape() {
+  --record_->active;
+  if (--record_->tapes == 0) {
+    record_->nodes.clear();
+    record_->inputs.clear();
+    record_->variables.clear();
+    record_->watched.clear();
+    record_->watched_tensors.clear();
+  }
+  update_recording(*record_);
+}
+
+Record& GradientTape::record() const {
+  if (record_ != &thread_record()) fail("tape: it belongs to the thread that made it");
+  return *record_;
+}
+
+void GradientTape::watch(const Tensor& x) {
+  Record& record = this->record();
+  if (!is_floating(x.dtype())) fail("watch: only floats have gradients, got {}", x.dtype());
+  if (record.variable_of(x) == 0) record.watch(x);
+}
+
+std::size_t GradientTape::size() const { return record().nodes.size() - first_node_; }
+
+std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
+                                           const std::vector<Tensor>& x,
+                                           const std::vector<Tensor>& output_gradients,
+                                           bool consume) const {
+  Record& record = this->record();
+  if (spent_) fail("gradient: this tape was moved into an earlier gradient and is spent");
+  if (!output_gradients.empty() && output_gradients.size() != y.size())
+    fail("gradient: {} results, {} output gradients", y.size(), output_gradients.size());
+  for (const Tensor& result : y)
+    if (!is_floating(result.dtype()))
+      fail("gradient: only floats have gradients, the result holds {}", result.dtype());
+
+  std::vector<VariableId> targets;
+  for (const Tensor& result : y) targets.push_back(record.variable_of(result));
+
+  // Variables below `first` cannot take part: neither asked for nor made since this tape began.
+  std::vector<VariableId> sources;
+  VariableId first = first_node_ < record.nodes.size()
+                         ? record.nodes[first_node_].output
+                         : static_cast<VariableId>(record.variables.size());
+  for (const Tensor& source : x) {
+    VariableId id = record.variable_of(source);
+    if (id == 0)
+      fail("gradient: input {} of shape {} was not watched when the result was computed",
+           sources.size(), source.shape());
+    sources.push_back(id);
+    first = std::min(first, id);
+  }
+  std::size_t count = record.variables.size() - first;
+  std::vector<Tensor> gradients(count);
+  std::vector<char> needed(count, 0);
+  for (VariableId id : sources) needed[id - first] = 1;
+
+  std::size_t last_node = first_node_;
+  for (std::size_t n = first_node_; n < record.nodes.size(); ++n) {
+    const Node& node = record.nodes[n];
+    bool depends = false;
+    for (std::uint32_t i = 0; i < node.input_count; ++i) {
+      VariableId id = record.inputs[node.inputs + i];
+      depends |= id >= first && id != 0 && needed[id - first] != 0;
+    }
+    if (!depends) continue;
+    for (std::uint32_t o = 0; o < node.output_count; ++o) needed[node.output + o - first] = 1;
+    last_node = n + 1;
+  }
+
+  // The backward pass is itself recorded by the other tapes that live, but never by this one.
+  struct Pause {
+    Record& record;
+    explicit Pause(Record& r) : record(r) { --record.active, update_recording(record); }
+    ~Pause() { ++record.active, update_recording(record); }
+  } pause(record);
+  bool release = consume && record.tapes == 1;
+  spent_ |= release;
+
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    VariableId id = targets[i];
+    Tensor seed = output_gradients.empty() || !output_gradients[i].defined()
+                      ? ones_like(y[i])
+                      : output_gradients[i].astype(y[i].dtype());
+    if (seed.shape() != y[i].shape())
+      fail("gradient: the output gradient has shape {}, the result {}", seed.shape(), y[i].shape());
+    if (id < first || id == 0) continue;
+    Tensor& slot = gradients[id - first];
+    slot = slot.defined() ? slot + seed : seed;
+  }
+
+  Backward backward;
+  backward.record_ = &record;
+  backward.gradients_ = &gradients;
+  backward.needed_ = &needed;
+  backward.first_ = first;
+  std::vector<char> asked(count, 0);
+  for (VariableId id : sources) asked[id - first] = 1;
+  for (std::size_t n = last_node; n-- > first_node_;) {
+    // An outer tape may append while a closure runs: hold no reference into the list.
+    Node node = std::move(record.nodes[n]);
+    backward.node_ = &node;
+    bool reached = false;
+    for (std::uint32_t o = 0; o < node.output_count; ++o)
+      reached |=
+          needed[node.output + o - first] != 0 && gradients[node.output + o - first].defined();
+    try {
+      if (reached) node.vjp(backward);
+    } catch (const std::invalid_argument& error) {
+      std::string message = fmt::format("gradient of {}: {}", node.op, error.what());
+      record.nodes[n] = std::move(node);
+      fail("{}", message);
+    } catch (...) {
+      record.nodes[n] = std::move(node);
+      throw;
+    }
+    for (std::uint32_t o = 0; o < node.output_count; ++o)
+      if (asked[node.output + o - first] == 0) gradients[node.output + o - first] = {};
+    if (release) node.vjp.reset();
+    record.nodes[n] = std::move(node);
+  }
+
+  std::vector<Tensor> results;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const Tensor& g = gradients[sources[i] - first];
+    results.push_back(g.defined() ? g : zeros_like(x[i]));
+  }
+  return results;
+}
+
+Tensor GradientTape::gradient(const Tensor& y, const Tensor& x, const Tensor& og) const& {
+  return backward({y}, {x}, {og}, false)[0];
+}
+std::vector<Tensor> GradientTape::gradient(const Tensor& y, const std::vector<Tensor>& x,
+                                           const Tensor& og) const& {
+  return backward({y}, x, {og}, false);
+}
+std::vector<Tensor> GradientTape::gradient(const std::vector<Tensor>& y,
+                                           const std::vector<Tensor>& x,
+                                           const std::vector<Tensor>& ogs) const& {
+  return backward(y, x, ogs, false);
+}
+Tensor GradientTape::gradient(const Tensor& y, const Tensor& x, const Tensor& og) && {
+  return backward({y}, {x}, {og}, true)[0];
+}
+std::vector<Tensor> GradientTape::gradient(const Tensor& y, const std::vector<Tensor>& x,
+                                           const Tensor& og) && {
+  return backward({y}, x, {og}, true);
+}
+std::vector<Tensor> GradientTape::gradient(const std::vector<Tensor>& y,
+                                           const std::vector<Tensor>& x,
+                                           const std::vector<Tensor>& ogs) && {
+  return backward(y, x, ogs, true);
+}
+
+// --- printing
+
+namespace {
+
+std::string variable_text(const Record& record, VariableId id) {
+  if (id == 0) return "-";
+  return fmt::format("%{} {}", id, record.variables[id].shape);
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const GradientTape& tape) {
+  const Record& record = tape.record();
+  for (std::size_t n = tape.first_node_; n < record.nodes.size(); ++n) {
+    const Node& node = record.nodes[n];
+    std::string text;
+    for (std::uint32_t o = 0; o < node.output_count; ++o)
+      text += (o > 0 ? ", " : "") + variable_text(record, node.output + o);
+    text += fmt::format(" = {}(", node.op);
+    for (std::uint32_t i = 0; i < node.input_count; ++i)
+      text += (i > 0 ? ", " : "") + variable_text(record, record.inputs[node.inputs + i]);
+    text += ")";
+    if (node.scope != nullptr) text = fmt::format("{:<60}  # {}", text, node.scope);
+    out << text << '\n';
+  }
+  return out;
+}
+
+std::string GradientTape::dot() const {
+  const Record& record = this->record();
+  std::ostringstream out;
+  out << "digraph tape {\n  node [shape=box, fontname=Helvetica];\n";
+  std::vector<std::size_t> maker(record.variables.size(), 0);  // node number + 1
+  for (std::size_t n = first_node_; n < record.nodes.size(); ++n)
+    for (std::uint32_t o = 0; o < record.nodes[n].output_count; ++o)
+      maker[record.nodes[n].output + o] = n + 1;
+  std::vector<bool> drawn(record.variables.size(), false);
+  for (std::size_t n = first_node_; n < record.nodes.size(); ++n) {
+    const Node& node = record.nodes[n];
+    out << fmt::format("  n{} [label=\"{}\\n{}\"];\n", n,
+                       node.scope == nullptr ? node.op : fmt::format("{}: {}", node.scope, node.op),
+                       record.variables[node.output].shape);
+    for (std::uint32_t i = 0; i < node.input_count; ++i) {
+      VariableId id = record.inputs[node.inputs + i];
+      if (id == 0) continue;
+      if (maker[id] != 0) {
+        out << fmt::format("  n{} -> n{};\n", maker[id] - 1, n);
+        continue;
+      }
+      if (!drawn[id])
+        out << fmt::format("  v{} [label=\"{}\", shape=ellipse];\n", id,
+                           record.variables[id].shape);
+      drawn[id] = true;
+      out << fmt::format("  v{} -> n{};\n", id, n);
+    }
+  }
+  out << "}\n";
+  return out.str();
+}
+
+// --- recording nothing
+
+NoGradient::NoGradient() {
+  ++thread_record().paused;
+  update_recording(thread_record());
+}
+NoGradient::~NoGradient() {
+  --thread_record().paused;
+  update_recording(thread_record());
+}
+
+}  // namespace keratin

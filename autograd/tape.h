@@ -1,0 +1,82 @@
+// The tape: a flat list of what was computed, read backward to differentiate it.
+//
+//   Tensor x = tensor({0.5, 1.0, 2.0});
+//   GradientTape tape;
+//   tape.watch(x);
+//   Tensor y = sum(tanh(x) * x);
+//   Tensor g = tape.gradient(y, x);
+//
+// While a tape lives, every op on something it watches appends one node. Recording order is already
+// a topological order, so the backward pass is one loop from the end. Nested tapes give higher
+// derivatives: the backward pass of the inner one is recorded by the outer one.
+#pragma once
+
+#include <cstddef>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include <keratin/core/tensor.h>
+
+namespace keratin {
+
+struct Record;
+
+/// Records the ops of the thread that made it, from its construction to its end.
+class GradientTape {
+ public:
+  GradientTape();
+  ~GradientTape();
+  GradientTape(const GradientTape&) = delete;
+  GradientTape& operator=(const GradientTape&) = delete;
+
+  /// Follow this tensor of floats from here on. Trainable weights are watched unasked.
+  void watch(const Tensor& x);
+
+  /// dy/dx, of the shape of x: zeros where y does not depend on x. When y is not a scalar, the
+  /// gradient of its sum, or of sum(y * output_gradient) when that is given. The tape stays as it
+  /// was: asking again gives the same answer. std::invalid_argument when x was not watched.
+  Tensor gradient(const Tensor& y, const Tensor& x, const Tensor& output_gradient = {}) const&;
+  std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& x,
+                               const Tensor& output_gradient = {}) const&;
+  /// Of several results at once: the gradient of the sum of all of them.
+  std::vector<Tensor> gradient(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
+                               const std::vector<Tensor>& output_gradients = {}) const&;
+
+  /// The same of a tape that is not needed again, std::move(tape).gradient(...): what each node
+  /// kept is released as soon as it has been used.
+  Tensor gradient(const Tensor& y, const Tensor& x, const Tensor& output_gradient = {}) &&;
+  std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& x,
+                               const Tensor& output_gradient = {}) &&;
+  std::vector<Tensor> gradient(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
+                               const std::vector<Tensor>& output_gradients = {}) &&;
+
+  /// Ops recorded since this tape began.
+  std::size_t size() const;
+
+  /// The recorded ops as a graph in Graphviz' DOT language.
+  std::string dot() const;
+
+  /// One line for each op: its number, name, shapes in and out, and the layer it ran in.
+  friend std::ostream& operator<<(std::ostream& out, const GradientTape& tape);
+
+ private:
+  std::vector<Tensor> backward(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
+                               const std::vector<Tensor>& output_gradients, bool consume) const;
+  Record& record() const;
+
+  Record* record_;
+  std::size_t first_node_;
+  mutable bool spent_ = false;
+};
+
+/// While it lives, nothing this thread computes is recorded.
+class NoGradient {
+ public:
+  NoGradient();
+  ~NoGradient();
+  NoGradient(const NoGradient&) = delete;
+  NoGradient& operator=(const NoGradient&) = delete;
+};
+
+}  // namespace keratin
