@@ -1,0 +1,51 @@
+#include <map>
+
+#include <keratin/autograd/ops.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/internal/suggest.h>
+#include <keratin/layers/activations.h>
+
+namespace keratin {
+namespace {
+
+using Function = Tensor (*)(const Tensor&);
+
+const std::map<std::string, Function>& by_name() {
+  static const std::map<std::string, Function> table{
+      {"celu", [](const Tensor& x) { return celu(x); }},
+      {"elu", [](const Tensor& x) { return elu(x); }},
+      {"exponential", exp},
+      {"gelu", [](const Tensor& x) { return gelu(x, /*approximate=*/false); }},
+      {"hard_sigmoid", hard_sigmoid},
+      {"hard_silu", hard_silu},
+      {"hard_swish", hard_silu},
+      {"hard_tanh", hard_tanh},
+      {"leaky_relu", [](const Tensor& x) { return leaky_relu(x); }},
+      {"linear", nullptr},
+      {"log_sigmoid", log_sigmoid},
+      {"log_softmax", [](const Tensor& x) { return log_softmax(x); }},
+      {"mish", mish},
+      {"relu", relu},
+      {"relu6", relu6},
+      {"selu", selu},
+      {"sigmoid", sigmoid},
+      {"silu", silu},
+      {"softmax", [](const Tensor& x) { return softmax(x); }},
+      {"softplus", softplus},
+      {"softsign", softsign},
+      {"swish", silu},
+      {"tanh", tanh},
+      {"tanh_shrink", [](const Tensor& x) { return x - tanh(x); }},
+  };
+  return table;
+}
+
+}  // namespace
+
+ActivationFunction::ActivationFunction(const std::string& name) : name_(name) {
+  auto found = by_name().find(name);
+  if (found == by_name().end()) fail_unknown("unknown activation", name, by_name());
+  if (found->second != nullptr) function_ = found->second;
+}
+
+}  // namespace keratin

@@ -1,0 +1,32 @@
+// Activations by name (keras/src/activations/activations.py), or any function of one tensor.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <type_traits>
+
+#include <keratin/core/tensor.h>
+
+namespace keratin {
+
+class ActivationFunction {
+ public:
+  /// Linear: what comes in goes out.
+  ActivationFunction() = default;
+  /// By Keras' name: "relu", "tanh", "softmax", ... Throws std::invalid_argument for others.
+  ActivationFunction(const std::string& name);
+  ActivationFunction(const char* name) : ActivationFunction(std::string(name)) {}
+  template <class F>
+  requires std::is_invocable_r_v<Tensor, F, const Tensor&> ActivationFunction(F function)
+      : function_(std::move(function)), name_("custom") {}
+
+  Tensor operator()(const Tensor& x) const { return function_ ? function_(x) : x; }
+  /// "linear" for none, "custom" for a function.
+  const std::string& name() const { return name_; }
+
+ private:
+  std::function<Tensor(const Tensor&)> function_;
+  std::string name_ = "linear";
+};
+
+}  // namespace keratin

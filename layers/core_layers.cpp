@@ -1,0 +1,102 @@
+#include <keratin/autograd/ops.h>
+#include <keratin/autograd/tape.h>
+#include <keratin/core/create.h>
+#include <keratin/layers/core_layers.h>
+#include <keratin/layers/internal/options.h>
+
+namespace keratin {
+
+InputLayer::InputLayer(const Shape& shape, const NameOptions& options) {
+  apply_common(*this, options);
+  set_input_shape(batched(shape));
+}
+
+Activation::Activation(ActivationFunction activation, const NameOptions& options)
+    : activation_(std::move(activation)) {
+  apply_common(*this, options);
+}
+
+// --- dropout
+
+Dropout::Dropout(double rate, const DropoutOptions& options) : rate_(rate) {
+  check_rate("Dropout", "rate", rate);
+  apply_common(*this, options);
+  if (options.seed) random_.emplace(*options.seed);
+}
+
+Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random) {
+  NoGradient scope;
+  if (rate >= 1) return zeros(shape, dtype);
+  Tensor keep = random.uniform(shape) >= rate;
+  return keep.astype(dtype) / (1 - rate);
+}
+
+Tensor Dropout::call(const Tensor& inputs) {
+  if (!training() || rate_ == 0) return inputs;
+  Random& noise = random(random_ ? &*random_ : nullptr);
+  return inputs * dropout_mask(inputs.shape(), rate_, inputs.dtype(), noise);
+}
+
+// --- shapes
+
+Flatten::Flatten(const NameOptions& options) { apply_common(*this, options); }
+
+Tensor Flatten::call(const Tensor& inputs) {
+  if (inputs.rank() < 1) fail("expected an input with a batch axis, got {}", inputs.shape());
+  std::int64_t batch = inputs.size(0);
+  return reshape(inputs, {batch, inputs.shape().without(0).numel()});
+}
+
+Reshape::Reshape(const Shape& target_shape, const NameOptions& options)
+    : target_shape_(target_shape) {
+  apply_common(*this, options);
+}
+
+Tensor Reshape::call(const Tensor& inputs) {
+  Shape shape = target_shape_;
+  std::int64_t per_sample = inputs.shape().without(0).numel(), known = 1;
+  for (std::int64_t extent : shape) known *= extent == -1 ? 1 : extent;
+  for (std::int64_t& extent : shape)
+    if (extent == -1 && known > 0) extent = per_sample / known;
+  if (shape.numel() != per_sample)
+    fail("expected inputs of {} numbers each, got {}", target_shape_, inputs.shape());
+  return reshape(inputs, shape.inserted(0, inputs.size(0)));
+}
+
+Shape Reshape::compute_output_shape(const Shape& input_shape) {
+  for (int axis = 1; axis < input_shape.rank(); ++axis)
+    if (input_shape[axis] == None) return batched(target_shape_);
+  return Layer::compute_output_shape(input_shape);
+}
+
+Permute::Permute(std::vector<int> dims, const NameOptions& options) : axes_(std::move(dims)) {
+  apply_common(*this, options);
+  axes_.insert(axes_.begin(), 0);
+}
+Tensor Permute::call(const Tensor& inputs) { return transpose(inputs, axes_); }
+
+RepeatVector::RepeatVector(int n, const NameOptions& options) : n_(n) {
+  check_positive("RepeatVector", "n", n);
+  apply_common(*this, options);
+}
+Tensor RepeatVector::call(const Tensor& inputs) {
+  if (inputs.rank() != 2) fail("expected an input of rank 2, got {}", inputs.shape());
+  return repeat(expand_dims(inputs, 1), n_, 1);
+}
+
+// --- masking
+
+Masking::Masking(double mask_value, const NameOptions& options) : mask_value_(mask_value) {
+  apply_common(*this, options);
+}
+
+Tensor Masking::compute_mask(const Tensor& inputs, const Tensor&) {
+  return any(inputs != mask_value_, -1);
+}
+
+Tensor Masking::call(const Tensor& inputs) {
+  if (inputs.rank() < 2) fail("expected an input of rank 2 or more, got {}", inputs.shape());
+  return where(any(inputs != mask_value_, -1, /*keepdims=*/true), inputs, 0.0);
+}
+
+}  // namespace keratin

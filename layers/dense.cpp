@@ -1,0 +1,28 @@
+#include <keratin/autograd/ops.h>
+#include <keratin/layers/dense.h>
+#include <keratin/layers/internal/options.h>
+
+namespace keratin {
+
+Dense::Dense(int units, const DenseOptions& options) : units_(units), options_(options) {
+  check_positive("Dense", "units", units);
+  apply_common(*this, options);
+}
+
+void Dense::build(const Shape& input_shape) {
+  if (input_shape.rank() < 2) fail("expected an input of rank 2 or more, got {}", input_shape);
+  const DenseOptions& o = options_;
+  kernel = add_weight("kernel", {known_last_axis(input_shape), units_}, o.kernel_initializer,
+                      o.kernel_regularizer, o.kernel_constraint);
+  if (o.use_bias)
+    bias = add_weight("bias", {units_}, o.bias_initializer, o.bias_regularizer, o.bias_constraint);
+}
+
+Tensor Dense::call(const Tensor& inputs) {
+  if (inputs.rank() < 2 || inputs.size(-1) != kernel.shape()[0])
+    fail("expected input with last axis {}, got {}", kernel.shape()[0], inputs.shape());
+  Tensor y = dot(inputs, kernel);
+  return options_.activation(bias.defined() ? y + bias : y);
+}
+
+}  // namespace keratin

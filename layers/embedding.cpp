@@ -1,0 +1,26 @@
+#include <keratin/autograd/ops.h>
+#include <keratin/layers/embedding.h>
+#include <keratin/layers/internal/options.h>
+
+namespace keratin {
+
+Embedding::Embedding(int input_dim, int output_dim, const EmbeddingOptions& options)
+    : input_dim_(input_dim), output_dim_(output_dim), options_(options) {
+  check_positive("Embedding", "input_dim", input_dim);
+  check_positive("Embedding", "output_dim", output_dim);
+  apply_common(*this, options);
+}
+
+void Embedding::build(const Shape&) {
+  const EmbeddingOptions& o = options_;
+  embeddings = add_weight("embeddings", {input_dim_, output_dim_}, o.embeddings_initializer,
+                          o.embeddings_regularizer, o.embeddings_constraint);
+}
+
+Tensor Embedding::call(const Tensor& inputs) { return take(embeddings, inputs.astype(int32), 0); }
+
+Tensor Embedding::compute_mask(const Tensor& inputs, const Tensor&) {
+  return options_.mask_zero ? inputs != 0 : Tensor();
+}
+
+}  // namespace keratin

@@ -1,0 +1,24 @@
+// What a layer's call can see of the call it is part of.
+#pragma once
+
+#include <keratin/core/random.h>
+#include <keratin/core/tensor.h>
+
+namespace keratin {
+
+struct CallContext {
+  bool training = false;
+  Tensor mask;
+};
+
+/// The innermost call of this thread, or null.
+extern thread_local const CallContext* current_call;
+
+/// When set, all layers of this thread draw from it: a check calls the same function many times and
+/// must see the same noise each time.
+extern thread_local Random* shared_noise;
+
+/// The shape with None replaced by `size`.
+Shape filled_in(const Shape& shape, std::int64_t size);
+
+}  // namespace keratin

@@ -1,0 +1,35 @@
+// What the constructors of the layers share.
+#pragma once
+
+#include <keratin/core/internal/message.h>
+#include <keratin/layers/layer.h>
+
+namespace keratin {
+
+/// (10, 32) without the batch axis -> (None, 10, 32).
+inline Shape batched(const Shape& shape) { return shape.inserted(0, None); }
+
+/// The options every layer has.
+template <class Options>
+void apply_common(Layer& layer, const Options& options) {
+  if (!options.name.empty()) layer.set_name(options.name);
+  if constexpr (requires { options.input_shape; })
+    if (!options.input_shape.empty()) layer.set_input_shape(batched(options.input_shape));
+}
+
+inline void check_positive(const char* who, const char* what, std::int64_t value) {
+  if (value <= 0) fail("{}: expected {} of at least 1, got {}", who, what, value);
+}
+
+inline void check_rate(const char* who, const char* what, double rate) {
+  if (!(rate >= 0 && rate <= 1)) fail("{}: expected {} between 0 and 1, got {}", who, what, rate);
+}
+
+/// The layer's last input axis, which must be known to make weights.
+inline std::int64_t known_last_axis(const Shape& shape) {
+  if (shape.rank() == 0 || shape[-1] == None)
+    fail("the last axis of the input must be known, got {}", shape);
+  return shape[-1];
+}
+
+}  // namespace keratin

@@ -1,0 +1,104 @@
+#include <algorithm>
+
+#include <keratin/autograd/ops.h>
+#include <keratin/autograd/tape.h>
+#include <keratin/core/create.h>
+#include <keratin/layers/internal/options.h>
+#include <keratin/layers/normalization.h>
+
+namespace keratin {
+namespace {
+
+/// x, scaled and moved where the layer has weights for it; `shape` makes them broadcast to x.
+Tensor affine(const Tensor& x, const Weight& gamma, const Weight& beta, const Shape& shape) {
+  Tensor y = x;
+  if (gamma.defined()) y = y * reshape(gamma, shape);
+  if (beta.defined()) y = y + reshape(beta, shape);
+  return y;
+}
+
+}  // namespace
+
+BatchNormalization::BatchNormalization(const BatchNormalizationOptions& options)
+    : options_(options) {
+  check_rate("BatchNormalization", "momentum", options.momentum);
+  apply_common(*this, options);
+}
+
+void BatchNormalization::build(const Shape& input_shape) {
+  const BatchNormalizationOptions& o = options_;
+  Shape features{input_shape[normalize_axis(o.axis, input_shape.rank(), "axis")]};
+  if (o.scale)
+    gamma =
+        add_weight("gamma", features, o.gamma_initializer, o.gamma_regularizer, o.gamma_constraint);
+  if (o.center)
+    beta = add_weight("beta", features, o.beta_initializer, o.beta_regularizer, o.beta_constraint);
+  moving_mean = add_weight("moving_mean", features, o.moving_mean_initializer, {}, {},
+                           /*trainable=*/false);
+  moving_variance = add_weight("moving_variance", features, o.moving_variance_initializer, {}, {},
+                               /*trainable=*/false);
+}
+
+Tensor BatchNormalization::call(const Tensor& x) {
+  int axis = normalize_axis(options_.axis, x.rank(), "axis");
+  if (x.size(axis) != moving_mean.shape()[0])
+    fail("expected input with axis {} of {}, got {}", axis, moving_mean.shape()[0], x.shape());
+  std::vector<int> others;
+  for (int i = 0; i < x.rank(); ++i)
+    if (i != axis) others.push_back(i);
+  Shape shape = Shape::filled(x.rank(), 1).with(axis, x.size(axis));
+
+  Tensor average = reshape(moving_mean, shape), variance = reshape(moving_variance, shape);
+  if (training() && trainable()) {
+    if (mask().defined()) {
+      Tensor valid = mask().astype(x.dtype());
+      while (valid.rank() < x.rank()) valid = expand_dims(valid, -1);
+      Tensor count = sum(valid * ones_like(x), others, true) + 1e-7;
+      average = sum(x * valid, others, true) / count;
+      variance = sum(square(x - average) * valid, others, true) / count;
+    } else {
+      average = mean(x, others, true);
+      variance = var(x, others, true);
+    }
+    NoGradient scope;
+    double m = options_.momentum;
+    moving_mean.assign(moving_mean * m + reshape(average, moving_mean.shape()) * (1 - m));
+    moving_variance.assign(moving_variance * m +
+                           reshape(variance, moving_variance.shape()) * (1 - m));
+  }
+  return affine((x - average) * rsqrt(variance + options_.epsilon), gamma, beta, shape);
+}
+
+LayerNormalization::LayerNormalization(const LayerNormalizationOptions& options)
+    : options_(options) {
+  apply_common(*this, options);
+}
+
+void LayerNormalization::build(const Shape& input_shape) {
+  LayerNormalizationOptions& o = options_;
+  if (o.axis.empty()) fail("expected at least one axis");
+  for (int& axis : o.axis) axis = normalize_axis(axis, input_shape.rank(), "axis");
+  std::ranges::sort(o.axis);
+  Shape features;
+  for (int axis : o.axis) features.push_back(input_shape[axis]);
+  if (o.scale)
+    gamma =
+        add_weight("gamma", features, o.gamma_initializer, o.gamma_regularizer, o.gamma_constraint);
+  if (o.center)
+    beta = add_weight("beta", features, o.beta_initializer, o.beta_regularizer, o.beta_constraint);
+}
+
+Tensor LayerNormalization::call(const Tensor& x) {
+  Shape shape = Shape::filled(x.rank(), 1);
+  for (std::size_t i = 0; i < options_.axis.size(); ++i) {
+    int axis = options_.axis[i];
+    if (axis >= x.rank() || axis >= input_shape().rank() || x.size(axis) != input_shape()[axis])
+      fail("expected input like {}, got {}", input_shape(), x.shape());
+    shape[axis] = x.size(axis);
+  }
+  Tensor centred = x - mean(x, options_.axis, true);
+  Tensor variance = mean(square(centred), options_.axis, true);
+  return affine(centred * rsqrt(variance + options_.epsilon), gamma, beta, shape);
+}
+
+}  // namespace keratin
