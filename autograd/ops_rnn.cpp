@@ -38,7 +38,7 @@ std::array<Tensor, 2> lstm_cell(const Tensor& z, const Tensor& c) {
   std::int64_t batch = c.size(0), units = c.size(1);
   std::array<Tensor, 2> out{empty(c.shape(), c.dtype()), empty(c.shape(), c.dtype())};
   Tensor gates = empty({batch, 4 * units}, c.dtype()), tanh_c = empty(c.shape(), c.dtype());
-  auto views = [&](const Tensor& t) {
+  auto views = [units](const Tensor& t) {
     return std::array{gate_of(t, 0, units), gate_of(t, 1, units), gate_of(t, 2, units),
                       gate_of(t, 3, units)};
   };

@@ -94,9 +94,10 @@ Tensor reshape(const Tensor& x, const Shape& wanted) {
     while (i < x.rank() && x.shape()[i] == 1) ++i;
     while (j < shape.rank() && shape[j] == 1) ++j;
     std::int64_t stride = 1, next = 0;
+    bool innermost = true;
     for (int axis = i - 1; axis >= i0; --axis) {
       if (x.shape()[axis] == 1) continue;
-      if (next == 0)
+      if (std::exchange(innermost, false))
         stride = x.strides()[axis];
       else
         possible &= x.strides()[axis] == next;

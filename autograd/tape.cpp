@@ -12,6 +12,7 @@ namespace keratin {
 
 thread_local Record* recording = nullptr;
 thread_local const char* current_scope = nullptr;
+thread_local OpWatcher* op_watcher = nullptr;
 
 namespace {
 
@@ -64,6 +65,7 @@ void Record::append(const char* op, std::span<const VariableId> ids,
     TensorData::of(output).tag = epoch << 32 | variables.size();
     variables.push_back({output.shape(), output.dtype()});
   }
+  if (op_watcher != nullptr) op_watcher->saw(op, current_scope, outputs);
 }
 
 void Saved::overwritten() const {
@@ -89,6 +91,7 @@ bool Backward::wants(std::uint32_t input) const {
 }
 
 void Backward::add(std::uint32_t input, const Tensor& gradient) {
+  if (!wants(input)) return;
   VariableId id = record_->inputs[node_->inputs + input];
   const Variable variable = record_->variables[id];  // a copy: an outer tape may move the list
   Tensor g = sum_to(gradient, variable.shape).astype(variable.dtype);
@@ -106,6 +109,7 @@ void Backward::add(std::uint32_t input, const Tensor& gradient) {
 
 // A weight used at every time step collects a product for each: they are added up in place.
 void Backward::add_product(std::uint32_t input, const Tensor& a, const Tensor& b) {
+  if (!wants(input)) return;
   VariableId id = record_->inputs[node_->inputs + input];
   Tensor& sum = (*gradients_)[id - first_];
   if (recording == nullptr && sum.defined() && is_unique(sum) && sum.is_contiguous())
@@ -172,6 +176,7 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
                          ? record.nodes[first_node_].output
                          : static_cast<VariableId>(record.variables.size());
   for (const Tensor& source : x) {
+    if (!source.defined()) fail("gradient: input {} is undefined", sources.size());
     VariableId id = record.variable_of(source);
     if (id == 0)
       fail("gradient: input {} of shape {} was not watched when the result was computed",
@@ -203,8 +208,6 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
     explicit Pause(Record& r) : record(r) { --record.active, update_recording(record); }
     ~Pause() { ++record.active, update_recording(record); }
   } pause(record);
-  bool release = consume && record.tapes == 1;
-  spent_ |= release;
 
   for (std::size_t i = 0; i < y.size(); ++i) {
     VariableId id = targets[i];
@@ -218,6 +221,8 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
     slot = slot.defined() ? slot + seed : seed;
   }
 
+  bool release = consume && record.tapes == 1;
+  spent_ = consume;
   Backward backward;
   backward.record_ = &record;
   backward.gradients_ = &gradients;
@@ -229,12 +234,16 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
     // An outer tape may append while a closure runs: hold no reference into the list.
     Node node = std::move(record.nodes[n]);
     backward.node_ = &node;
-    bool reached = false;
+    bool wanted = false, reached = false;
+    for (std::uint32_t i = 0; i < node.input_count; ++i) wanted |= backward.wants(i);
     for (std::uint32_t o = 0; o < node.output_count; ++o)
       reached |=
           needed[node.output + o - first] != 0 && gradients[node.output + o - first].defined();
     try {
-      if (reached) node.vjp(backward);
+      if (wanted && reached) {
+        if (!node.vjp) fail("the tape is already computing a gradient");
+        node.vjp(backward);
+      }
     } catch (const std::invalid_argument& error) {
       std::string message = fmt::format("gradient of {}: {}", node.op, error.what());
       record.nodes[n] = std::move(node);

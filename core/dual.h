@@ -163,12 +163,18 @@ Dual<T> minimum(const Plain<T>& x, const Dual<T>& y) {
   return minimum(Dual<T>(x), y);
 }
 
+// The derivative of x with respect to itself; a type with dtypes has an overload beside it.
+template <class T>
+T one_like(const T&) {
+  return T(1.0);
+}
+
 namespace pointwise_detail {
 
 template <bool active, class T>
 auto seed(const T& x) {
   if constexpr (active)
-    return Dual<T>(x, T(1.0));
+    return Dual<T>(x, one_like(x));
   else
     return x;
 }

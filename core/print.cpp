@@ -90,10 +90,6 @@ using Words = std::vector<std::string>;  // the elements shown, formatted, in ro
 std::string format_scalar(bool value) { return value ? "True" : "False"; }
 std::string format_scalar(std::int32_t value) { return std::to_string(value); }
 
-std::string repeat(char c, std::ptrdiff_t count) {
-  return std::string(std::max<std::ptrdiff_t>(count, 0), c);
-}
-
 Words format(const std::vector<bool>& values) {
   Words words;
   for (bool value : values) words.push_back(value ? " True" : "False");
@@ -188,12 +184,12 @@ Words format(const std::vector<T>& values) {
     } else if (exponential) {  // all with equally many digits, beyond the shortest where need be
       const Parts parts = split(digits_of(value, notation, static_cast<int>(right)));
       word = parts.integer + '.' + parts.fraction + 'e' + parts.exponent[0] +
-             repeat('0', exponent - parts.exponent.size()) + parts.exponent.substr(1);
+             std::string(exponent - parts.exponent.size(), '0') + parts.exponent.substr(1);
     } else {
       const Parts parts = shortest(value, notation);
-      word = parts.integer + '.' + parts.fraction + repeat(' ', right - parts.fraction.size());
+      word = parts.integer + '.' + parts.fraction + std::string(right - parts.fraction.size(), ' ');
     }
-    words.push_back(repeat(' ', width - word.size()) + word);
+    words.push_back(std::string(width - word.size(), ' ') + word);
   }
   return words;
 }
@@ -243,7 +239,8 @@ class Layout {
 
   // Another axis: its items on lines of their own, more of them the further out.
   std::string blocks(int axis) {
-    const std::string separator = repeat('\n', tensor_.rank() - axis - 1) + repeat(' ', axis + 1);
+    const std::string separator =
+        std::string(tensor_.rank() - axis - 1, '\n') + std::string(axis + 1, ' ');
     std::string out;
     auto add = [&](const std::string& item) { out += (out.empty() ? "" : separator) + item; };
     for_shown(

@@ -50,8 +50,8 @@ Tensor generate(const Shape& shape, DType dtype, const Number& number) {
   return cast(values, dtype);
 }
 
-void check_bounds(const char* who, double low, double high) {
-  if (!(low <= high)) fail("{}: expected low <= high, got {} and {}", who, low, high);
+void check_stddev(const char* who, double stddev) {
+  if (!(stddev >= 0)) fail("{}: expected a stddev of at least 0, got {}", who, stddev);
 }
 
 }  // namespace
@@ -63,18 +63,21 @@ std::uint64_t Random::reserve(std::int64_t numbers) {
 }
 
 Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype) {
-  check_bounds("uniform", low, high);
+  if (!(low <= high)) fail("uniform: expected low <= high, got {} and {}", low, high);
   std::uint64_t first = reserve(shape.numel()), seed = state_.seed;
-  // 24 bits, so that rounding to float32 never reaches `high`.
+  // 24 bits, which float32 holds; where it must round all the same, never up to `high`.
+  double last = dtype == float64
+                    ? std::nextafter(high, low)
+                    : std::nextafter(static_cast<float>(high), static_cast<float>(low));
   return generate(shape, dtype, [=](std::int64_t i) {
     auto n = static_cast<std::uint64_t>(i);
-    return low +
-           (high - low) * static_cast<double>(philox(first + n / 4, seed)[n % 4] >> 8) * 0x1p-24;
+    double part = static_cast<double>(philox(first + n / 4, seed)[n % 4] >> 8) * 0x1p-24;
+    return std::min(low + (high - low) * part, last);
   });
 }
 
 Tensor Random::normal(const Shape& shape, double mean, double stddev, DType dtype) {
-  check_bounds("normal", 0, stddev);
+  check_stddev("normal", stddev);
   std::uint64_t first = reserve(shape.numel()), seed = state_.seed;
   return generate(shape, dtype, [=](std::int64_t i) {
     auto n = static_cast<std::uint64_t>(i);
@@ -84,7 +87,7 @@ Tensor Random::normal(const Shape& shape, double mean, double stddev, DType dtyp
 }
 
 Tensor Random::truncated_normal(const Shape& shape, double mean, double stddev, DType dtype) {
-  check_bounds("truncated_normal", 0, stddev);
+  check_stddev("truncated_normal", stddev);
   // Every element has a key of its own, so that it can draw again without moving the others.
   std::uint64_t first = reserve(shape.numel() * 4), seed = state_.seed;
   return generate(shape, dtype, [=](std::int64_t i) {
@@ -110,6 +113,7 @@ Tensor Random::integers(const Shape& shape, std::int64_t low, std::int64_t high)
 }
 
 std::vector<std::int64_t> Random::permutation(std::int64_t n) {
+  if (n < 0) fail("permutation: expected a count of at least 0, got {}", n);
   std::vector<std::int64_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), 0);
   std::uint64_t first = reserve(2 * n);

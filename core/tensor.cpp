@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <keratin/core/internal/message.h>
@@ -19,7 +20,8 @@ Tensor& Tensor::operator=(const Tensor& other) noexcept {
 }
 
 Tensor& Tensor::operator=(Tensor&& other) noexcept {
-  std::swap(data_, other.data_);
+  Tensor taken(std::move(other));
+  std::swap(data_, taken.data_);
   return *this;
 }
 
@@ -55,11 +57,12 @@ Tensor Tensor::wrap(void* data, DType dtype, const Shape& shape, bool read_only)
 
 TensorData* TensorData::make(Storage* storage, std::byte* data, DType dtype, const Shape& shape,
                              const Strides& strides) {
+  std::int64_t numel = shape.numel();
   auto* made = new (pool_allocate(sizeof(TensorData))) TensorData;
   made->dtype = dtype;
   made->storage = storage;
   made->data = data;
-  made->numel = shape.numel();
+  made->numel = numel;
   made->shape = shape;
   made->strides = strides;
   std::int64_t expected = 1;
@@ -152,14 +155,14 @@ template std::vector<std::int32_t> Tensor::to_vector<std::int32_t>() const;
 template std::vector<bool> Tensor::to_vector<bool>() const;
 
 Tensor& Tensor::assign(const Tensor& value) {
+  if (broadcast_shapes(shape(), value.shape(), "assign") != shape())
+    fail("assign: a value of shape {} does not fit into {}", value.shape(), shape());
   begin_write(*this, "assign");
   Tensor source = value;
   if (TensorData::of(value).storage == data_->storage) {
     source = empty(value.shape(), value.dtype());  // the two may overlap
     kernels_of(*this).copy(source, value);
   }
-  if (broadcast_shapes(shape(), source.shape(), "assign") != shape())
-    fail("assign: a value of shape {} does not fit into {}", value.shape(), shape());
   kernels_of(*this).copy(*this, source);
   return *this;
 }
@@ -178,9 +181,9 @@ Tensor empty(const Shape& shape, DType dtype, Device device) {
 Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides,
                  std::int64_t offset) {
   const TensorData& data = TensorData::of(base);
-  data.storage->retain();
   auto bytes = offset * static_cast<std::int64_t>(size_of(data.dtype));
   TensorData* made = TensorData::make(data.storage, data.data + bytes, data.dtype, shape, strides);
+  data.storage->retain();
   made->weak = data.weak && shape.rank() == 0;
   return TensorData::adopt(made);
 }
@@ -214,14 +217,34 @@ bool is_unique(const Tensor& tensor) {
          data.storage->refs.load(std::memory_order_relaxed) == 1 && !data.storage->external;
 }
 
+namespace {
+
+// Whether two indices may name one element: unless each axis, from the smallest stride on, steps
+// over all that the axes before it reach.
+bool repeats_elements(const TensorData& data) {
+  if (data.contiguous) return false;
+  std::array<std::array<std::int64_t, 2>, Dims::max_rank> axes;  // stride and size
+  int count = 0;
+  for (int axis = 0; axis < data.shape.rank(); ++axis)
+    if (data.shape[axis] > 1) axes[count++] = {std::abs(data.strides[axis]), data.shape[axis]};
+  std::sort(axes.begin(), axes.begin() + count);
+  std::int64_t reach = 0;
+  for (int i = 0; i < count; ++i) {
+    auto [stride, size] = axes[i];
+    if (stride <= reach) return true;
+    reach += stride * (size - 1);
+  }
+  return false;
+}
+
+}  // namespace
+
 void begin_write(const Tensor& tensor, const char* who) {
   if (!tensor.defined()) fail("{}: the tensor is undefined", who);
   const TensorData& data = TensorData::of(tensor);
   if (data.storage->read_only) fail("{}: the tensor views memory that may only be read", who);
-  for (int axis = 0; axis < data.shape.rank(); ++axis)
-    if (data.shape[axis] > 1 && data.strides[axis] == 0)
-      fail("{}: a broadcast view of shape {} repeats its elements; write to a copy of it", who,
-           data.shape);
+  if (repeats_elements(data))
+    fail("{}: the view of shape {} repeats its elements; write to a copy of it", who, data.shape);
   data.storage->version.fetch_add(1, std::memory_order_relaxed);
 }
 

@@ -119,16 +119,16 @@ class HeaderParser {
 
   Shape tuple() {
     Shape shape;
-    bool closed = false;
     expect('(');
-    while (!(closed = accept(')'))) {
+    while (!accept(')')) {
       if (shape.rank() == Dims::max_rank)
         error(fmt::format("a shape of more than {} axes", Dims::max_rank));
       shape.push_back(size());
-      if (!accept(',')) break;
+      if (accept(',')) continue;
+      expect(')');
+      if (shape.rank() == 1) error("a shape that is no tuple");  // (3) is just 3 in Python
+      break;
     }
-    if (!closed && shape.rank() == 1) error("a shape that is no tuple");  // (3) is just 3 in Python
-    if (!closed) expect(')');
     return shape;
   }
 

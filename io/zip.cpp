@@ -101,6 +101,8 @@ std::vector<Member> walk(const Bytes& file, zip* archive) {
     const std::uint64_t name_size = file.number(at + 28, 2);
     const std::uint64_t begin = local_offset(file, at);
     file.expect_signature(begin, "PK\3\4");
+    if ((file.number(at + 8, 2) ^ file.number(begin + 6, 2)) & 1)
+      fail_io("{}: damaged zip archive: its headers disagree on encryption", file.who);
     zip_stat_t stat;
     if (zip_stat_index(archive, i, 0, &stat) != 0)
       fail_io("{}: damaged zip archive: {}", file.who, zip_strerror(archive));

@@ -14,7 +14,7 @@
 
 namespace keratin {
 
-thread_local const CallContext* current_call = nullptr;
+thread_local CallContext* current_call = nullptr;
 thread_local Random* shared_noise = nullptr;
 
 namespace {
@@ -140,16 +140,23 @@ void Layer::ensure_built(const Shape& input_shape) {
 }
 
 Tensor Layer::operator()(const Tensor& inputs, const CallOptions& options) {
+  return call_with_mask(inputs, options).first;
+}
+
+std::pair<Tensor, Tensor> Layer::call_with_mask(const Tensor& inputs, const CallOptions& options) {
   if (!inputs.defined())
     throw LayerError(fmt::format("{} ({}): the input is undefined", name(), class_name()));
   if (!built_) ensure_built(inputs.shape());
   CallContext context{options.training, options.mask};
-  Swap<const CallContext*> call_scope(current_call, &context);
+  Swap<CallContext*> call_scope(current_call, &context);
   Swap<const char*> name_scope(current_scope,
                                recording == nullptr ? current_scope : interned(name()));
   try {
-    if (is_floating(inputs.dtype()) && inputs.dtype() != dtype_) return call(inputs.astype(dtype_));
-    return call(inputs);
+    bool convert = is_floating(inputs.dtype()) && inputs.dtype() != dtype_;
+    Tensor x = convert ? inputs.astype(dtype_) : inputs;
+    Tensor y = call(x);
+    if (!y.defined()) fail("call returned no tensor");
+    return {y, context.output_mask_known ? context.output_mask : compute_mask(x, options.mask)};
   } catch (const LayerError&) {
     throw;
   } catch (const std::invalid_argument& error) {
@@ -173,6 +180,12 @@ bool Layer::training() const { return current_call != nullptr && current_call->t
 const Tensor& Layer::mask() const {
   static const Tensor nothing;
   return current_call == nullptr ? nothing : current_call->mask;
+}
+
+void Layer::set_output_mask(const Tensor& mask) const {
+  if (current_call == nullptr) return;
+  current_call->output_mask = mask;
+  current_call->output_mask_known = true;
 }
 
 Random& Layer::random(Random* seeded) const {
@@ -280,6 +293,10 @@ void Layer::set_dtype(DType dtype) {
 Tensor Layer::name(std::string_view label, const Tensor& value) const {
   if (current_capture != nullptr) current_capture->put(name() + "/" + std::string(label), value);
   return value;
+}
+
+void Layer::name_output(const Layer& layer, const Tensor& output) {
+  if (current_capture != nullptr) current_capture->put(layer.name(), output);
 }
 
 Capture::Capture() : outer_(std::exchange(current_capture, this)) {}

@@ -19,6 +19,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <keratin/autograd/weight.h>
@@ -61,6 +62,8 @@ class Layer {
 
   /// Builds the layer if it is not built yet, and calls it. Errors begin with the layer's name.
   Tensor operator()(const Tensor& inputs, const CallOptions& options = {});
+  /// The same, with the mask that goes with the output (undefined when there is none).
+  std::pair<Tensor, Tensor> call_with_mask(const Tensor& inputs, const CallOptions& options = {});
   /// Makes the weights for inputs of this shape now.
   void ensure_built(const Shape& input_shape);
   bool built() const { return built_; }
@@ -103,10 +106,16 @@ class Layer {
                     bool trainable = true);
   /// Makes a member that is itself a layer part of this one; to be called in build.
   void track(Layer& layer);
+  /// Takes the last tracked layer out again.
+  void untrack_last() { sublayers_.pop_back(); }
+  /// Puts a layer's output into the capture, if there is one, under the layer's name.
+  static void name_output(const Layer& layer, const Tensor& output);
   /// Whether this call is part of training.
   bool training() const;
   /// The mask of the current inputs, (batch, time) boolean, or undefined.
   const Tensor& mask() const;
+  /// The mask of the outputs, for a call that knows better than compute_mask.
+  void set_output_mask(const Tensor& mask) const;
   /// Names a value in passing, for Model::capture; costs nothing when nobody looks.
   Tensor name(std::string_view label, const Tensor& value) const;
   /// Where to draw random numbers from; `seeded` is the layer's own generator, if it has one.

@@ -16,6 +16,10 @@ namespace keratin {
 /// floats.
 DType common_dtype(std::span<const Tensor> inputs, bool real);
 
+/// What a dual number over tensors begins with: of x's dtype, as two plain numbers would meet in
+/// floatx().
+inline Tensor one_like(const Tensor& x) { return Tensor(1.0).astype(x.dtype()); }
+
 template <class F, std::size_t N>
 struct PointwiseVjp {
   F f;

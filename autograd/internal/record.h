@@ -105,6 +105,14 @@ extern thread_local Record* recording;
 /// The name of the layer whose ops run now, for printing; null outside.
 extern thread_local const char* current_scope;
 
+/// Sees every op as it is recorded; for finding where numbers go wrong.
+class OpWatcher {
+ public:
+  virtual ~OpWatcher() = default;
+  virtual void saw(const char* op, const char* scope, std::span<const Tensor> outputs) = 0;
+};
+extern thread_local OpWatcher* op_watcher;
+
 /// A tensor kept for the backward pass, with a guard against its being overwritten meanwhile.
 class Saved {
  public:

@@ -224,6 +224,7 @@ class CpuKernels final : public Kernels {
   }
 
   void reduce(Reduction op, const Tensor& y, const Tensor& x, int axis) const override {
+    if (y.numel() == 0) return;
     FlushDenormals guard;
     Middle m(x.shape(), axis);
     ReduceFunction function = table_for(x.dtype()).reduce[static_cast<int>(op)];

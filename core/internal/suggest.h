@@ -5,6 +5,7 @@
 #include <numeric>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <keratin/core/internal/message.h>
@@ -50,7 +51,7 @@ inline std::string closest_name(std::string_view word, const std::vector<std::st
 
 /// The same, the known names being the keys of a map.
 template <class Map>
-  requires requires { typename Map::mapped_type; }
+requires requires { typename Map::mapped_type; }
 [[noreturn]] void fail_unknown(std::string_view what, std::string_view word, const Map& table) {
   std::vector<std::string> known;
   for (const auto& entry : table) known.emplace_back(entry.first);

@@ -9,10 +9,12 @@ namespace keratin {
 struct CallContext {
   bool training = false;
   Tensor mask;
+  Tensor output_mask = {};  // what the call itself says of its outputs
+  bool output_mask_known = false;
 };
 
 /// The innermost call of this thread, or null.
-extern thread_local const CallContext* current_call;
+extern thread_local CallContext* current_call;
 
 /// When set, all layers of this thread draw from it: a check calls the same function many times and
 /// must see the same noise each time.

@@ -1,0 +1,50 @@
+#include <keratin/autograd/functional.h>
+#include <keratin/autograd/ops.h>
+#include <keratin/autograd/tape.h>
+#include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
+
+namespace keratin {
+namespace {
+
+// A handle of its own, so that watching it is no business of other tapes; but they see through it.
+Tensor watched(GradientTape& tape, const Tensor& x) {
+  Tensor own = x.reshape(x.shape());
+  tape.watch(own);
+  return own;
+}
+
+}  // namespace
+
+TensorFunction grad(TensorFunction f) {
+  return [f = std::move(f)](const Tensor& x) {
+    GradientTape tape;
+    Tensor own = watched(tape, x);
+    return tape.gradient(f(own), own);
+  };
+}
+
+TensorFunction jacobian(TensorFunction f) {
+  return [f = std::move(f)](const Tensor& x) {
+    GradientTape tape;
+    Tensor own = watched(tape, x);
+    Tensor y = f(own);
+    Shape shape = y.shape();
+    for (std::int64_t extent : x.shape()) shape.push_back(extent);
+    std::vector<Tensor> rows;
+    Tensor units = eye(y.numel(), y.numel(), y.dtype());
+    for (std::int64_t i = 0; i < y.numel(); ++i)
+      rows.push_back(tape.gradient(y, own, units[i].reshape(y.shape())));
+    return rows.empty() ? zeros(shape, x.dtype()) : stack(rows).reshape(shape);
+  };
+}
+
+TensorFunction hessian(TensorFunction f) { return jacobian(grad(std::move(f))); }
+
+Tensor hessian_vector_product(const TensorFunction& f, const Tensor& x, const Tensor& v) {
+  if (v.shape() != x.shape())
+    fail("hessian_vector_product: the vector has shape {}, x has {}", v.shape(), x.shape());
+  return grad([&](const Tensor& at) { return sum(grad(f)(at) * v); })(x);
+}
+
+}  // namespace keratin

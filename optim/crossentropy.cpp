@@ -1,0 +1,138 @@
+// Losses between probabilities (keras/src/losses/losses.py, keras/src/backend/jax/nn.py).
+
+#include <cmath>
+
+#include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/internal/tensor_data.h>
+#include <keratin/optim/internal/loss_support.h>
+#include <keratin/optim/loss.h>
+
+namespace keratin {
+namespace {
+
+// Away from 0 and 1, where the logarithm or its derivative would be infinite.
+Tensor clipped(const Tensor& p) { return clip(p, keras_epsilon, 1 - keras_epsilon); }
+
+Tensor normalized(const Tensor& p, int axis) { return p / sum(p, axis, true); }
+
+Tensor smoothed(const Tensor& y, double label_smoothing, std::int64_t classes) {
+  if (label_smoothing == 0) return y;
+  return y * (1 - label_smoothing) + label_smoothing / static_cast<double>(classes);
+}
+
+// The tuple of an element's index from its place in row-major order.
+std::string index_string(const Shape& shape, std::int64_t place) {
+  Shape index = shape;
+  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+    index[axis] = place % shape[axis];
+    place /= shape[axis];
+  }
+  return index.str();
+}
+
+struct Labels {
+  Tensor places;  // int32: of each label's entry in the flattened (..., classes)
+  Tensor valid;   // boolean: is not the class to ignore
+};
+
+Labels checked_labels(const char* who, const Tensor& labels, std::int64_t classes,
+                      std::optional<int> ignore_class) {
+  Labels checked{empty(labels.shape(), int32), empty(labels.shape(), boolean)};
+  auto* place = raw<std::int32_t>(checked.places);
+  auto* valid = raw<bool>(checked.valid);
+  if (labels.numel() * classes > INT32_MAX)
+    fail("{}: {} labels times {} classes are too many", who, labels.numel(), classes);
+  with_elements(contiguous(labels), [&](const auto* label) {
+    for (std::int64_t i = 0; i < labels.numel(); ++i) {
+      auto value = static_cast<double>(label[i]);
+      valid[i] = !(ignore_class && value == *ignore_class);
+      place[i] = static_cast<std::int32_t>(i * classes);
+      if (!valid[i]) continue;
+      if (!(value >= 0 && value < static_cast<double>(classes)))
+        fail("{}: label {} at index {} is not in 0..{}", who, value,
+             index_string(labels.shape(), i), classes - 1);
+      if (value != std::floor(value))
+        fail("{}: label {} at index {} is not a whole number", who, value,
+             index_string(labels.shape(), i));
+      place[i] += static_cast<std::int32_t>(value);
+    }
+  });
+  return checked;
+}
+
+}  // namespace
+
+Tensor categorical_crossentropy(const Tensor& y_true, const Tensor& y_pred, bool from_logits,
+                                double label_smoothing, int axis) {
+  auto [y, p] = fitted("categorical_crossentropy", y_true, y_pred);
+  y = smoothed(y, label_smoothing, p.size(axis));
+  Tensor log_p = from_logits ? log_softmax(p, axis) : log(clipped(normalized(p, axis)));
+  return -sum(y * log_p, axis);
+}
+
+Tensor sparse_categorical_crossentropy(const Tensor& y_true, const Tensor& y_pred, bool from_logits,
+                                       std::optional<int> ignore_class, int axis) {
+  const char* who = "sparse_categorical_crossentropy";
+  Tensor p = as_float(y_pred), labels = y_true;
+  int a = normalize_axis(axis, p.rank(), who);
+  if (labels.rank() == p.rank() && labels.shape()[a] == 1)
+    labels = labels.reshape(labels.shape().without(a));
+  if (labels.shape() != p.shape().without(a))
+    fail("{}: y_true has shape {}, expected {} for y_pred of shape {}", who, y_true.shape(),
+         p.shape().without(a), y_pred.shape());
+  if (a != p.rank() - 1) p = moveaxis(p, a, -1);
+  auto [places, valid] = checked_labels(who, labels, p.shape()[-1], ignore_class);
+  if (ignore_class) p = where(expand_dims(valid, -1), p, 1.0);  // keeps what is there out of it
+  // Only the entry of the right class is needed: of p before its logarithm.
+  auto right = [&](const Tensor& x) { return take(reshape(x, {-1}), places, 0); };
+  Tensor values = from_logits ? -right(log_softmax(p)) : -log(clipped(right(p) / sum(p, -1)));
+  return ignore_class ? where(valid, values, 0.0) : values;
+}
+
+Tensor binary_crossentropy(const Tensor& y_true, const Tensor& y_pred, bool from_logits,
+                           double label_smoothing, int axis) {
+  auto [y, p] = fitted("binary_crossentropy", y_true, y_pred);
+  y = smoothed(y, label_smoothing, 2);
+  if (from_logits) return -mean(y * log_sigmoid(p) + (1 - y) * log_sigmoid(-p), axis);
+  p = clipped(p);
+  return -mean(y * log(p) + (1 - y) * log(1 - p), axis);
+}
+
+Tensor binary_focal_crossentropy(const Tensor& y_true, const Tensor& y_pred,
+                                 bool apply_class_balancing, double alpha, double gamma,
+                                 bool from_logits, double label_smoothing, int axis) {
+  auto [y, p] = fitted("binary_focal_crossentropy", y_true, y_pred);
+  y = smoothed(y, label_smoothing, 2);
+  if (from_logits) p = sigmoid(p);
+  Tensor q = clipped(p);
+  Tensor bce = -(y * log(q) + (1 - y) * log(1 - q));
+  Tensor p_t = y * p + (1 - y) * (1 - p);
+  Tensor focal = power(1 - p_t, gamma) * bce;
+  if (apply_class_balancing) focal = (y * alpha + (1 - y) * (1 - alpha)) * focal;
+  return mean(focal, axis);
+}
+
+Tensor categorical_focal_crossentropy(const Tensor& y_true, const Tensor& y_pred, double alpha,
+                                      double gamma, bool from_logits, double label_smoothing,
+                                      int axis) {
+  auto [y, p] = fitted("categorical_focal_crossentropy", y_true, y_pred);
+  y = smoothed(y, label_smoothing, p.size(axis));
+  if (from_logits) p = softmax(p, axis);
+  p = clipped(normalized(p, axis));
+  return -sum(alpha * power(1 - p, gamma) * y * log(p), axis);
+}
+
+Tensor kl_divergence(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = fitted("kl_divergence", y_true, y_pred);
+  y = clip(y, keras_epsilon, 1);
+  p = clip(p, keras_epsilon, 1);
+  return sum(y * log(y / p), -1);
+}
+
+Tensor poisson(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = fitted("poisson", y_true, y_pred);
+  return mean(p - y * log(p + keras_epsilon), -1);
+}
+
+}  // namespace keratin

@@ -1,0 +1,307 @@
+// Metrics that are means of a value for each sample.
+
+#include <algorithm>
+#include <cmath>
+
+#include <keratin/autograd/tape.h>
+#include <keratin/core/internal/suggest.h>
+#include <keratin/core/internal/tensor_data.h>
+#include <keratin/optim/internal/loss_support.h>
+#include <keratin/optim/metric.h>
+
+namespace keratin {
+
+void Metric::update(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight,
+                    const Tensor& mask) {
+  NoGradient scope;
+  if (takes_mask() && mask.defined())
+    update_state(y_true, y_pred,
+                 masked_weights(name_.c_str(), sample_weight, mask, as_float(y_pred).dtype()));
+  else
+    update_state(y_true, y_pred, sample_weight);
+}
+
+// --- means (reduction_metrics.py)
+
+namespace {
+
+std::int64_t product(const Shape& shape, int first, int last) {
+  std::int64_t size = 1;
+  for (int axis = first; axis < last; ++axis) size *= shape[axis];
+  return size;
+}
+
+}  // namespace
+
+void Mean::update_state(const Tensor& values, const Tensor& sample_weight) {
+  NoGradient scope;
+  Tensor v = values, w;
+  if (sample_weight.defined()) {
+    Pair pair = squeeze_or_expand(values, sample_weight);
+    with_weights("mean", pair.a, pair.b);  // checks that they fit
+    v = pair.a;
+    Shape shape;
+    for (int axis = 0; axis < pair.b.rank(); ++axis) shape.push_back(v.shape()[axis]);
+    w = contiguous(cast(broadcast_to(pair.b, shape), float64));
+  }
+  // Values are averaged over the axes that weights lack; weighted values and weights are averaged
+  // over what is left but the first; both are summed over that.
+  int axes = w.defined() ? w.rank() : std::min(v.rank(), 1);
+  std::int64_t outer = product(v.shape(), 0, axes);
+  std::int64_t inner = product(v.shape(), axes, v.rank());
+  std::int64_t steps = product(v.shape(), std::min(axes, 1), axes);
+  if (outer * inner == 0) return;
+  const double* weight = w.defined() ? w.data<double>() : nullptr;
+  double total = 0, count = 0;
+  with_elements(contiguous(v), [&](const auto* value) {
+    for (std::int64_t i = 0; i < outer; ++i) {
+      double sum = 0, factor = weight == nullptr ? 1 : weight[i];
+      for (std::int64_t j = 0; j < inner; ++j) sum += static_cast<double>(*value++);
+      total += factor * sum;
+      count += factor;
+    }
+  });
+  total_ += total / static_cast<double>(inner * steps);
+  count_ += count / static_cast<double>(steps);
+}
+
+void MeanMetric::update_state(const Tensor& y_true, const Tensor& y_pred,
+                              const Tensor& sample_weight) {
+  NoGradient scope;
+  mean_.update_state(values(y_true, y_pred), sample_weight);
+}
+
+// --- accuracy
+
+namespace {
+
+/// Class numbers in the shape that y_pred has without its last axis.
+Tensor class_numbers(const char* who, const Tensor& y_true, const Tensor& y_pred) {
+  if (y_pred.rank() == 0) fail("{}: expected y_pred with a class axis, got a number", who);
+  Shape shape = y_pred.shape().without(-1);
+  bool column = y_true.rank() == y_pred.rank() && y_true.shape()[-1] == 1;
+  Tensor labels = column ? y_true.reshape(y_true.shape().without(-1)) : y_true;
+  if (labels.shape() != shape)
+    fail("{}: y_true has shape {}, expected {} for y_pred of shape {}", who, y_true.shape(), shape,
+         y_pred.shape());
+  return labels;
+}
+
+Tensor binary_matches(const char* who, const Tensor& y_true, const Tensor& y_pred,
+                      double threshold) {
+  auto [y, p] = same_shape(who, y_true, y_pred);
+  return equal(y, greater(p, threshold));
+}
+
+Tensor categorical_matches(const char* who, const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = same_shape(who, y_true, y_pred);
+  return equal(argmax(y, -1), argmax(p, -1));
+}
+
+Tensor sparse_matches(const char* who, const Tensor& y_true, const Tensor& y_pred) {
+  return equal(class_numbers(who, y_true, y_pred), argmax(y_pred, -1));
+}
+
+/// Whether fewer than k entries of a row are larger than that of the label. A label that is no
+/// class, or has NaN for its entry, is not among them.
+Tensor in_top_k(const Tensor& labels, const Tensor& y_pred, int k) {
+  Tensor label = contiguous(cast(labels, int32)), found = empty(labels.shape(), boolean);
+  const auto* wanted = raw<std::int32_t>(label);
+  auto* out = raw<bool>(found);
+  std::int64_t classes = y_pred.shape()[-1];
+  with_elements(contiguous(y_pred), [&](const auto* row) {
+    for (std::int64_t i = 0; i < labels.numel(); ++i, row += classes) {
+      out[i] = wanted[i] >= 0 && wanted[i] < classes && row[wanted[i]] == row[wanted[i]];
+      if (!out[i]) continue;
+      std::int64_t larger = 0;
+      for (std::int64_t j = 0; j < classes; ++j) larger += row[j] > row[wanted[i]];
+      out[i] = larger < k;
+    }
+  });
+  return found;
+}
+
+}  // namespace
+
+Accuracy::Accuracy(std::string name) : MeanMetric(std::move(name), Direction::up) {}
+Tensor Accuracy::values(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = same_shape(name().c_str(), y_true, y_pred);
+  return equal(y.astype(p.dtype()), p);
+}
+
+BinaryAccuracy::BinaryAccuracy(Options options)
+    : MeanMetric(options.name, Direction::up), threshold_(options.threshold) {}
+std::vector<Field> BinaryAccuracy::fields() {
+  std::vector<Field> fields = MeanMetric::fields();
+  fields.push_back({"threshold", &threshold_});
+  return fields;
+}
+Tensor BinaryAccuracy::values(const Tensor& y_true, const Tensor& y_pred) {
+  return binary_matches(name().c_str(), y_true, y_pred, threshold_);
+}
+
+CategoricalAccuracy::CategoricalAccuracy(std::string name)
+    : MeanMetric(std::move(name), Direction::up) {}
+Tensor CategoricalAccuracy::values(const Tensor& y_true, const Tensor& y_pred) {
+  return categorical_matches(name().c_str(), y_true, y_pred);
+}
+
+SparseCategoricalAccuracy::SparseCategoricalAccuracy(std::string name)
+    : MeanMetric(std::move(name), Direction::up) {}
+Tensor SparseCategoricalAccuracy::values(const Tensor& y_true, const Tensor& y_pred) {
+  return sparse_matches(name().c_str(), y_true, y_pred);
+}
+
+TopKCategoricalAccuracy::TopKCategoricalAccuracy(Options options)
+    : MeanMetric(options.name, Direction::up), k_(options.k) {}
+std::vector<Field> TopKCategoricalAccuracy::fields() {
+  std::vector<Field> fields = MeanMetric::fields();
+  fields.push_back({"k", &k_});
+  return fields;
+}
+Tensor TopKCategoricalAccuracy::values(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = same_shape(name().c_str(), y_true, y_pred);
+  return in_top_k(argmax(y, -1), p, k_);
+}
+
+SparseTopKCategoricalAccuracy::SparseTopKCategoricalAccuracy(Options options)
+    : MeanMetric(options.name, Direction::up), k_(options.k) {}
+std::vector<Field> SparseTopKCategoricalAccuracy::fields() {
+  std::vector<Field> fields = MeanMetric::fields();
+  fields.push_back({"k", &k_});
+  return fields;
+}
+Tensor SparseTopKCategoricalAccuracy::values(const Tensor& y_true, const Tensor& y_pred) {
+  return in_top_k(class_numbers(name().c_str(), y_true, y_pred), y_pred, k_);
+}
+
+RootMeanSquaredError::RootMeanSquaredError(std::string name)
+    : MeanMetric(std::move(name), Direction::down) {}
+double RootMeanSquaredError::result() const { return std::sqrt(MeanMetric::result()); }
+Tensor RootMeanSquaredError::values(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = fitted(name().c_str(), y_true, y_pred);
+  return square(y - p);
+}
+
+// --- what compile takes
+
+namespace {
+
+/// The mean of a loss' values.
+class LossMetric : public MeanMetric {
+ public:
+  LossMetric(const std::string& name, Loss loss, Direction direction)
+      : MeanMetric(name, direction), loss_(std::move(loss)) {}
+  std::string class_name() const override { return loss_.class_name(); }
+  Config config() const override {
+    Config config = loss_.config();
+    std::erase_if(config, [](const auto& option) { return option.first == "reduction"; });
+    for (auto& [option, value] : config)
+      if (option == "name") value = name();
+    return config;
+  }
+
+ protected:
+  Tensor values(const Tensor& y_true, const Tensor& y_pred) override {
+    return loss_.values(y_true, y_pred);
+  }
+
+ private:
+  Loss loss_;
+};
+
+/// What "accuracy" means, decided on the first batch (keras/src/trainers/compile_utils.py).
+class AccuracyByShape : public MeanMetric {
+ public:
+  explicit AccuracyByShape(const std::string& name) : MeanMetric(name, Direction::up) {}
+
+ protected:
+  Tensor values(const Tensor& y_true, const Tensor& y_pred) override {
+    if (kind_ == Kind::undecided) kind_ = kind_of(y_true, y_pred);
+    const char* who = name().c_str();
+    if (kind_ == Kind::binary) return binary_matches(who, y_true, y_pred, 0.5);
+    if (kind_ == Kind::sparse) return sparse_matches(who, y_true, y_pred);
+    return categorical_matches(who, y_true, y_pred);
+  }
+
+ private:
+  enum class Kind { undecided, binary, sparse, categorical };
+  static Kind kind_of(const Tensor& y_true, const Tensor& y_pred) {
+    if (y_pred.rank() > 0 && y_pred.shape()[-1] == 1) return Kind::binary;
+    bool column = y_true.rank() > 0 && y_true.shape()[-1] == 1;
+    return y_true.rank() < y_pred.rank() || column ? Kind::sparse : Kind::categorical;
+  }
+  Kind kind_ = Kind::undecided;
+};
+
+template <class M>
+std::shared_ptr<Metric> make() {
+  return std::make_shared<M>();
+}
+
+struct Known {
+  const char* name;
+  const char* class_name;
+  std::shared_ptr<Metric> (*make)();
+};
+
+constexpr Known all_metrics[] = {
+    {"auc", "AUC", make<AUC>},
+    {"binary_accuracy", "BinaryAccuracy", make<BinaryAccuracy>},
+    {"categorical_accuracy", "CategoricalAccuracy", make<CategoricalAccuracy>},
+    {"precision", "Precision", make<Precision>},
+    {"recall", "Recall", make<Recall>},
+    {"root_mean_squared_error", "RootMeanSquaredError", make<RootMeanSquaredError>},
+    {"sparse_categorical_accuracy", "SparseCategoricalAccuracy", make<SparseCategoricalAccuracy>},
+    {"sparse_top_k_categorical_accuracy", "SparseTopKCategoricalAccuracy",
+     make<SparseTopKCategoricalAccuracy>},
+    {"top_k_categorical_accuracy", "TopKCategoricalAccuracy", make<TopKCategoricalAccuracy>}};
+
+/// As a metric, Keras' cosine similarity is best at 1.
+Loss negated(const Loss& loss) {
+  return
+      [loss](const Tensor& y_true, const Tensor& y_pred) { return -loss.values(y_true, y_pred); };
+}
+
+}  // namespace
+
+AnyMetric::AnyMetric(const std::string& name, const Loss& loss, Direction direction)
+    : metric_(std::make_shared<LossMetric>(name, loss, direction)) {}
+
+AnyMetric::AnyMetric(const std::string& name) : identifier_(name) {
+  std::vector<std::string> names = loss_names();
+  bool is_loss = std::find(names.begin(), names.end(), name) != names.end();
+  names.insert(names.end(), {"acc", "accuracy"});
+  if (name == "accuracy" || name == "acc") metric_ = std::make_shared<AccuracyByShape>(name);
+  for (const Known& known : all_metrics) {
+    if (name == known.name || name == known.class_name) metric_ = known.make();
+    names.push_back(known.name);
+  }
+  if (name == "cosine_similarity")
+    metric_ = AnyMetric(name, negated(name), Direction::up).metric_;
+  else if (is_loss)
+    metric_ = AnyMetric(name, Loss(name), Direction::down).metric_;
+  std::sort(names.begin(), names.end());
+  if (metric_ == nullptr) fail_unknown("compile: unknown metric", name, names);
+  metric_->set_name(name);
+}
+
+AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& config) {
+  for (const Known& known : all_metrics) {
+    if (class_name != known.class_name) continue;
+    AnyMetric made(known.make());
+    configure(class_name, made->fields(), config);
+    made->reset_state();
+    return made;
+  }
+  if (class_name == "Accuracy") {
+    Accuracy made;
+    configure(class_name, made.fields(), config);
+    return made;
+  }
+  Loss loss = Loss::from_config(class_name, config);
+  if (class_name == "CosineSimilarity") return AnyMetric(loss.name(), negated(loss), Direction::up);
+  return loss;
+}
+
+}  // namespace keratin

@@ -1,0 +1,174 @@
+// What all optimizers share (keras/src/optimizers/base_optimizer.py); the rules themselves are in
+// optim/optimizers.h. One of your own overrides one function:
+//
+//   class Heavy : public Optimizer {
+//    public:
+//     explicit Heavy(LearningRate rate) : Optimizer({.learning_rate = rate}) {}
+//     void update(Weight& w, const Tensor& g, double learning_rate) override {
+//       Tensor& m = slot(w, "momentum");
+//       m.assign(0.9 * m + g);
+//       w.assign(w - learning_rate * m);
+//     }
+//   };
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <keratin/autograd/weight.h>
+#include <keratin/core/tensor.h>
+#include <keratin/optim/config.h>
+#include <keratin/optim/schedule.h>
+
+namespace keratin {
+
+/// Options that every optimizer has.
+struct OptimizerOptions {
+  LearningRate learning_rate = 0.001;
+  std::optional<double> weight_decay = std::nullopt;     ///< w -= w * weight_decay * learning_rate
+  std::optional<double> clipnorm = std::nullopt;         ///< longest a weight's gradient may be
+  std::optional<double> clipvalue = std::nullopt;        ///< largest a gradient's element may be
+  std::optional<double> global_clipnorm = std::nullopt;  ///< longest all gradients together may be
+  bool use_ema = false;  ///< keep a moving average of each weight; finish() puts it in place
+  double ema_momentum = 0.99;
+  std::optional<int> ema_overwrite_frequency = std::nullopt;      ///< steps
+  std::optional<int> gradient_accumulation_steps = std::nullopt;  ///< gradients for each update
+  std::string name = {};
+};
+
+/// Turns gradients into steps of the weights.
+class Optimizer {
+ public:
+  explicit Optimizer(OptimizerOptions options = {});
+  virtual ~Optimizer();
+
+  /// Remembers the weights and makes the slots for them; apply does so on first use. Throws
+  /// std::invalid_argument when built before for other weights.
+  void build(const std::vector<Weight>& weights);
+  bool built() const { return built_; }
+
+  /// One step: clips the gradients, decays the weights, updates them, averages them, applies their
+  /// constraints, and counts. An undefined gradient leaves its weight alone. `weights` may be some
+  /// of those it was built for. Throws std::invalid_argument when counts or shapes do not fit, or
+  /// when no gradient is defined. Nothing of this is recorded by a tape.
+  void apply(const std::vector<Tensor>& gradients, const std::vector<Weight>& weights);
+
+  /// With use_ema: puts the averages in the weights' place, at the end of training.
+  void finish();
+
+  /// The learning rate of the next step.
+  double learning_rate() const { return options_.learning_rate.at(calls_); }
+  /// Throws std::invalid_argument when the rate follows a schedule.
+  void set_learning_rate(double learning_rate);
+  const LearningRate& learning_rate_rule() const { return options_.learning_rate; }
+
+  /// Updates made: calls of apply, divided by gradient_accumulation_steps.
+  std::int64_t iterations() const { return calls_ / accumulation(); }
+
+  /// "adam"; begins its error messages.
+  const std::string& name() const { return options_.name; }
+
+  /// State in the order and with the names of Keras' `optimizer/vars`: "iteration" (int32),
+  /// "learning_rate" (float32; absent with a schedule), averages, accumulators, slots.
+  std::vector<std::pair<std::string, Tensor>> variables();
+  /// Restores what variables() gave. Throws std::invalid_argument, and changes nothing, when the
+  /// number or a shape differs.
+  void set_variables(const std::vector<Tensor>& values);
+
+  /// Keras' class name ("Adam"; empty for a rule of one's own) and the options of its get_config.
+  virtual std::string class_name() const { return {}; }
+  Config config() { return config_of(fields()); }
+  /// Where the options are kept. An optimizer with options of its own adds them to the common ones.
+  virtual std::vector<Field> fields();
+  /// Sets options from a Keras config.
+  void configure(const Config& config);
+
+ protected:
+  Optimizer(const Optimizer&) = default;
+  Optimizer& operator=(const Optimizer&) = default;
+
+  /// Changes one weight in place. The gradient has the weight's shape and dtype.
+  virtual void update(Weight& weight, const Tensor& gradient, double learning_rate) = 0;
+
+  /// Called once before the updates of a step; and once when built, to call add_slots.
+  virtual void begin_update() {}
+  virtual void build_slots() {}
+
+  /// A tensor kept for this weight: zeros of its shape, made on first use.
+  Tensor& slot(const Weight& weight, std::string_view name);
+  /// A number kept with the state, made on first use.
+  double& scalar(std::string_view name, double initial = 0);
+
+  struct Slot {
+    Slot(const char* name, double initial = 0) : name(name), initial(initial) {}
+    std::string name;
+    double initial;
+  };
+  /// Makes slots for all weights; those named in one call lie together for each weight, which only
+  /// matters for the order of variables().
+  void add_slots(const std::vector<Slot>& slots);
+
+ private:
+  struct SlotTensors {
+    std::string name;
+    double initial;
+    int group;                    // those of one add_slots
+    std::vector<Tensor> tensors;  // one for each weight, undefined until used
+  };
+
+  int accumulation() const { return options_.gradient_accumulation_steps.value_or(1); }
+  void check_options() const;
+  void take_gradients(const std::vector<Tensor>& gradients, const std::vector<Weight>& weights);
+  bool accumulate_gradients();
+  void clip_gradients();
+  void decay_weights(double learning_rate);
+  void average_weights();
+  std::size_t index_of(const Weight& weight);
+  Tensor& tensor_of(SlotTensors& slot, std::size_t weight);
+  /// Calls f(name, tensor) for each slot of each weight in Keras' order.
+  template <class F>
+  void for_each_slot(const F& f);
+
+  OptimizerOptions options_;
+  bool built_ = false;
+  std::int64_t calls_ = 0;
+  std::vector<Weight> weights_;
+  std::size_t hint_ = 0;           // where the weight asked for last stands in it
+  std::deque<SlotTensors> slots_;  // a deque: references into it outlive new slots
+  std::vector<std::pair<std::string, double>> scalars_;
+  // The step at hand: the weights with a gradient.
+  std::vector<Weight> step_weights_;
+  std::vector<Tensor> step_gradients_;
+};
+
+/// What compile takes: a Keras name ("adam") or an optimizer by value. A handle: copies share the
+/// optimizer.
+class AnyOptimizer {
+ public:
+  AnyOptimizer() = default;
+  /// Throws std::invalid_argument with the known names when there is no such optimizer.
+  AnyOptimizer(const char* name) : AnyOptimizer(std::string(name)) {}
+  AnyOptimizer(const std::string& name);
+  template <std::derived_from<Optimizer> O>
+  AnyOptimizer(O optimizer) : optimizer_(std::make_shared<O>(std::move(optimizer))) {}
+  AnyOptimizer(std::shared_ptr<Optimizer> optimizer) : optimizer_(std::move(optimizer)) {}
+
+  /// The optimizer of that Keras class ("Adam") and config.
+  static AnyOptimizer from_config(const std::string& class_name, const Config& config);
+
+  explicit operator bool() const { return optimizer_ != nullptr; }
+  Optimizer& operator*() const { return *optimizer_; }
+  Optimizer* operator->() const { return optimizer_.get(); }
+
+ private:
+  std::shared_ptr<Optimizer> optimizer_;
+};
+
+}  // namespace keratin

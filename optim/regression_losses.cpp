@@ -1,0 +1,97 @@
+// Losses between numbers, margins and overlaps (keras/src/losses/losses.py).
+
+#include <cmath>
+#include <numbers>
+
+#include <keratin/core/internal/tensor_data.h>
+#include <keratin/optim/internal/loss_support.h>
+#include <keratin/optim/loss.h>
+
+namespace keratin {
+
+Tensor mean_squared_error(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = fitted("mean_squared_error", y_true, y_pred);
+  return mean(square(y - p), -1);
+}
+
+Tensor mean_absolute_error(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = fitted("mean_absolute_error", y_true, y_pred);
+  return mean(abs(y - p), -1);
+}
+
+Tensor mean_absolute_percentage_error(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = fitted("mean_absolute_percentage_error", y_true, y_pred);
+  return 100 * mean(abs((y - p) / maximum(abs(y), keras_epsilon)), -1);
+}
+
+Tensor mean_squared_logarithmic_error(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = fitted("mean_squared_logarithmic_error", y_true, y_pred);
+  auto log_of = [](const Tensor& x) { return log(maximum(x, keras_epsilon) + 1); };
+  return mean(square(log_of(p) - log_of(y)), -1);
+}
+
+Tensor huber(const Tensor& y_true, const Tensor& y_pred, double delta) {
+  auto [y, p] = fitted("huber", y_true, y_pred);
+  Tensor e = p - y, size = abs(e);
+  Tensor far = delta * size - 0.5 * delta * delta;
+  return mean(where(size <= delta, 0.5 * square(e), far), -1);
+}
+
+Tensor log_cosh(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = fitted("log_cosh", y_true, y_pred);
+  Tensor e = p - y;
+  return mean(e + softplus(-2 * e) - std::numbers::ln2, -1);
+}
+
+Tensor cosine_similarity(const Tensor& y_true, const Tensor& y_pred, int axis) {
+  auto [y, p] = fitted("cosine_similarity", y_true, y_pred);
+  auto scaled = [axis](const Tensor& x) {
+    return x * rsqrt(maximum(sum(square(x), axis, true), keras_epsilon * keras_epsilon));
+  };
+  return -sum(scaled(y) * scaled(p), axis);
+}
+
+namespace {
+
+// Labels 0 and 1 become -1 and 1; one label of another value, and all stay as they are.
+Tensor signs(const Tensor& y) {
+  bool binary = with_elements(contiguous(y), [&](const auto* label) {
+    for (std::int64_t i = 0; i < y.numel(); ++i)
+      if (label[i] != 0 && label[i] != 1) return false;
+    return true;
+  });
+  return binary ? 2 * y - 1 : y;
+}
+
+}  // namespace
+
+Tensor hinge(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = fitted("hinge", y_true, y_pred);
+  return mean(maximum(1 - signs(y) * p, 0.0), -1);
+}
+
+Tensor squared_hinge(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = fitted("squared_hinge", y_true, y_pred);
+  return mean(square(maximum(1 - signs(y) * p, 0.0)), -1);
+}
+
+Tensor categorical_hinge(const Tensor& y_true, const Tensor& y_pred) {
+  auto [y, p] = fitted("categorical_hinge", y_true, y_pred);
+  Tensor right = sum(y * p, -1), wrong = max((1 - y) * p, -1);
+  return maximum(wrong - right + 1, 0.0);
+}
+
+Tensor dice(const Tensor& y_true, const Tensor& y_pred, const Axes& axis) {
+  auto [y, p] = fitted("dice", y_true, y_pred);
+  return 1 - 2 * sum(y * p, axis) / (sum(y, axis) + sum(p, axis) + keras_epsilon);
+}
+
+Tensor tversky(const Tensor& y_true, const Tensor& y_pred, double alpha, double beta,
+               const Axes& axis) {
+  auto [y, p] = fitted("tversky", y_true, y_pred);
+  Tensor both = sum(y * p, axis);
+  Tensor missed = sum((1 - p) * y, axis), invented = sum(p * (1 - y), axis);
+  return 1 - both / (both + missed * alpha + invented * beta + keras_epsilon);
+}
+
+}  // namespace keratin

@@ -1,0 +1,114 @@
+// Large tensors, where kernels work in blocks, tails and threads: derivatives by random projection,
+// and the same bits whatever the number of threads.
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include <keratin/core/parallel.h>
+
+#include "op_table.h"
+
+namespace keratin::test {
+namespace {
+
+Real projection(const Tensor& x, const Tensor& on) {
+  std::vector<double> a = x.to_vector<double>(), b = on.to_vector<double>();
+  Real sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += static_cast<Real>(a[i]) * b[i];
+  return sum;
+}
+
+Real length(const Tensor& x) { return std::sqrt(projection(x, x)); }
+
+void check_number(const std::string& what, Real got, Real expected, Real error) {
+  check(what + ": " + std::to_string(got) + ", expected " + std::to_string(expected),
+        std::fabs(got - expected) <= error);
+}
+
+// Restores the number of threads.
+class Threads {
+ public:
+  Threads() : before_(num_threads()) {}
+  ~Threads() { set_num_threads(before_); }
+
+ private:
+  int before_;
+};
+
+Inputs values_and_gradients(const Case& c, const Inputs& x, const Tensor& cotangent) {
+  Inputs all{c.call(x)};
+  if (!c.traits.differentiable) return all;
+  for (const Tensor& g : gradients(c.call, x, cotangent))
+    if (g.defined()) all.push_back(g);
+  return all;
+}
+
+void check_threads(const Case& c, DType dtype) {
+  Inputs x = samples(c, dtype);
+  set_num_threads(1);
+  Tensor cotangent = random_like(c.call(x), 3);
+  Inputs expected = values_and_gradients(c, x, cotangent);
+  // The last number is repeated: with one outcome of a race, the same bits five times.
+  for (int threads : {2, 4, 4, 4, 4, 4}) {
+    set_num_threads(threads);
+    Inputs got = values_and_gradients(c, x, cotangent);
+    for (std::size_t i = 0; i < got.size(); ++i)
+      check_bits(c.name() + " with " + std::to_string(threads) +
+                     " threads: " + (i == 0 ? "value" : "gradient " + std::to_string(i)),
+                 got[i], expected[i]);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("large tensors: derivatives by random projection") {
+  constexpr double h = 1e-6;
+  for (const Case& c : large_table()) {
+    if (!c.traits.differentiable) continue;
+    Inputs x = samples(c, float64);
+    Tensor cotangent = random_like(c.call(x), 3);
+    Inputs g = gradients(c.call, x, cotangent);
+    Inputs up = x, down = x;
+    Real along = 0, size = 1;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (!g[i].defined()) continue;
+      Tensor direction = random_like(x[i], static_cast<unsigned>(20 + i));
+      up[i] = x[i] + direction * h;
+      down[i] = x[i] - direction * h;
+      along += projection(g[i], direction);
+      size += length(g[i]);
+    }
+    Real difference = projection(c.call(up) - c.call(down), cotangent) / (2 * h);
+    check_number(c.name() + ": derivative along a direction", along, difference, 1e-6L * size);
+  }
+}
+
+TEST_CASE("large tensors: float32 agrees with float64 by random projection") {
+  constexpr Real epsilon = 1.2e-7L;
+  for (const Case& c : large_table()) {
+    Inputs x = samples(c, float64), narrow = samples(c, float32);
+    Tensor cotangent = random_like(c.call(x), 3);
+    Inputs y = values_and_gradients(c, x, cotangent);
+    Inputs z = values_and_gradients(c, narrow, cotangent);
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      if (!is_floating(y[i].dtype())) continue;
+      Tensor on = random_like(y[i], 4);
+      check_number(c.name() + ": projection of " + (i == 0 ? "the value" : "a gradient"),
+                   projection(z[i], on), projection(y[i], on),
+                   64 * epsilon * (length(y[i]) + c.traits.floor));
+    }
+  }
+}
+
+TEST_CASE("the number of threads changes no bit, and nor does another run") {
+  Threads restore;
+  // Past the 8192 elements below which one thread works alone.
+  for (const PointwiseOp& op : pointwise_table())
+    for (DType dtype : {float32, float64})
+      check_threads(op.on(std::vector<Shape>(static_cast<std::size_t>(op.inputs), {40009})), dtype);
+  for (auto* table : {large_reduce_table, large_product_table, large_shape_table})
+    for (const Case& c : table()) check_threads(c, float32);
+}
+
+}  // namespace keratin::test

@@ -1,0 +1,88 @@
+// Callbacks: code that runs at certain moments of training (keras/src/callbacks/callback.py). One of
+// your own overrides what it needs; where one function is all there is, LambdaCallback will do.
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace keratin {
+
+class Model;
+
+/// Values by name, sorted: {"accuracy", 0.97}, {"loss", 0.09}, {"val_loss", 0.2}.
+using Logs = std::map<std::string, double>;
+
+/// What fit tells its callbacks before it begins.
+struct TrainingParams {
+  int epochs = 1;
+  int steps = 0;  ///< batches in an epoch
+  int verbose = 1;
+};
+
+class Callback {
+ public:
+  virtual ~Callback() = default;
+
+  virtual void on_train_begin() {}
+  virtual void on_train_end(const Logs&) {}
+  /// Epochs and batches count from 0.
+  virtual void on_epoch_begin(int /*epoch*/) {}
+  /// With validation's results as val_...; what is added here comes into the History.
+  virtual void on_epoch_end(int /*epoch*/, Logs&) {}
+  virtual void on_train_batch_begin(int /*batch*/) {}
+  /// Means over the epoch so far.
+  virtual void on_train_batch_end(int /*batch*/, const Logs&) {}
+  virtual void on_test_begin() {}
+  virtual void on_test_end(const Logs&) {}
+  virtual void on_test_batch_begin(int /*batch*/) {}
+  virtual void on_test_batch_end(int /*batch*/, const Logs&) {}
+
+  /// The model in training. Set by fit and evaluate.
+  Model& model() const { return *model_; }
+  const TrainingParams& params() const { return params_; }
+  void attach(Model& model, const TrainingParams& params) {
+    model_ = &model;
+    params_ = params;
+  }
+
+ private:
+  Model* model_ = nullptr;
+  TrainingParams params_;
+};
+
+/// Any callback, held by pointer, so that its state can be read after training when it was given as
+/// a shared_ptr.
+class AnyCallback {
+ public:
+  template <std::derived_from<Callback> C>
+  AnyCallback(C callback) : callback_(std::make_shared<C>(std::move(callback))) {}
+  template <std::derived_from<Callback> C>
+  AnyCallback(std::shared_ptr<C> callback) : callback_(std::move(callback)) {}
+
+  Callback* operator->() const { return callback_.get(); }
+  Callback& operator*() const { return *callback_; }
+
+ private:
+  std::shared_ptr<Callback> callback_;
+};
+
+/// What fit returns: each log's values, one for each epoch.
+class History {
+ public:
+  /// Throws std::invalid_argument for a name that was not logged.
+  const std::vector<double>& operator[](const std::string& name) const;
+  bool contains(const std::string& name) const { return values_.contains(name); }
+  std::vector<std::string> names() const;
+  const std::vector<int>& epoch() const { return epoch_; }
+  void append(int epoch, const Logs& logs);
+
+ private:
+  std::map<std::string, std::vector<double>> values_;
+  std::vector<int> epoch_;
+};
+
+}  // namespace keratin

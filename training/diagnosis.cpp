@@ -1,0 +1,76 @@
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include <keratin/autograd/internal/record.h>
+#include <keratin/autograd/ops.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/training/internal/diagnosis.h>
+#include <keratin/training/model.h>
+
+namespace keratin {
+namespace {
+
+bool all_finite(const Tensor& t) {
+  NoGradient scope;
+  return !is_floating(t.dtype()) || all(isfinite(t)).item() != 0;
+}
+
+// Remembers the first op whose output is not finite, and the largest number seen before it.
+class FirstBadOp : public OpWatcher {
+ public:
+  FirstBadOp() : outer_(std::exchange(op_watcher, this)) {}
+  ~FirstBadOp() override { op_watcher = outer_; }
+
+  void saw(const char* op, const char* scope, std::span<const Tensor> outputs) override {
+    if (!op_.empty()) return;
+    NoGradient quiet;
+    for (const Tensor& output : outputs) {
+      if (!all_finite(output)) {
+        op_ = op;
+        scope_ = scope == nullptr ? "the loss" : scope;
+        return;
+      }
+      if (output.numel() > 0) largest_ = std::max(largest_, max(abs(output)).item());
+    }
+  }
+  std::string text() const {
+    if (op_.empty()) return "no single op of the forward pass is to blame";
+    return fmt::format("first in {}, forward, in {}; numbers before it up to {:.1e}", op_, scope_,
+                       largest_);
+  }
+
+ private:
+  OpWatcher* outer_;
+  std::string op_, scope_;
+  double largest_ = 0;
+};
+
+// "x: sample 3 holds NaN or inf"
+std::string bad_sample(const char* name, const Tensor& t) {
+  if (all_finite(t)) return "";
+  for (std::int64_t i = 0; i < t.size(0); ++i)
+    if (!all_finite(t[i])) return fmt::format("sample {} of {} in this batch is not finite", i, name);
+  return "";
+}
+
+}  // namespace
+
+void fail_not_finite(Model& model, const Tensor& x, const Tensor& y, double loss, int epoch,
+                     int batch) {
+  std::string cause = bad_sample("x", x);
+  if (cause.empty()) cause = bad_sample("y", y);
+  if (cause.empty()) {
+    GradientTape tape;
+    FirstBadOp watcher;
+    model.total_loss(x, y, {.training = true});
+    cause = watcher.text();
+  }
+  std::string when =
+      epoch < 0 ? "" : fmt::format(" in epoch {}, batch {}", epoch + 1, batch + 1);
+  throw std::runtime_error(fmt::format(
+      "{} ({}): loss became {}{}: {}. The weights are those of the step before.", model.name(),
+      model.class_name(), std::isnan(loss) ? "NaN" : "infinite", when, cause));
+}
+
+}  // namespace keratin

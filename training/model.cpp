@@ -1,0 +1,442 @@
+// One training step, and the loops around it.
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <iostream>
+#include <numeric>
+
+#include <keratin/autograd/ops.h>
+#include <keratin/autograd/tape.h>
+#include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/internal/parallel.h>
+#include <keratin/core/random.h>
+#include <keratin/io/npz.h>
+#include <keratin/training/internal/diagnosis.h>
+#include <keratin/training/model.h>
+#include <keratin/training/progress.h>
+
+namespace keratin {
+
+struct Model::State {
+  std::optional<AnyOptimizer> optimizer;
+  Loss loss;
+  std::vector<AnyMetric> metrics, weighted_metrics;
+  std::vector<std::string> names;  // of all metrics, each once
+  Mean loss_tracker;
+
+  void reset() {
+    loss_tracker.reset_state();
+    for (auto* list : {&metrics, &weighted_metrics})
+      for (AnyMetric& metric : *list) metric->reset_state();
+  }
+
+  void update_metrics(const Tensor& y, const Tensor& p, const Tensor& weight, const Tensor& mask) {
+    for (AnyMetric& metric : metrics) metric->update(y, p, {}, mask);
+    for (AnyMetric& metric : weighted_metrics) metric->update(y, p, weight, mask);
+  }
+
+  Logs logs() const {
+    Logs logs{{"loss", loss_tracker.result()}};
+    std::size_t i = 0;
+    for (const auto* list : {&metrics, &weighted_metrics})
+      for (const AnyMetric& metric : *list) logs[names[i++]] = metric->result();
+    return logs;
+  }
+};
+
+Model::Model() : state_(std::make_unique<State>()) {}
+Model::~Model() = default;
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+
+// --- compile
+
+void Model::compile(const CompileOptions& options) {
+  State state;
+  state.optimizer = options.optimizer;
+  state.loss = options.loss;
+  state.metrics = options.metrics;
+  state.weighted_metrics = options.weighted_metrics;
+  // A name used twice is numbered; a weighted metric with a used name says that it is weighted.
+  auto free_name = [&](std::string name, bool weighted) {
+    auto used = [&](const std::string& n) {
+      return n == "loss" || std::ranges::find(state.names, n) != state.names.end();
+    };
+    if (weighted && used(name)) name = "weighted_" + name;
+    std::string base = name;
+    for (int i = 1; used(name); ++i) name = base + "_" + std::to_string(i);
+    state.names.push_back(name);
+  };
+  for (const AnyMetric& metric : options.metrics) free_name(metric->name(), false);
+  for (const AnyMetric& metric : options.weighted_metrics) free_name(metric->name(), true);
+  *state_ = std::move(state);
+}
+
+bool Model::compiled() const { return state_->optimizer.has_value(); }
+
+Optimizer& Model::optimizer() const {
+  if (!compiled()) fail("{} ({}): call compile first", name(), class_name());
+  return **state_->optimizer;
+}
+
+const Loss& Model::loss() const { return state_->loss; }
+
+std::vector<std::string> Model::metrics_names() const {
+  std::vector<std::string> names = state_->names;
+  names.insert(names.begin(), "loss");
+  return names;
+}
+
+// --- the data of a run
+
+namespace {
+
+/// Samples with their targets and, perhaps, weights.
+struct Data {
+  Tensor x, y, weight;
+
+  std::int64_t size() const { return x.size(0); }
+
+  /// Samples begin..end-1: views.
+  Data part(std::int64_t begin, std::int64_t end) const {
+    auto rows = [&](const Tensor& t) { return t.defined() ? slice(t, {range(begin, end)}) : t; };
+    return {rows(x), rows(y), rows(weight)};
+  }
+  /// The samples with these numbers: copies.
+  Data pick(const Tensor& numbers) const {
+    auto rows = [&](const Tensor& t) { return t.defined() ? take(t, numbers, 0) : t; };
+    return {rows(x), rows(y), rows(weight)};
+  }
+};
+
+void check_data(const char* who, const Data& data) {
+  if (!data.x.defined() || data.x.rank() == 0) fail("{}: x must have a batch axis", who);
+  if (data.size() == 0) fail("{}: x has no samples", who);
+  if (!data.y.defined() || data.y.rank() == 0) fail("{}: y must have a batch axis", who);
+  if (data.y.size(0) != data.size())
+    fail("{}: x has {} samples, y has {}.", who, data.size(), data.y.size(0));
+  if (data.weight.defined() && (data.weight.rank() == 0 || data.weight.size(0) != data.size()))
+    fail("{}: x has {} samples, sample_weight has shape {}.", who, data.size(),
+         data.weight.shape());
+}
+
+void check_batch_size(const char* who, int batch_size) {
+  if (batch_size < 1) fail("{}: expected a batch_size of at least 1, got {}", who, batch_size);
+}
+
+// The class of each sample: the label itself, or the largest entry of a one-hot row.
+Tensor weights_of_classes(const Tensor& y, const std::map<int, double>& weights) {
+  bool one_hot = y.rank() > 1 && y.size(-1) > 1;
+  std::vector<double> labels = (one_hot ? argmax(y, -1) : y.reshape({y.numel()})).to_vector<double>();
+  std::vector<double> values;
+  for (double label : labels) {
+    auto found = weights.find(static_cast<int>(label));
+    values.push_back(found == weights.end() ? 1.0 : found->second);
+  }
+  Shape shape{static_cast<std::int64_t>(labels.size())};
+  if (one_hot) shape = y.shape().without(-1);
+  return tensor(values, shape).astype(floatx());
+}
+
+}  // namespace
+
+// --- one step
+
+Tensor Model::total_loss(const Tensor& x, const Tensor& y, const CallOptions& options,
+                         const Tensor& sample_weight) {
+  if (!loss().defined()) fail("{} ({}): compile it with a loss first", name(), class_name());
+  auto [p, mask] = call_with_mask(x, options);
+  Tensor total = loss()(y, p, sample_weight, mask);
+  for (const Weight& weight : trainable_weights())
+    if (weight.regularizer()) total = total + weight.regularizer()(weight);
+  return total;
+}
+
+/// What fit, evaluate and the ..._on_batch functions do with a model.
+class Trainer {
+ public:
+  explicit Trainer(Model& model) : model_(model), state_(*model.state_) {
+    if (!model.compiled() || !state_.loss.defined())
+      fail("{} ({}): compile it with a loss first", model.name(), model.class_name());
+  }
+
+  /// One step of the optimizer. False when the loss is not finite: then no weight has changed.
+  bool train(const Data& batch) {
+    FlushDenormals guard;
+    model_.ensure_built(batch.x.shape());
+    std::vector<Weight> weights = model_.trainable_weights();
+    std::vector<Tensor> values, gradients;
+    for (const Weight& weight : weights) values.push_back(weight.value());
+    double loss = 0;
+    {
+      GradientTape tape;
+      Tensor total = forward(batch, /*training=*/true);
+      loss = total.item();
+      if (std::isfinite(loss) && !weights.empty())
+        gradients = std::move(tape).gradient(total, values);
+    }
+    finish(batch, loss);
+    if (!std::isfinite(loss)) return false;
+    if (!weights.empty()) state_.optimizer.value()->apply(gradients, weights);
+    return true;
+  }
+
+  void test(const Data& batch) {
+    FlushDenormals guard;
+    NoGradient scope;
+    Tensor total = forward(batch, /*training=*/false);
+    finish(batch, total.item());
+  }
+
+  Logs evaluate(const Data& data, int batch_size, std::vector<AnyCallback>& callbacks) {
+    state_.reset();
+    for (AnyCallback& callback : callbacks) callback->on_test_begin();
+    int step = 0;
+    for (std::int64_t begin = 0; begin < data.size(); begin += batch_size, ++step) {
+      for (AnyCallback& callback : callbacks) callback->on_test_batch_begin(step);
+      test(data.part(begin, std::min(begin + batch_size, data.size())));
+      if (callbacks.empty()) continue;
+      Logs logs = state_.logs();
+      for (AnyCallback& callback : callbacks) callback->on_test_batch_end(step, logs);
+    }
+    Logs logs = state_.logs();
+    for (AnyCallback& callback : callbacks) callback->on_test_end(logs);
+    return logs;
+  }
+
+  Model::State& state() { return state_; }
+
+ private:
+  Tensor forward(const Data& batch, bool training) {
+    auto [p, mask] = model_.call_with_mask(batch.x, {.training = training});
+    predicted_ = p;
+    mask_ = mask;
+    Tensor total = state_.loss(batch.y, p, batch.weight, mask);
+    if (total.numel() != 1)
+      fail("{} ({}): the loss must be one number, its reduction left {}", model_.name(),
+           model_.class_name(), total.shape());
+    for (const Weight& weight : model_.trainable_weights())
+      if (weight.regularizer()) total = total + weight.regularizer()(weight);
+    return total;
+  }
+
+  void finish(const Data& batch, double loss) {
+    state_.loss_tracker.update_state(loss, static_cast<double>(batch.size()));
+    state_.update_metrics(batch.y, predicted_, batch.weight, mask_);
+    predicted_ = mask_ = {};
+  }
+
+  Model& model_;
+  Model::State& state_;
+  Tensor predicted_, mask_;
+};
+
+// --- fit
+
+History Model::fit(const Tensor& x, const Tensor& y, const FitOptions& options) {
+  Trainer trainer(*this);
+  Data data{x, y, options.sample_weight};
+  check_data("fit", data);
+  check_batch_size("fit", options.batch_size);
+  if (options.epochs < 0) fail("fit: expected epochs of at least 0, got {}", options.epochs);
+  if (options.validation_freq < 1)
+    fail("fit: expected validation_freq of at least 1, got {}", options.validation_freq);
+  if (!options.class_weight.empty()) {
+    if (options.sample_weight.defined())
+      fail("fit: class_weight and sample_weight cannot be combined");
+    data.weight = weights_of_classes(y, options.class_weight);
+  }
+
+  Data validation{options.validation_data.x, options.validation_data.y,
+                  options.validation_data.sample_weight};
+  if (!validation.x.defined() && options.validation_split != 0) {
+    if (!(options.validation_split > 0 && options.validation_split < 1))
+      fail("fit: expected validation_split between 0 and 1, got {}", options.validation_split);
+    auto cut = static_cast<std::int64_t>(
+        std::floor(static_cast<double>(data.size()) * (1 - options.validation_split)));
+    if (cut == 0 || cut == data.size())
+      fail("fit: validation_split {} of {} samples leaves {} to train on and {} to validate on",
+           options.validation_split, data.size(), cut, data.size() - cut);
+    validation = data.part(cut, data.size());
+    data = data.part(0, cut);
+    // Classes are weighed in training alone.
+    if (!options.class_weight.empty()) validation.weight = {};
+  }
+  if (validation.x.defined()) check_data("fit: validation_data", validation);
+
+  int steps = static_cast<int>((data.size() + options.batch_size - 1) / options.batch_size);
+  int verbose = options.verbose >= 0 ? options.verbose : is_terminal() ? 1 : 2;
+  std::vector<AnyCallback> callbacks = options.callbacks;
+  if (verbose > 0) callbacks.push_back(ProgbarLogger(verbose));
+  for (AnyCallback& callback : callbacks) callback->attach(*this, {options.epochs, steps, verbose});
+
+  History history;
+  stop_training = false;
+  Logs logs;
+  for (AnyCallback& callback : callbacks) callback->on_train_begin();
+  for (int epoch = options.initial_epoch; epoch < options.epochs && !stop_training; ++epoch) {
+    trainer.state().reset();
+    for (AnyCallback& callback : callbacks) callback->on_epoch_begin(epoch);
+    Tensor order;
+    if (options.shuffle) {
+      std::vector<std::int64_t> permutation = default_random().permutation(data.size());
+      order = tensor(std::vector<std::int32_t>(permutation.begin(), permutation.end()));
+    }
+    for (int step = 0; step < steps && !stop_training; ++step) {
+      for (AnyCallback& callback : callbacks) callback->on_train_batch_begin(step);
+      std::int64_t begin = std::int64_t{step} * options.batch_size;
+      std::int64_t end = std::min(begin + options.batch_size, data.size());
+      Data batch = options.shuffle ? data.pick(slice(order, {range(begin, end)}))
+                                   : data.part(begin, end);
+      bool finite = trainer.train(batch);
+      logs = trainer.state().logs();
+      for (AnyCallback& callback : callbacks) callback->on_train_batch_end(step, logs);
+      // A callback such as TerminateOnNaN may have taken care of it.
+      if (!finite && !stop_training)
+        fail_not_finite(*this, batch.x, batch.y, logs["loss"], epoch, step);
+    }
+    if (validation.x.defined() && (epoch + 1) % options.validation_freq == 0) {
+      Logs training_logs = trainer.state().logs();
+      int size = options.validation_batch_size > 0 ? options.validation_batch_size
+                                                   : options.batch_size;
+      for (const auto& [name, value] : trainer.evaluate(validation, size, callbacks))
+        training_logs["val_" + name] = value;
+      logs = training_logs;
+    } else {
+      logs = trainer.state().logs();
+    }
+    for (AnyCallback& callback : callbacks) callback->on_epoch_end(epoch, logs);
+    history.append(epoch, logs);
+  }
+  optimizer().finish();
+  for (AnyCallback& callback : callbacks) callback->on_train_end(logs);
+  return history;
+}
+
+// --- evaluate and predict
+
+Logs Model::evaluate(const Tensor& x, const Tensor& y, const EvaluateOptions& options) {
+  Trainer trainer(*this);
+  NoGradient scope;
+  Data data{x, y, options.sample_weight};
+  check_data("evaluate", data);
+  check_batch_size("evaluate", options.batch_size);
+  int steps = static_cast<int>((data.size() + options.batch_size - 1) / options.batch_size);
+  std::vector<AnyCallback> callbacks = options.callbacks;
+  if (options.verbose > 0) callbacks.push_back(ProgbarLogger(options.verbose));
+  for (AnyCallback& callback : callbacks) callback->attach(*this, {1, steps, options.verbose});
+  return trainer.evaluate(data, options.batch_size, callbacks);
+}
+
+void Model::copy_scores(const Logs& logs, double* values, std::size_t count) const {
+  std::vector<std::string> names = metrics_names();
+  if (names.size() != count)
+    fail("evaluate<{}>: this model has {} scores: {}", count, names.size(), fmt::join(names, ", "));
+  for (std::size_t i = 0; i < count; ++i) values[i] = logs.at(names[i]);
+}
+
+Tensor Model::predict(const Tensor& x, const PredictOptions& options) {
+  check_batch_size("predict", options.batch_size);
+  if (!x.defined() || x.rank() == 0) fail("predict: x must have a batch axis");
+  NoGradient scope;
+  std::int64_t n = x.size(0), size = options.batch_size;
+  if (n <= size) return predict_on_batch(x);
+  std::vector<Tensor> parts;
+  for (std::int64_t begin = 0; begin < n; begin += size)
+    parts.push_back(predict_on_batch(slice(x, {range(begin, std::min(begin + size, n))})));
+  return concatenate(parts, 0);
+}
+
+Tensor Model::predict_on_batch(const Tensor& x) {
+  FlushDenormals guard;
+  NoGradient scope;
+  return (*this)(x);
+}
+
+Logs Model::train_on_batch(const Tensor& x, const Tensor& y, const Tensor& sample_weight) {
+  Trainer trainer(*this);
+  Data batch{x, y, sample_weight};
+  check_data("train_on_batch", batch);
+  state_->reset();
+  bool finite = trainer.train(batch);
+  Logs logs = state_->logs();
+  if (!finite) fail_not_finite(*this, x, y, logs["loss"], -1, -1);
+  return logs;
+}
+
+Logs Model::test_on_batch(const Tensor& x, const Tensor& y, const Tensor& sample_weight) {
+  Trainer trainer(*this);
+  Data batch{x, y, sample_weight};
+  check_data("test_on_batch", batch);
+  state_->reset();
+  trainer.test(batch);
+  return state_->logs();
+}
+
+// --- looking inside
+
+std::map<std::string, Tensor> Model::capture(const Tensor& x) {
+  Capture scope;
+  predict_on_batch(x);
+  return scope.values();
+}
+
+Layer& Model::get_layer(const std::string& wanted) const {
+  std::vector<std::string> known;
+  for (Layer* layer : layers()) {
+    if (layer->name() == wanted) return *layer;
+    known.push_back(layer->name());
+  }
+  fail("{} ({}): there is no layer \"{}\". Layers: {}", name(), class_name(), wanted,
+       fmt::join(known, ", "));
+}
+
+Layer& Model::get_layer(int index) const {
+  std::vector<Layer*> list = layers();
+  int count = static_cast<int>(list.size());
+  if (index < -count || index >= count)
+    fail("{} ({}): layer {} of {} was asked for", name(), class_name(), index, count);
+  return *list[static_cast<std::size_t>(index < 0 ? index + count : index)];
+}
+
+// --- weights in a file
+
+void Model::save_weights(const std::string& path) const {
+  if (!built()) fail("{} ({}): save_weights: the model is not built", name(), class_name());
+  std::vector<std::pair<std::string, Tensor>> arrays;
+  for (const Weight& weight : weights()) arrays.emplace_back(weight.path(), weight.value());
+  save_npz(path, arrays);
+}
+
+void Model::load_weights(const std::string& path) {
+  if (!built())
+    fail("{} ({}): load_weights: the model is not built: give its first layer an input_shape",
+         name(), class_name());
+  std::map<std::string, Tensor> arrays = load_npz(path);
+  // The part of a path before the first slash is the model's own name, which may differ.
+  auto inner = [](const std::string& full) { return full.substr(full.find('/') + 1); };
+  std::map<std::string, const Tensor*> found;
+  for (const auto& [name, value] : arrays) found[inner(name)] = &value;
+  std::string differences;
+  std::vector<std::pair<Weight, const Tensor*>> plan;
+  for (const Weight& weight : weights()) {
+    auto entry = found.find(inner(weight.path()));
+    if (entry == found.end()) {
+      differences += fmt::format("\n  {}: missing", weight.path());
+      continue;
+    }
+    if (entry->second->shape() != weight.shape())
+      differences += fmt::format("\n  {}: expected {}, found {}", weight.path(), weight.shape(),
+                                 entry->second->shape());
+    plan.emplace_back(weight, entry->second);
+    found.erase(entry);
+  }
+  for (const auto& [name, value] : found)
+    differences += fmt::format("\n  {}: not in the model", name);
+  if (!differences.empty()) fail("{}: nothing was loaded:{}", path, differences);
+  for (auto& [weight, value] : plan) weight.assign(*value);
+}
+
+}  // namespace keratin

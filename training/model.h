@@ -1,0 +1,128 @@
+// Model: a layer that can be trained (keras/src/models/model.py, keras/src/trainers). A model of
+// one's own overrides build and call like any layer; most are a Sequential.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <iosfwd>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <keratin/layers/layer.h>
+#include <keratin/optim/loss.h>
+#include <keratin/optim/metric.h>
+#include <keratin/optim/optimizer.h>
+#include <keratin/training/callback.h>
+
+namespace keratin {
+
+struct CompileOptions {
+  AnyOptimizer optimizer = "rmsprop";
+  Loss loss = {};
+  std::vector<AnyMetric> metrics = {};
+  std::vector<AnyMetric> weighted_metrics = {};  ///< these heed sample weights
+};
+
+struct ValidationData {
+  Tensor x = {}, y = {}, sample_weight = {};
+};
+
+struct FitOptions {
+  int batch_size = 32;
+  int epochs = 1;
+  int verbose = -1;  ///< 0 silent, 1 progress bar, 2 a line an epoch; -1: 1 on a terminal, else 2
+  double validation_split = 0;         ///< the last part of the data, taken before shuffling
+  ValidationData validation_data = {};
+  bool shuffle = true;
+  std::map<int, double> class_weight = {};
+  Tensor sample_weight = {};           ///< (samples), or (samples, time)
+  int initial_epoch = 0;
+  int steps_per_epoch = 0;             ///< 0: all the data
+  int validation_batch_size = 0;       ///< 0: batch_size
+  int validation_freq = 1;             ///< validate every so many epochs
+  std::vector<AnyCallback> callbacks = {};
+};
+
+struct EvaluateOptions {
+  int batch_size = 32;
+  int verbose = 0;
+  Tensor sample_weight = {};
+  std::vector<AnyCallback> callbacks = {};
+};
+
+struct PredictOptions {
+  int batch_size = 32;
+};
+
+class Model : public Layer {
+ public:
+  Model();
+  ~Model() override;
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+
+  /// Chooses how to train. May be called again; weights stay, the optimizer begins anew.
+  void compile(const CompileOptions& options);
+  bool compiled() const;
+
+  /// Trains on all of x and y, `epochs` times, in batches. Returns each epoch's loss and metrics.
+  History fit(const Tensor& x, const Tensor& y, const FitOptions& options = {});
+
+  /// Loss and metrics over x and y, by name.
+  Logs evaluate(const Tensor& x, const Tensor& y, const EvaluateOptions& options = {});
+  /// The same in order, loss first: auto [loss, accuracy] = model.evaluate<2>(x, y);
+  template <std::size_t N>
+  std::array<double, N> evaluate(const Tensor& x, const Tensor& y,
+                                 const EvaluateOptions& options = {}) {
+    std::array<double, N> values;
+    copy_scores(evaluate(x, y, options), values.data(), N);
+    return values;
+  }
+
+  /// The outputs for all of x.
+  Tensor predict(const Tensor& x, const PredictOptions& options = {});
+
+  /// One step on one batch; loss and metrics of that batch alone.
+  Logs train_on_batch(const Tensor& x, const Tensor& y, const Tensor& sample_weight = {});
+  Logs test_on_batch(const Tensor& x, const Tensor& y, const Tensor& sample_weight = {});
+  Tensor predict_on_batch(const Tensor& x);
+
+  /// "loss", then the metrics as compiled: the order of evaluate<N>.
+  std::vector<std::string> metrics_names() const;
+  Optimizer& optimizer() const;
+  const Loss& loss() const;
+
+  /// Set by a callback to end training after this batch or epoch.
+  bool stop_training = false;
+
+  /// The scalar that training makes smaller: the compiled loss plus the regularizers' share.
+  Tensor total_loss(const Tensor& x, const Tensor& y, const CallOptions& options = {},
+                    const Tensor& sample_weight = {});
+
+  /// Every layer's output for x as "name", and what layers named in passing as "layer/label".
+  std::map<std::string, Tensor> capture(const Tensor& x);
+
+  /// The layers of the model, as they are counted by summary and get_layer.
+  virtual std::vector<Layer*> layers() const { return sublayers(); }
+  Layer& get_layer(const std::string& name) const;
+  Layer& get_layer(int index) const;
+
+  /// The table of layers as Keras prints it; line_length 0 means 88, or the terminal's width.
+  void summary(int line_length = 0) const;
+  std::string summary_text(int line_length = 88) const;
+
+  /// All weights as a .npz file, each under its path. Loading checks every name and shape first: when
+  /// one does not fit, all differences are listed and nothing is loaded.
+  void save_weights(const std::string& path) const;
+  void load_weights(const std::string& path);
+
+ private:
+  friend class Trainer;
+  void copy_scores(const Logs& logs, double* values, std::size_t count) const;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace keratin
