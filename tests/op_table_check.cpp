@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <random>
+
+#include <keratin/core/random.h>
 
 #include "op_table.h"
 
@@ -161,16 +162,14 @@ const std::vector<Case>& large_table() {
 
 namespace {
 
-// Values spread evenly over (low, high) in random order, so that no two lie close together.
-std::vector<double> spread(std::int64_t n, double low, double high, std::mt19937& random) {
-  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
-  for (std::int64_t i = 0; i < n; ++i) order[static_cast<std::size_t>(i)] = i;
-  std::shuffle(order.begin(), order.end(), random);
-  std::vector<double> values;
-  for (std::int64_t i : order) {
-    double jitter = 0.25 + 0.5 * (random() / 4294967296.0);
-    values.push_back(low +
-                     (high - low) * (static_cast<double>(i) + jitter) / static_cast<double>(n));
+// Values spread evenly over (low, high) in scattered order, so that no two lie close together.
+std::vector<double> spread(std::int64_t n, double low, double high, std::uint64_t seed) {
+  constexpr std::int64_t stride = 7919;  // prime, and no factor of any n here
+  std::vector<double> values = Random(seed).uniform({n}, 0.25, 0.75).to_vector<double>();
+  for (std::int64_t i = 0; i < n; ++i) {
+    double& v = values[static_cast<std::size_t>(i)];
+    auto cell = static_cast<double>((i + static_cast<std::int64_t>(seed)) * stride % n);
+    v = low + (high - low) * (cell + v) / static_cast<double>(n);
   }
   return values;
 }
@@ -180,10 +179,9 @@ Inputs sample(const Case& c, DType dtype, const double* low, const double* high)
   for (std::size_t i = 0; i < c.shapes.size(); ++i) {
     const Domain& domain = c.traits.domains[std::min(i, c.traits.domains.size() - 1)];
     std::int64_t n = c.shapes[i].numel();
-    std::mt19937 random(static_cast<unsigned>(17 * i + 1000003 * static_cast<std::size_t>(n) + 1));
     bool real = domain.dtype == float64;
     std::vector<double> values = spread(n, real && low != nullptr ? *low : domain.low,
-                                        real && high != nullptr ? *high : domain.high, random);
+                                        real && high != nullptr ? *high : domain.high, i + 1);
     for (double& v : values) {
       if (!real) v = std::floor(v);
       for (double kink : c.traits.kinks)
@@ -204,10 +202,9 @@ Inputs samples(const Case& c, DType dtype, double low, double high) {
 }
 
 Tensor random_like(const Tensor& x, unsigned seed) {
-  std::mt19937 random(seed);
-  std::vector<double> values(static_cast<std::size_t>(x.numel()));
-  for (double& v : values) v = static_cast<float>(random() / 2147483648.0 - 1);
-  return tensor(values, x.shape()).astype(is_floating(x.dtype()) ? x.dtype() : float64);
+  return Random(seed)
+      .uniform(x.shape(), -1, 1)
+      .astype(is_floating(x.dtype()) ? x.dtype() : float64);
 }
 
 // --- comparing

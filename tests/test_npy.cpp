@@ -87,7 +87,9 @@ TEST_CASE("NumPy's types are read in both byte orders") {
   const Tensor floats = tensor({{-1.5, 0, INFINITY}, {65504, std::ldexp(1, -24), NAN}}, float64);
   const Tensor signed_ones = tensor({{-128, -1, 0}, {1, 100, 127}}, int32);
   const Tensor unsigned_ones = tensor({{0, 1, 2}, {100, 128, 255}}, int32);
-  for (const auto& [type, array] : arrays) {
+  for (const auto& entry : arrays) {
+    const std::string& type = entry.first;
+    const Tensor& array = entry.second;
     CAPTURE(type);
     switch (type[1]) {
       case 'b':

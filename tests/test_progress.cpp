@@ -4,16 +4,12 @@
 #include <sstream>
 #include <string>
 
-#include <keratin/training/model.h>
 #include <keratin/training/progress.h>
+#include <keratin/training/sequential.h>
 
 using namespace keratin;
 
 namespace {
-
-struct Identity : Model {
-  Tensor call(const Tensor& inputs) override { return inputs; }
-};
 
 std::string times(int count, const std::string& text) {
   std::string repeated;
@@ -40,7 +36,7 @@ struct Training {
 std::string screen(const Training& training) {
   std::ostringstream out;
   double now = 1000;
-  Identity model;
+  Sequential model;
   ProgbarLogger logger(training.verbose, out, [&] { return now; });
   logger.attach(model, {training.epochs, training.known ? training.steps : 0, training.verbose});
   logger.on_train_begin();
@@ -77,7 +73,7 @@ TEST_CASE("the bar is drawn over itself, at most every 0.05 s, and ends with all
   const std::string epoch =
       back(0) + bold("1/3") + " " + bar(6) + " " + bold("0s") +
       " 200ms/step - accuracy: 0.5000 - loss: 2.0000" + back(72) + bold("3/3") + " " + bar(20) +
-      " " + bold("0s") + " 30ms/step - accuracy: 0.5200 - loss: 0.6667" + back(71) + bold("3/3") +
+      " " + bold("0s") + " 30ms/step - accuracy: 0.5200 - loss: 0.6667 " + back(71) + bold("3/3") +
       " " + bar(20) + " " + bold("0s") + " 40ms/step" + last_values;
   CHECK(screen({}) == epoch);
   CHECK(screen({.epochs = 2}) == "Epoch 1/2\n" + epoch + "Epoch 2/2\n" + epoch);
@@ -89,10 +85,10 @@ TEST_CASE("the time that remains is in seconds, minutes or hours, and shorter li
            "s/step - accuracy: ";
   };
   CHECK(screen({.steps = 4, .first_step = 1300, .other_steps = 1300}) ==
-        back(0) + line("1/4", 5, "1:05:00", 1300) + "0.5000 - loss: 2.0000" + back(78) +
-            line("2/4", 10, "43:20", 1300) + "0.5100 - loss: 1.0000  " + back(76) +
-            line("3/4", 15, "21:40", 1300) + "0.5200 - loss: 0.6667" + back(76) +
-            line("4/4", 20, "0s", 1300) + "0.5300 - loss: 0.5000   " + back(73) + bold("4/4") +
+        back(0) + line("1/4", 5, "1:05:00", 1300) + "0.5000 - loss: 2.0000" + back(77) +
+            line("2/4", 10, "43:20", 1300) + "0.5100 - loss: 1.0000  " + back(75) +
+            line("3/4", 15, "21:40", 1300) + "0.5200 - loss: 0.6667" + back(75) +
+            line("4/4", 20, "0s", 1300) + "0.5300 - loss: 0.5000   " + back(72) + bold("4/4") +
             " " + bar(20) + " " + bold("5200s") + " 1300s/step" + last_values);
   const std::string twelve = screen({.steps = 12, .first_step = 10, .other_steps = 10});
   CHECK(twelve.starts_with(back(0) + line(" 1/12", 1, "1:50", 10)));
@@ -131,7 +127,7 @@ TEST_CASE("verbose 0 prints nothing") { CHECK(screen({.verbose = 0, .epochs = 2}
 TEST_CASE("evaluate has a bar of its own") {
   std::ostringstream out;
   double now = 0;
-  Identity model;
+  Sequential model;
   ProgbarLogger logger(1, out, [&] { return now; });
   logger.attach(model, {1, 2, 1});
   logger.on_test_begin();
@@ -149,7 +145,7 @@ TEST_CASE("evaluate has a bar of its own") {
 TEST_CASE("a name of several bytes a letter is as wide as its letters") {
   std::ostringstream out;
   double now = 0;
-  Identity model;
+  Sequential model;
   ProgbarLogger logger(1, out, [&] { return now += 1; });
   logger.attach(model, {1, 2, 1});
   logger.on_epoch_begin(0);

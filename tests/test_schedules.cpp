@@ -101,19 +101,18 @@ TEST_CASE("schedules refuse what makes no sense") {
       PiecewiseConstantDecay({1, 2}, {0.1, 0.2}),
       "PiecewiseConstantDecay: expected one value more than boundaries, got 2 and 2",
       std::invalid_argument);
-  CHECK_THROWS_WITH_AS(
-      PiecewiseConstantDecay({3, 2}, {1, 2, 3}),
-      "PiecewiseConstantDecay: expected boundaries in increasing order, got 3, 2",
-      std::invalid_argument);
+  CHECK_THROWS_WITH_AS(PiecewiseConstantDecay({3, 2}, {1, 2, 3}),
+                       "PiecewiseConstantDecay: expected boundaries in increasing order, got 3, 2",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(
       schedule_from_config("CosineDecoy", {}),
       "unknown learning rate schedule \"CosineDecoy\". Known: CosineDecay, CosineDecayRestarts, "
       "ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay. Did you mean "
       "\"CosineDecay\"?",
       std::invalid_argument);
-  CHECK_THROWS_WITH_AS(
-      schedule_from_config("CosineDecay", {{"decay_steps", 5.5}}),
-      "CosineDecay: the value of option \"decay_steps\" has the wrong type", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(schedule_from_config("CosineDecay", {{"decay_steps", 5.5}}),
+                       "CosineDecay: the value of option \"decay_steps\" has the wrong type",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(schedule_from_config("CosineDecay", {{"decay_step", std::int64_t{5}}}),
                        "CosineDecay: unknown option \"decay_step\"", std::invalid_argument);
 }
