@@ -17,7 +17,7 @@
 #include <keratin/layers/gradcheck.h>
 #include <keratin/layers/layers.h>
 #include <keratin/optim/loss.h>
-#include <keratin/optim/metric.h>
+#include <keratin/optim/metrics.h>
 #include <keratin/optim/optimizers.h>
 #include <keratin/optim/schedule.h>
 #include <keratin/training/callbacks.h>

@@ -10,9 +10,10 @@ DType common_dtype(std::span<const Tensor> inputs, bool real) {
   DType strong = boolean, weak = boolean;
   bool any_strong = false;
   for (const Tensor& input : inputs) {
+    DType own = input.dtype();  // throws when there is no tensor
     bool number = TensorData::of(input).weak;
     any_strong |= !number;
-    (number ? weak : strong) = promote(number ? weak : strong, input.dtype());
+    (number ? weak : strong) = promote(number ? weak : strong, own);
   }
   // A number with a fraction turns integers into floats; otherwise it follows.
   DType dtype = strong;

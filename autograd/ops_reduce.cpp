@@ -23,6 +23,9 @@ std::vector<bool> chosen(const char* who, const Tensor& x, const Axes& axes) {
   return reduced;
 }
 
+// For an op made of others, so that the message has its own name.
+void check_axes(const char* who, const Tensor& x, const Axes& axes) { chosen(who, x, axes); }
+
 Shape kept_shape(const Shape& shape, const std::vector<bool>& reduced) {
   Shape kept = shape;
   for (int axis = 0; axis < shape.rank(); ++axis)
@@ -167,10 +170,12 @@ Tensor prod(const Tensor& input, const Axes& axes, bool keepdims) {
 
 Tensor var(const Tensor& input, const Axes& axes, bool keepdims) {
   Tensor x = as_real(input);
+  check_axes("var", x, axes);
   return mean(square(x - mean(x, axes, true)), axes, keepdims);
 }
 
 Tensor std(const Tensor& x, const Axes& axes, bool keepdims) {
+  check_axes("std", x, axes);
   return sqrt(var(x, axes, keepdims));
 }
 
@@ -210,9 +215,11 @@ Tensor argmin(const Tensor& x, int axis, bool keepdims) {
 }
 
 Tensor any(const Tensor& x, const Axes& axes, bool keepdims) {
+  check_axes("any", x, axes);
   return not_equal(sum(not_equal(x, 0).astype(int32), axes, keepdims), 0);
 }
 Tensor All::operator()(const Tensor& x, const Axes& axes, bool keepdims) const {
+  check_axes("all", x, axes);
   return equal(sum(equal(x, 0).astype(int32), axes, keepdims), 0);
 }
 

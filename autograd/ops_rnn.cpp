@@ -33,8 +33,11 @@ void composed_lstm_vjp(Backward& backward, const Tensor& z, const Tensor& c) {
 
 }  // namespace
 
-std::array<Tensor, 2> lstm_cell(const Tensor& z, const Tensor& c) {
-  check_gates("lstm_cell", z, c, 4);
+std::array<Tensor, 2> lstm_cell(const Tensor& before, const Tensor& state) {
+  check_gates("lstm_cell", before, state, 4);
+  Tensor both[] = {before, state};
+  DType dtype = common_dtype(both, true);
+  Tensor z = before.astype(dtype), c = state.astype(dtype);
   std::int64_t batch = c.size(0), units = c.size(1);
   std::array<Tensor, 2> out{empty(c.shape(), c.dtype()), empty(c.shape(), c.dtype())};
   Tensor gates = empty({batch, 4 * units}, c.dtype()), tanh_c = empty(c.shape(), c.dtype());

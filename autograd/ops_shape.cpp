@@ -66,16 +66,16 @@ DType dtype_of_all(const char* who, const std::vector<Tensor>& parts) {
 Tensor reshape(const Tensor& x, const Shape& wanted) {
   Shape shape = wanted;
   int open = -1;
-  std::int64_t known = 1;
   for (int axis = 0; axis < shape.rank(); ++axis) {
-    if (shape[axis] != -1) {
-      if (shape[axis] < 0) fail("reshape: a size is negative in {}", wanted);
-      known *= std::max<std::int64_t>(shape[axis], 0);
-    } else if (std::exchange(open, axis) != -1) {
+    if (shape[axis] < -1) fail("reshape: a size is negative in {}", wanted);
+    if (shape[axis] == -1 && std::exchange(open, axis) != -1)
       fail("reshape: only one size may be -1, got {}", wanted);
-    }
   }
-  if (open != -1) shape[open] = known == 0 ? 0 : x.numel() / known;
+  if (open != -1) {
+    shape[open] = 1;
+    std::int64_t known = shape.numel();
+    shape[open] = known == 0 ? 0 : x.numel() / known;
+  }
   if (shape.numel() != x.numel()) fail("reshape: {} does not fit into {}", x.shape(), wanted);
 
   auto back = [from = x.shape()](const Tensor& g) { return reshape(g, from); };
@@ -350,7 +350,7 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& indi
 }
 
 std::vector<Tensor> split(const Tensor& x, int parts, int axis) {
-  std::int64_t extent = x.size(axis);
+  std::int64_t extent = x.shape()[normalize_axis(axis, x.rank(), "split")];
   if (parts < 1 || extent % parts != 0)
     fail("split: axis {} of shape {} is not divisible into {} parts", axis, x.shape(), parts);
   std::vector<std::int64_t> cuts;

@@ -26,9 +26,7 @@ std::uint64_t next_epoch() {
   return ++last;
 }
 
-void update_recording(Record& record) {
-  recording = record.active > 0 && record.paused == 0 ? &record : nullptr;
-}
+void update_recording(Record& record) { recording = record.active > 0 ? &record : nullptr; }
 
 }  // namespace
 
@@ -353,12 +351,11 @@ std::string GradientTape::dot() const {
 
 // --- recording nothing
 
-NoGradient::NoGradient() {
-  ++thread_record().paused;
+NoGradient::NoGradient() : silenced_(std::exchange(thread_record().active, 0)) {
   update_recording(thread_record());
 }
 NoGradient::~NoGradient() {
-  --thread_record().paused;
+  thread_record().active += silenced_;
   update_recording(thread_record());
 }
 

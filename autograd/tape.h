@@ -12,8 +12,10 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <iosfwd>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <keratin/core/tensor.h>
@@ -39,6 +41,11 @@ class GradientTape {
   Tensor gradient(const Tensor& y, const Tensor& x, const Tensor& output_gradient = {}) const&;
   std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& x,
                                const Tensor& output_gradient = {}) const&;
+  /// gradient(y, {x, w}): braces always mean a list.
+  std::vector<Tensor> gradient(const Tensor& y, std::initializer_list<Tensor> x,
+                               const Tensor& output_gradient = {}) const& {
+    return gradient(y, std::vector<Tensor>(x), output_gradient);
+  }
   /// Of several results at once: the gradient of the sum of all of them.
   std::vector<Tensor> gradient(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
                                const std::vector<Tensor>& output_gradients = {}) const&;
@@ -48,6 +55,10 @@ class GradientTape {
   Tensor gradient(const Tensor& y, const Tensor& x, const Tensor& output_gradient = {}) &&;
   std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& x,
                                const Tensor& output_gradient = {}) &&;
+  std::vector<Tensor> gradient(const Tensor& y, std::initializer_list<Tensor> x,
+                               const Tensor& output_gradient = {}) && {
+    return std::move(*this).gradient(y, std::vector<Tensor>(x), output_gradient);
+  }
   std::vector<Tensor> gradient(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
                                const std::vector<Tensor>& output_gradients = {}) &&;
 
@@ -70,13 +81,16 @@ class GradientTape {
   mutable bool spent_ = false;
 };
 
-/// While it lives, nothing this thread computes is recorded.
+/// While it lives, the tapes this thread has record nothing. A tape made inside the scope does.
 class NoGradient {
  public:
   NoGradient();
   ~NoGradient();
   NoGradient(const NoGradient&) = delete;
   NoGradient& operator=(const NoGradient&) = delete;
+
+ private:
+  int silenced_;  // tapes that were recording
 };
 
 }  // namespace keratin

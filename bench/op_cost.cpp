@@ -1,9 +1,10 @@
-// What one op costs beside its arithmetic: recording, allocating, dispatching. Tensors of four numbers.
+// What one op costs beside its arithmetic: recording, allocating, dispatching. Tensors of four
+// numbers.
 
+#include <keratin/keratin.h>
 #include <algorithm>
 #include <chrono>
 #include <iostream>
-#include <keratin/keratin.h>
 
 using namespace keratin;
 
@@ -56,6 +57,7 @@ int main() {
   print("add", [&](const Tensor& t) { return t + x; });
   print("multiply", [&](const Tensor& t) { return t * x; });
   print("reshape", [](const Tensor& t) { return t.reshape({2, 2}).reshape({4}); });
-  print("dot and two reshapes",
-        [&](const Tensor& t) { return dot(t.reshape({2, 2}), w).reshape({4}); });
+  print("dot and two reshapes", [&](const Tensor& t) {
+    return dot(t.reshape({2, 2}), w).reshape({4});
+  });
 }

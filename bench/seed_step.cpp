@@ -1,10 +1,10 @@
 // One training step of the seed model inside model.fit: batch 64, 10 steps, 32 features, LSTM(128),
 // AttentionLayer(64), Dense(10). Prints the median over epochs.
 
+#include <keratin/keratin.h>
 #include <algorithm>
 #include <chrono>
 #include <iostream>
-#include <keratin/keratin.h>
 
 using namespace keratin;
 
@@ -39,7 +39,8 @@ int main() {
   for (int threads : {1, 2}) {
     set_num_threads(threads);
     std::vector<double> seconds;
-    model.fit(x, y, {.batch_size = 64, .epochs = 12, .verbose = 0, .callbacks = {EpochTimes(seconds)}});
+    model.fit(x, y,
+              {.batch_size = 64, .epochs = 12, .verbose = 0, .callbacks = {EpochTimes(seconds)}});
     std::sort(seconds.begin() + 1, seconds.end());
     std::cout << "seed model, " << threads << " thread" << (threads > 1 ? "s" : "") << ": "
               << seconds[seconds.size() / 2] / batches * 1e3 << " ms a step (fastest "

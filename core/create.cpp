@@ -65,6 +65,10 @@ Tensor arange(double start, double stop, double step, DType dtype) {
          step);
   double count = std::max(std::ceil((stop - start) / step), 0.0);
   if (count > 2147483647.0) fail("arange: {} values are too many", count);
+  double last = start + std::max(count - 1, 0.0) * step;
+  if (dtype == int32 && count > 0 &&
+      (std::min(start, last) < -2147483648.0 || std::max(start, last) > 2147483647.0))
+    fail("arange: values from {} to {} do not fit int32", start, last);
   std::vector<double> values(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = start + static_cast<double>(i) * step;
   return tensor(values, {static_cast<std::int64_t>(values.size())}, dtype);

@@ -63,7 +63,8 @@ std::uint64_t Random::reserve(std::int64_t numbers) {
 }
 
 Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype) {
-  if (!(low <= high)) fail("uniform: expected low <= high, got {} and {}", low, high);
+  if (!(low <= high) || !std::isfinite(high - low))
+    fail("uniform: expected finite bounds, low <= high, got {} and {}", low, high);
   std::uint64_t first = reserve(shape.numel()), seed = state_.seed;
   // 24 bits, which float32 holds; where it must round all the same, never up to `high`.
   double last = dtype == float64

@@ -223,14 +223,12 @@ namespace {
 // over all that the axes before it reach.
 bool repeats_elements(const TensorData& data) {
   if (data.contiguous) return false;
-  std::array<std::array<std::int64_t, 2>, Dims::max_rank> axes;  // stride and size
-  int count = 0;
+  std::vector<std::pair<std::int64_t, std::int64_t>> axes;  // stride and size
   for (int axis = 0; axis < data.shape.rank(); ++axis)
-    if (data.shape[axis] > 1) axes[count++] = {std::abs(data.strides[axis]), data.shape[axis]};
-  std::sort(axes.begin(), axes.begin() + count);
+    if (data.shape[axis] > 1) axes.emplace_back(std::abs(data.strides[axis]), data.shape[axis]);
+  std::ranges::sort(axes);
   std::int64_t reach = 0;
-  for (int i = 0; i < count; ++i) {
-    auto [stride, size] = axes[i];
+  for (auto [stride, size] : axes) {
     if (stride <= reach) return true;
     reach += stride * (size - 1);
   }

@@ -1,7 +1,7 @@
 // Tensors are strided memory: views, slices and broadcasting copy nothing.
 
-#include <iostream>
 #include <keratin/keratin.h>
+#include <iostream>
 
 using namespace keratin;
 
@@ -14,8 +14,8 @@ int main() {
             << ":\n"
             << b << "\n\n";
 
-  Tensor c = a[0];                                  // a view of the first row
-  Tensor d = slice(b, {all, range(0, 3, 2)});       // every other column
+  Tensor c = a[0];                                    // a view of the first row
+  Tensor d = slice(b, {all, range(0, 3, 2)});         // every other column
   Tensor backwards = slice(b, {range(3, 0, -1), 1});  // rows 3, 2, 1 of column 1
   std::cout << "a * 2 + c broadcasts:\n" << a * 2 + c << "\n\n";
   std::cout << "every other column of b:\n" << d << "\n\n";

@@ -1,7 +1,7 @@
 // A gradient by tape: record, then ask.
 
-#include <iostream>
 #include <keratin/keratin.h>
+#include <iostream>
 
 using namespace keratin;
 

@@ -1,7 +1,7 @@
 // gradcheck: is a gradient right? On an op of one's own, on a layer, and on a wrong derivative.
 
-#include <iostream>
 #include <keratin/keratin.h>
+#include <iostream>
 
 using namespace keratin;
 

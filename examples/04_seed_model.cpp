@@ -1,7 +1,7 @@
 // A well-known Keras guide, line by line: a custom attention layer after an LSTM.
 
-#include <iostream>
 #include <keratin/keratin.h>
+#include <iostream>
 
 using namespace keratin;
 

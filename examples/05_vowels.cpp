@@ -4,19 +4,20 @@
 //
 //   05_vowels [folder of the data] [number of seeds to average over]
 
+#include <keratin/keratin.h>
 #include <filesystem>
 #include <iostream>
-#include <keratin/keratin.h>
 
 using namespace keratin;
 
 struct Data {
-  Tensor x_train, y_train, x_test, y_test;
+  Tensor x_train, y_train, x_test, y_test, length_test;
 };
 
 Data load(const std::string& folder) {
   auto arrays = load_npz(folder + "/japanese_vowels.npz");
-  return {arrays.at("x_train"), arrays.at("y_train"), arrays.at("x_test"), arrays.at("y_test")};
+  return {arrays.at("x_train"), arrays.at("y_train"), arrays.at("x_test"), arrays.at("y_test"),
+          arrays.at("length_test")};
 }
 
 Sequential make_model() {
@@ -26,9 +27,8 @@ Sequential make_model() {
       AttentionLayer(64),
       Dense(9, {.activation = "softmax"}),
   });
-  model.compile({.optimizer = "adam",
-                 .loss = "sparse_categorical_crossentropy",
-                 .metrics = {"accuracy"}});
+  model.compile(
+      {.optimizer = "adam", .loss = "sparse_categorical_crossentropy", .metrics = {"accuracy"}});
   return model;
 }
 
@@ -60,7 +60,8 @@ int main(int argc, char** argv) {
   }
 
   set_random_seed(7);
-  // A tenth of the recordings is held back to see when to stop. They are sorted by speaker: mix them.
+  // A tenth of the recordings is held back to see when to stop. They are sorted by speaker: mix
+  // them.
   auto order = default_random().permutation(270);
   Tensor mixed = tensor(std::vector<std::int32_t>(order.begin(), order.end()));
   Tensor x = take(data.x_train, mixed, 0), y = take(data.y_train, mixed, 0);
@@ -68,13 +69,13 @@ int main(int argc, char** argv) {
   Sequential model = make_model();
   model.summary();
   std::filesystem::create_directories("out");
-  History history = model.fit(
-      x, y,
-      {.batch_size = 32,
-       .epochs = 50,
-       .validation_split = 0.1,
-       .callbacks = {EarlyStopping({.patience = 8, .restore_best_weights = true}),
-                     CSVLogger("out/history.csv")}});
+  History history =
+      model.fit(x, y,
+                {.batch_size = 32,
+                 .epochs = 50,
+                 .validation_split = 0.1,
+                 .callbacks = {EarlyStopping({.patience = 8, .restore_best_weights = true}),
+                               CSVLogger("out/history.csv")}});
 
   auto [loss, accuracy] = model.evaluate<2>(data.x_test, data.y_test);
   Tensor heard = argmax(model.predict(data.x_test), -1);
@@ -89,16 +90,17 @@ int main(int argc, char** argv) {
   report.history = history;
   report.confusion = matrix;
   for (int speaker = 1; speaker <= 9; ++speaker)
-    report.class_names.push_back("speaker " + std::to_string(speaker));
+    report.classes.push_back("speaker " + std::to_string(speaker));
   Tensor attention = model.capture(data.x_test)["attention_layer/attention"];  // (370, 29, 1)
   for (int i : {0, 120, 250, 350}) {
     int spoke = static_cast<int>(data.y_test[i].item()) + 1;
     int guess = static_cast<int>(heard[i].item()) + 1;
-    report.sequences.push_back({.title = "test recording " + std::to_string(i) + ": speaker " +
+    report.attention.push_back({.title = "test recording " + std::to_string(i) + ": speaker " +
                                          std::to_string(spoke) + ", heard as " +
                                          std::to_string(guess),
                                 .features = data.x_test[i],
-                                .weights = squeeze(attention[i], -1)});
+                                .weights = attention[i],
+                                .length = static_cast<std::int64_t>(data.length_test[i].item())});
   }
   report.notes = {"Masking, LSTM(128), AttentionLayer(64), Dense(9, softmax); Adam, batches of 32.",
                   "Data: UCI Machine Learning Repository, Japanese Vowels (Kudo, Toyama, Shimbo "

@@ -1,7 +1,7 @@
 // One's own layer, loss, metric, optimizer and callback: a few lines each.
 
-#include <iostream>
 #include <keratin/keratin.h>
+#include <iostream>
 
 using namespace keratin;
 
@@ -72,8 +72,7 @@ int main() {
   model.compile({.optimizer = SignDescent(ExponentialDecay(0.01, 100, 0.9)),
                  .loss = root_error,
                  .metrics = {LargestError()}});
-  History history =
-      model.fit(x, y, {.epochs = 200, .verbose = 0, .callbacks = {StopBelow(0.12)}});
+  History history = model.fit(x, y, {.epochs = 200, .verbose = 0, .callbacks = {StopBelow(0.12)}});
   std::cout << "after " << history.epoch().size() << " epochs the largest error is "
             << history["largest_error"].back() << '\n';
   std::cout << "a gate, for the first sample: " << model.capture(x)["gated_unit/gate"][0] << '\n';

@@ -1,8 +1,8 @@
 // A forecast from series of different lengths: padding, masked, does not count.
 
+#include <keratin/keratin.h>
 #include <cmath>
 #include <iostream>
-#include <keratin/keratin.h>
 
 using namespace keratin;
 
@@ -32,7 +32,10 @@ int main() {
                  .loss = "mse",
                  .metrics = {"mae"}});
   model.fit(x, y,
-            {.batch_size = 32, .epochs = 25, .verbose = 2, .validation_split = 0.2,
+            {.batch_size = 32,
+             .epochs = 25,
+             .verbose = 2,
+             .validation_split = 0.2,
              .callbacks = {ReduceLROnPlateau({.factor = 0.5, .patience = 3})}});
 
   Tensor forecast = model.predict(slice(x, {range(0, 5)}));

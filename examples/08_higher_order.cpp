@@ -1,7 +1,7 @@
 // Derivatives of derivatives: nothing new is needed, since a gradient is made of ops.
 
-#include <iostream>
 #include <keratin/keratin.h>
+#include <iostream>
 
 using namespace keratin;
 
@@ -22,7 +22,8 @@ int main() {
     Tensor g = grad(valley)(p), h = hessian(valley)(p);
     std::cout << "step " << step << ": p = " << p << ", f = " << valley(p) << '\n';
     double det = h.item(0, 0) * h.item(1, 1) - h.item(0, 1) * h.item(1, 0);
-    Tensor inverse = tensor({{h.item(1, 1), -h.item(0, 1)}, {-h.item(1, 0), h.item(0, 0)}}, float64);
+    Tensor inverse =
+        tensor({{h.item(1, 1), -h.item(0, 1)}, {-h.item(1, 0), h.item(0, 0)}}, float64);
     p = p - dot(inverse, g) / det;
   }
 

@@ -194,6 +194,11 @@ std::string ZipArchive::read(std::size_t index) const {
 
 std::string format_zip(const std::vector<std::pair<std::string, std::string>>& members,
                        ZipMethod method) {
+  // Zeros of this size would deflate to what ZipArchive takes for a bomb.
+  std::uint64_t total = 0;
+  for (const auto& member : members) total += member.second.size();
+  if (total > always_allowed_bytes) method = ZipMethod::store;
+
   // libzip keeps no archive without members.
   if (members.empty()) return std::string("PK\5\6", 4) + std::string(18, '\0');
 

@@ -39,8 +39,8 @@ class ZipArchive {
 enum class ZipMethod { store, deflate };
 
 /// The bytes of an archive with these (name, contents) members, in this order. Equal members give
-/// equal bytes: no time is recorded. Throws std::invalid_argument for a name that ZipArchive would
-/// refuse.
+/// equal bytes: no time is recorded. Beyond 256 MiB nothing is deflated, so that ZipArchive reads
+/// whatever is written here. Throws std::invalid_argument for a name that it would refuse.
 std::string format_zip(const std::vector<std::pair<std::string, std::string>>& members,
                        ZipMethod method);
 

@@ -12,12 +12,12 @@ GradientCheck gradcheck_with_weights(Layer& layer, const std::function<Tensor(co
                                      const Tensor& x, const GradcheckOptions& options = {});
 
 /// Checks the outputs' gradients with respect to x (when it holds floats) and to all trainable
-/// weights, in float64. The layer is built if need be; its weights are left as they were. In training
-/// mode noise such as dropout is the same in every evaluation.
+/// weights, in float64. The layer is built if need be; its weights are left as they were. In
+/// training mode noise such as dropout is the same in every evaluation.
 template <class L>
-  requires std::derived_from<std::remove_cvref_t<L>, Layer>
-GradientCheck gradcheck(L&& layer, const Tensor& x, const CallOptions& call = {},
-                        const GradcheckOptions& options = {}) {
+requires std::derived_from<std::remove_cvref_t<L>, Layer> GradientCheck
+gradcheck(L&& layer, const Tensor& x, const CallOptions& call = {},
+          const GradcheckOptions& options = {}) {
   Layer& checked = layer;
   return gradcheck_with_weights(
       checked, [&](const Tensor& at) { return checked(at, call); }, x, options);

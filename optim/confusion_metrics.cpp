@@ -10,7 +10,7 @@
 #include <keratin/core/internal/suggest.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/optim/internal/loss_support.h>
-#include <keratin/optim/metric.h>
+#include <keratin/optim/metrics.h>
 
 namespace keratin {
 namespace {
@@ -183,7 +183,9 @@ AUC::AUC(Options options) : Metric(options.name, Direction::up), options_(std::m
 }
 
 void AUC::reset_state() {
-  const Options& o = options_;
+  Options& o = options_;
+  if (o.curve == "roc") o.curve = "ROC";
+  if (o.curve == "pr") o.curve = "PR";
   if (o.curve != "ROC" && o.curve != "PR")
     fail_unknown(name() + ": unknown curve", o.curve, {"ROC", "PR"});
   if (o.summation_method != "interpolation" && o.summation_method != "minoring" &&

@@ -82,12 +82,13 @@ Tensor sparse_categorical_crossentropy(const Tensor& y_true, const Tensor& y_pre
     fail("{}: y_true has shape {}, expected {} for y_pred of shape {}", who, y_true.shape(),
          p.shape().without(a), y_pred.shape());
   if (a != p.rank() - 1) p = moveaxis(p, a, -1);
-  auto [places, valid] = checked_labels(who, labels, p.shape()[-1], ignore_class);
-  if (ignore_class) p = where(expand_dims(valid, -1), p, 1.0);  // keeps what is there out of it
+  Labels checked = checked_labels(who, labels, p.shape()[-1], ignore_class);
+  // Whatever stands at an ignored position, NaN even, reaches neither values nor gradients.
+  if (ignore_class) p = where(expand_dims(checked.valid, -1), p, 1.0);
   // Only the entry of the right class is needed: of p before its logarithm.
-  auto right = [&](const Tensor& x) { return take(reshape(x, {-1}), places, 0); };
+  auto right = [&](const Tensor& x) { return take(reshape(x, {-1}), checked.places, 0); };
   Tensor values = from_logits ? -right(log_softmax(p)) : -log(clipped(right(p) / sum(p, -1)));
-  return ignore_class ? where(valid, values, 0.0) : values;
+  return ignore_class ? where(checked.valid, values, 0.0) : values;
 }
 
 Tensor binary_crossentropy(const Tensor& y_true, const Tensor& y_pred, bool from_logits,

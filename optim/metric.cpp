@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include <keratin/autograd/tape.h>
-#include <keratin/core/internal/suggest.h>
+#include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/optim/internal/loss_support.h>
-#include <keratin/optim/metric.h>
+#include <keratin/optim/metrics.h>
 
 namespace keratin {
 
@@ -121,7 +121,35 @@ Tensor in_top_k(const Tensor& labels, const Tensor& y_pred, int k) {
   return found;
 }
 
+/// What "accuracy" means, decided on the first batch (keras/src/trainers/compile_utils.py).
+class AccuracyByShape : public MeanMetric {
+ public:
+  explicit AccuracyByShape(const std::string& name) : MeanMetric(name, Direction::up) {}
+
+ protected:
+  Tensor values(const Tensor& y_true, const Tensor& y_pred) override {
+    if (kind_ == Kind::undecided) kind_ = kind_of(y_true, y_pred);
+    const char* who = name().c_str();
+    if (kind_ == Kind::binary) return binary_matches(who, y_true, y_pred, 0.5);
+    if (kind_ == Kind::sparse) return sparse_matches(who, y_true, y_pred);
+    return categorical_matches(who, y_true, y_pred);
+  }
+
+ private:
+  enum class Kind { undecided, binary, sparse, categorical };
+  static Kind kind_of(const Tensor& y_true, const Tensor& y_pred) {
+    if (y_pred.rank() > 0 && y_pred.shape()[-1] == 1) return Kind::binary;
+    bool column = y_true.rank() > 0 && y_true.shape()[-1] == 1;
+    return y_true.rank() < y_pred.rank() || column ? Kind::sparse : Kind::categorical;
+  }
+  Kind kind_ = Kind::undecided;
+};
+
 }  // namespace
+
+std::shared_ptr<Metric> accuracy_by_shape(const std::string& name) {
+  return std::make_shared<AccuracyByShape>(name);
+}
 
 Accuracy::Accuracy(std::string name) : MeanMetric(std::move(name), Direction::up) {}
 Tensor Accuracy::values(const Tensor& y_true, const Tensor& y_pred) {
@@ -181,127 +209,6 @@ double RootMeanSquaredError::result() const { return std::sqrt(MeanMetric::resul
 Tensor RootMeanSquaredError::values(const Tensor& y_true, const Tensor& y_pred) {
   auto [y, p] = fitted(name().c_str(), y_true, y_pred);
   return square(y - p);
-}
-
-// --- what compile takes
-
-namespace {
-
-/// The mean of a loss' values.
-class LossMetric : public MeanMetric {
- public:
-  LossMetric(const std::string& name, Loss loss, Direction direction)
-      : MeanMetric(name, direction), loss_(std::move(loss)) {}
-  std::string class_name() const override { return loss_.class_name(); }
-  Config config() const override {
-    Config config = loss_.config();
-    std::erase_if(config, [](const auto& option) { return option.first == "reduction"; });
-    for (auto& [option, value] : config)
-      if (option == "name") value = name();
-    return config;
-  }
-
- protected:
-  Tensor values(const Tensor& y_true, const Tensor& y_pred) override {
-    return loss_.values(y_true, y_pred);
-  }
-
- private:
-  Loss loss_;
-};
-
-/// What "accuracy" means, decided on the first batch (keras/src/trainers/compile_utils.py).
-class AccuracyByShape : public MeanMetric {
- public:
-  explicit AccuracyByShape(const std::string& name) : MeanMetric(name, Direction::up) {}
-
- protected:
-  Tensor values(const Tensor& y_true, const Tensor& y_pred) override {
-    if (kind_ == Kind::undecided) kind_ = kind_of(y_true, y_pred);
-    const char* who = name().c_str();
-    if (kind_ == Kind::binary) return binary_matches(who, y_true, y_pred, 0.5);
-    if (kind_ == Kind::sparse) return sparse_matches(who, y_true, y_pred);
-    return categorical_matches(who, y_true, y_pred);
-  }
-
- private:
-  enum class Kind { undecided, binary, sparse, categorical };
-  static Kind kind_of(const Tensor& y_true, const Tensor& y_pred) {
-    if (y_pred.rank() > 0 && y_pred.shape()[-1] == 1) return Kind::binary;
-    bool column = y_true.rank() > 0 && y_true.shape()[-1] == 1;
-    return y_true.rank() < y_pred.rank() || column ? Kind::sparse : Kind::categorical;
-  }
-  Kind kind_ = Kind::undecided;
-};
-
-template <class M>
-std::shared_ptr<Metric> make() {
-  return std::make_shared<M>();
-}
-
-struct Known {
-  const char* name;
-  const char* class_name;
-  std::shared_ptr<Metric> (*make)();
-};
-
-constexpr Known all_metrics[] = {
-    {"auc", "AUC", make<AUC>},
-    {"binary_accuracy", "BinaryAccuracy", make<BinaryAccuracy>},
-    {"categorical_accuracy", "CategoricalAccuracy", make<CategoricalAccuracy>},
-    {"precision", "Precision", make<Precision>},
-    {"recall", "Recall", make<Recall>},
-    {"root_mean_squared_error", "RootMeanSquaredError", make<RootMeanSquaredError>},
-    {"sparse_categorical_accuracy", "SparseCategoricalAccuracy", make<SparseCategoricalAccuracy>},
-    {"sparse_top_k_categorical_accuracy", "SparseTopKCategoricalAccuracy",
-     make<SparseTopKCategoricalAccuracy>},
-    {"top_k_categorical_accuracy", "TopKCategoricalAccuracy", make<TopKCategoricalAccuracy>}};
-
-/// As a metric, Keras' cosine similarity is best at 1.
-Loss negated(const Loss& loss) {
-  return
-      [loss](const Tensor& y_true, const Tensor& y_pred) { return -loss.values(y_true, y_pred); };
-}
-
-}  // namespace
-
-AnyMetric::AnyMetric(const std::string& name, const Loss& loss, Direction direction)
-    : metric_(std::make_shared<LossMetric>(name, loss, direction)) {}
-
-AnyMetric::AnyMetric(const std::string& name) : identifier_(name) {
-  std::vector<std::string> names = loss_names();
-  bool is_loss = std::find(names.begin(), names.end(), name) != names.end();
-  names.insert(names.end(), {"acc", "accuracy"});
-  if (name == "accuracy" || name == "acc") metric_ = std::make_shared<AccuracyByShape>(name);
-  for (const Known& known : all_metrics) {
-    if (name == known.name || name == known.class_name) metric_ = known.make();
-    names.push_back(known.name);
-  }
-  if (name == "cosine_similarity")
-    metric_ = AnyMetric(name, negated(name), Direction::up).metric_;
-  else if (is_loss)
-    metric_ = AnyMetric(name, Loss(name), Direction::down).metric_;
-  std::sort(names.begin(), names.end());
-  if (metric_ == nullptr) fail_unknown("compile: unknown metric", name, names);
-  metric_->set_name(name);
-}
-
-AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& config) {
-  for (const Known& known : all_metrics) {
-    if (class_name != known.class_name) continue;
-    AnyMetric made(known.make());
-    configure(class_name, made->fields(), config);
-    made->reset_state();
-    return made;
-  }
-  if (class_name == "Accuracy") {
-    Accuracy made;
-    configure(class_name, made.fields(), config);
-    return made;
-  }
-  Loss loss = Loss::from_config(class_name, config);
-  if (class_name == "CosineSimilarity") return AnyMetric(loss.name(), negated(loss), Direction::up);
-  return loss;
 }
 
 }  // namespace keratin

@@ -7,8 +7,6 @@
 #include <cmath>
 #include <cstring>
 
-#include <keratin/core/random.h>
-
 #include "op_table.h"
 
 namespace keratin::test {
@@ -162,14 +160,31 @@ const std::vector<Case>& large_table() {
 
 namespace {
 
+// splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014), as a
+// number in [0, 1).
+class Noise {
+ public:
+  explicit Noise(std::uint64_t seed) : state_(seed) {}
+  double operator()() {
+    std::uint64_t z = state_ += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return static_cast<double>((z ^ (z >> 31)) >> 40) / 16777216;
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
 // Values spread evenly over (low, high) in scattered order, so that no two lie close together.
 std::vector<double> spread(std::int64_t n, double low, double high, std::uint64_t seed) {
   constexpr std::int64_t stride = 7919;  // prime, and no factor of any n here
-  std::vector<double> values = Random(seed).uniform({n}, 0.25, 0.75).to_vector<double>();
+  Noise noise(seed);
+  std::vector<double> values(static_cast<std::size_t>(n));
   for (std::int64_t i = 0; i < n; ++i) {
-    double& v = values[static_cast<std::size_t>(i)];
     auto cell = static_cast<double>((i + static_cast<std::int64_t>(seed)) * stride % n);
-    v = low + (high - low) * (cell + v) / static_cast<double>(n);
+    values[static_cast<std::size_t>(i)] =
+        low + (high - low) * (cell + 0.25 + noise() / 2) / static_cast<double>(n);
   }
   return values;
 }
@@ -202,9 +217,10 @@ Inputs samples(const Case& c, DType dtype, double low, double high) {
 }
 
 Tensor random_like(const Tensor& x, unsigned seed) {
-  return Random(seed)
-      .uniform(x.shape(), -1, 1)
-      .astype(is_floating(x.dtype()) ? x.dtype() : float64);
+  Noise noise(seed);
+  std::vector<double> values(static_cast<std::size_t>(x.numel()));
+  for (double& v : values) v = 2 * noise() - 1;
+  return tensor(values, x.shape()).astype(is_floating(x.dtype()) ? x.dtype() : float64);
 }
 
 // --- comparing

@@ -110,6 +110,9 @@ TEST_CASE("arange counts from start to below stop") {
   CHECK_THROWS_AS(arange(0.0, 1.0 / 0.0, 1.0), std::invalid_argument);
   CHECK_THROWS_AS(arange(0.0, std::nan(""), 1.0), std::invalid_argument);
   CHECK_THROWS_AS(arange(0.0, 1e300, 1.0), std::invalid_argument);
+  CHECK(arange(2147483646LL, 2147483648LL).item(1) == 2147483647);
+  CHECK_THROWS_AS(arange(2147483646LL, 2147483649LL), std::invalid_argument);
+  CHECK_THROWS_AS(arange(-3e9, 0.0, 1e9, int32), std::invalid_argument);
 }
 
 TEST_CASE("linspace includes both ends exactly") {

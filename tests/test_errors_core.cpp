@@ -81,7 +81,7 @@ TEST_CASE("errors of creation say who, which rule and what came") {
 TEST_CASE("errors of random numbers and threads say who, which rule and what came") {
   Random random(1);
   CHECK(message_of([&] { random.uniform({2}, 2, 1); }) ==
-        "uniform: expected low <= high, got 2 and 1");
+        "uniform: expected finite bounds, low <= high, got 2 and 1");
   CHECK(message_of([&] { random.normal({2}, 0, -0.5); }) ==
         "normal: expected a stddev of at least 0, got -0.5");
   CHECK(message_of([&] { random.integers({2}, 4, 4); }) ==

@@ -150,7 +150,9 @@ TEST_CASE("cross-entropies of extreme logits are finite, and so are their gradie
           {BinaryCrossentropy({.from_logits = true}), one_hot},
           {BinaryFocalCrossentropy({.from_logits = true}), one_hot},
           {CategoricalFocalCrossentropy({.from_logits = true}), one_hot}};
-      for (const auto& [loss, y_true] : losses) {
+      for (const auto& entry : losses) {
+        const Loss& loss = entry.first;
+        const Tensor& y_true = entry.second;
         CAPTURE(loss.name());
         CHECK(std::isfinite(loss(y_true, logits).item()));
         for (double g : gradient(loss, y_true, logits).to_vector<double>()) CHECK(std::isfinite(g));

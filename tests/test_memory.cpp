@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-
 #include <cstdint>
 #include <fstream>
 #include <string>

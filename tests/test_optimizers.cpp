@@ -127,7 +127,9 @@ TEST_CASE("optimizers take the same steps in float32") {
 }
 
 TEST_CASE("an optimizer made from its config, with the variables of another, goes on like it") {
-  for (const auto& [name, make] : optimizers) {
+  for (const auto& entry : optimizers) {
+    const auto& name = entry.first;
+    const auto& make = entry.second;
     CAPTURE(name);
     AnyOptimizer first = make();
     std::vector<Weight> weights = start();
@@ -250,7 +252,9 @@ TEST_CASE("constraints hold after each step") {
 }
 
 TEST_CASE("a zero gradient, a zero weight and a zero learning rate do no harm") {
-  for (const auto& [name, make] : optimizers) {
+  for (const auto& entry : optimizers) {
+    const auto& name = entry.first;
+    const auto& make = entry.second;
     CAPTURE(name);
     AnyOptimizer optimizer = make();
     Weight w = weight_of({0, 0, 1});
@@ -352,7 +356,9 @@ TEST_CASE("an optimizer finds the minimum") {
 }
 
 TEST_CASE("after the first steps no memory is asked of the system") {
-  for (const auto& [name, make] : optimizers) {
+  for (const auto& entry : optimizers) {
+    const auto& name = entry.first;
+    const auto& make = entry.second;
     CAPTURE(name);
     AnyOptimizer optimizer = make();
     Random random(3);

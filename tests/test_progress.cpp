@@ -152,6 +152,6 @@ TEST_CASE("a name of several bytes a letter is as wide as its letters") {
   logger.on_train_batch_end(0, {{"größe", 1.0}});
   logger.on_train_batch_end(1, {{"größe", -NAN}});
   CHECK(out.str() == back(0) + bold("1/2") + " " + bar(10) + " " + bold("1s") +
-                         " 1s/step - größe: 1.0000" + back(50) + bold("2/2") + " " + bar(20) + " " +
+                         " 1s/step - größe: 1.0000" + back(51) + bold("2/2") + " " + bar(20) + " " +
                          bold("0s") + " 1s/step - größe: nan   ");
 }

@@ -242,6 +242,8 @@ TEST_CASE("impossible distributions are refused") {
   const double nan = std::nan("");
   CHECK_THROWS_AS(random.uniform({2}, 1, 0), std::invalid_argument);
   CHECK_THROWS_AS(random.uniform({2}, nan, 1), std::invalid_argument);
+  CHECK_THROWS_AS(random.uniform({2}, 0, INFINITY), std::invalid_argument);
+  CHECK_THROWS_AS(random.uniform({2}, -1e308, 1e308), std::invalid_argument);
   CHECK_THROWS_AS(random.normal({2}, 0, -1), std::invalid_argument);
   CHECK_THROWS_AS(random.truncated_normal({2}, 0, nan), std::invalid_argument);
   CHECK_THROWS_AS(random.integers({2}, 3, 3), std::invalid_argument);

@@ -53,7 +53,9 @@ TEST_CASE("schedules give Keras' learning rates") {
 }
 
 TEST_CASE("a schedule made from its config is the same schedule") {
-  for (const auto& [name, rate] : schedules) {
+  for (const auto& entry : schedules) {
+    const auto& name = entry.first;
+    const auto& rate = entry.second;
     CAPTURE(name);
     REQUIRE(rate.is_schedule());
     check_against_keras(

@@ -1,5 +1,5 @@
-// Callbacks: code that runs at certain moments of training (keras/src/callbacks/callback.py). One of
-// your own overrides what it needs; where one function is all there is, LambdaCallback will do.
+// Callbacks: code that runs at certain moments of training (keras/src/callbacks/callback.py). One
+// of your own overrides what it needs; where one function is all there is, LambdaCallback will do.
 #pragma once
 
 #include <concepts>

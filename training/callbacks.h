@@ -57,7 +57,7 @@ class EarlyStopping : public MonitorCallback {
     int patience = 0;
     int verbose = 0;
     std::string mode = "auto";                      ///< or "min", "max"
-    std::optional<double> baseline = std::nullopt;  ///< patience also ends below this
+    std::optional<double> baseline = std::nullopt;  ///< to be beaten, too
     bool restore_best_weights = false;              ///< when training ends, for whatever reason
     int start_from_epoch = 0;
   };

@@ -50,7 +50,8 @@ class FirstBadOp : public OpWatcher {
 std::string bad_sample(const char* name, const Tensor& t) {
   if (all_finite(t)) return "";
   for (std::int64_t i = 0; i < t.size(0); ++i)
-    if (!all_finite(t[i])) return fmt::format("sample {} of {} in this batch is not finite", i, name);
+    if (!all_finite(t[i]))
+      return fmt::format("sample {} of {} in this batch is not finite", i, name);
   return "";
 }
 
@@ -66,8 +67,7 @@ void fail_not_finite(Model& model, const Tensor& x, const Tensor& y, double loss
     model.total_loss(x, y, {.training = true});
     cause = watcher.text();
   }
-  std::string when =
-      epoch < 0 ? "" : fmt::format(" in epoch {}, batch {}", epoch + 1, batch + 1);
+  std::string when = epoch < 0 ? "" : fmt::format(" in epoch {}, batch {}", epoch + 1, batch + 1);
   throw std::runtime_error(fmt::format(
       "{} ({}): loss became {}{}: {}. The weights are those of the step before.", model.name(),
       model.class_name(), std::isnan(loss) ? "NaN" : "infinite", when, cause));

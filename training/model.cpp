@@ -129,7 +129,8 @@ void check_batch_size(const char* who, int batch_size) {
 // The class of each sample: the label itself, or the largest entry of a one-hot row.
 Tensor weights_of_classes(const Tensor& y, const std::map<int, double>& weights) {
   bool one_hot = y.rank() > 1 && y.size(-1) > 1;
-  std::vector<double> labels = (one_hot ? argmax(y, -1) : y.reshape({y.numel()})).to_vector<double>();
+  std::vector<double> labels =
+      (one_hot ? argmax(y, -1) : y.reshape({y.numel()})).to_vector<double>();
   std::vector<double> values;
   for (double label : labels) {
     auto found = weights.find(static_cast<int>(label));
@@ -165,6 +166,7 @@ class Trainer {
   /// One step of the optimizer. False when the loss is not finite: then no weight has changed.
   bool train(const Data& batch) {
     FlushDenormals guard;
+    NoGradient outside;  // a training step is no business of tapes that its caller may have
     model_.ensure_built(batch.x.shape());
     std::vector<Weight> weights = model_.trainable_weights();
     std::vector<Tensor> values, gradients;
@@ -288,8 +290,8 @@ History Model::fit(const Tensor& x, const Tensor& y, const FitOptions& options) 
       for (AnyCallback& callback : callbacks) callback->on_train_batch_begin(step);
       std::int64_t begin = std::int64_t{step} * options.batch_size;
       std::int64_t end = std::min(begin + options.batch_size, data.size());
-      Data batch = options.shuffle ? data.pick(slice(order, {range(begin, end)}))
-                                   : data.part(begin, end);
+      Data batch =
+          options.shuffle ? data.pick(slice(order, {range(begin, end)})) : data.part(begin, end);
       bool finite = trainer.train(batch);
       logs = trainer.state().logs();
       for (AnyCallback& callback : callbacks) callback->on_train_batch_end(step, logs);
@@ -299,8 +301,8 @@ History Model::fit(const Tensor& x, const Tensor& y, const FitOptions& options) 
     }
     if (validation.x.defined() && (epoch + 1) % options.validation_freq == 0) {
       Logs training_logs = trainer.state().logs();
-      int size = options.validation_batch_size > 0 ? options.validation_batch_size
-                                                   : options.batch_size;
+      int size =
+          options.validation_batch_size > 0 ? options.validation_batch_size : options.batch_size;
       for (const auto& [name, value] : trainer.evaluate(validation, size, callbacks))
         training_logs["val_" + name] = value;
       logs = training_logs;

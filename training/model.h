@@ -33,15 +33,15 @@ struct FitOptions {
   int batch_size = 32;
   int epochs = 1;
   int verbose = -1;  ///< 0 silent, 1 progress bar, 2 a line an epoch; -1: 1 on a terminal, else 2
-  double validation_split = 0;         ///< the last part of the data, taken before shuffling
+  double validation_split = 0;  ///< the last part of the data, taken before shuffling
   ValidationData validation_data = {};
   bool shuffle = true;
   std::map<int, double> class_weight = {};
-  Tensor sample_weight = {};           ///< (samples), or (samples, time)
+  Tensor sample_weight = {};  ///< (samples), or (samples, time)
   int initial_epoch = 0;
-  int steps_per_epoch = 0;             ///< 0: all the data
-  int validation_batch_size = 0;       ///< 0: batch_size
-  int validation_freq = 1;             ///< validate every so many epochs
+  int steps_per_epoch = 0;        ///< 0: all the data
+  int validation_batch_size = 0;  ///< 0: batch_size
+  int validation_freq = 1;        ///< validate every so many epochs
   std::vector<AnyCallback> callbacks = {};
 };
 
@@ -113,8 +113,8 @@ class Model : public Layer {
   void summary(int line_length = 0) const;
   std::string summary_text(int line_length = 88) const;
 
-  /// All weights as a .npz file, each under its path. Loading checks every name and shape first: when
-  /// one does not fit, all differences are listed and nothing is loaded.
+  /// All weights as a .npz file, each under its path. Loading checks every name and shape first:
+  /// when one does not fit, all differences are listed and nothing is loaded.
   void save_weights(const std::string& path) const;
   void load_weights(const std::string& path);
 

@@ -30,7 +30,8 @@ void Sequential::add(AnyLayer layer) {
     output_shapes_.push_back(output);
   } catch (const LayerError& error) {
     untrack_last();
-    throw LayerError(fmt::format("{}.\n  {}{}", error.what(), chain(layers_.size()), layer->name()));
+    throw LayerError(
+        fmt::format("{}.\n  {}{}", error.what(), chain(layers_.size()), layer->name()));
   }
   set_weight_paths("");
 }

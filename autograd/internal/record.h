@@ -90,8 +90,7 @@ struct Record {
   std::unordered_map<const TensorData*, VariableId> watched;
   std::vector<Tensor> watched_tensors;  // keeps their addresses taken
   int tapes = 0;                        // alive
-  int active = 0;                       // alive and not computing their own gradient
-  int paused = 0;                       // NoGradient scopes
+  int active = 0;                       // alive, not silenced, not computing their own gradient
 
   VariableId variable_of(const Tensor& tensor);
   VariableId watch(const Tensor& tensor);

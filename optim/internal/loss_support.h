@@ -1,6 +1,7 @@
 // What losses and metrics share: Keras' rules for shapes and weights, and plain access to elements.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,5 +56,9 @@ decltype(auto) with_elements(const Tensor& dense, const F& f) {
 
 /// Every name and alias that Loss(name) takes.
 std::vector<std::string> loss_names();
+
+class Metric;
+/// The metric that the name "accuracy" stands for: it chooses on its first batch.
+std::shared_ptr<Metric> accuracy_by_shape(const std::string& name);
 
 }  // namespace keratin

@@ -1,0 +1,105 @@
+// Metrics by name, and losses as metrics.
+
+#include <algorithm>
+
+#include <keratin/core/internal/suggest.h>
+#include <keratin/optim/internal/loss_support.h>
+#include <keratin/optim/metrics.h>
+
+namespace keratin {
+namespace {
+
+/// The mean of a loss' values.
+class LossMetric : public MeanMetric {
+ public:
+  LossMetric(const std::string& name, Loss loss, Direction direction)
+      : MeanMetric(name, direction), loss_(std::move(loss)) {}
+  std::string class_name() const override { return loss_.class_name(); }
+  Config config() const override {
+    Config config = loss_.config();
+    std::erase_if(config, [](const auto& option) { return option.first == "reduction"; });
+    for (auto& [option, value] : config)
+      if (option == "name") value = name();
+    return config;
+  }
+
+ protected:
+  Tensor values(const Tensor& y_true, const Tensor& y_pred) override {
+    return loss_.values(y_true, y_pred);
+  }
+
+ private:
+  Loss loss_;
+};
+
+template <class M>
+std::shared_ptr<Metric> make() {
+  return std::make_shared<M>();
+}
+
+struct Known {
+  const char* name;
+  const char* class_name;
+  std::shared_ptr<Metric> (*make)();
+};
+
+constexpr Known all_metrics[] = {
+    {"auc", "AUC", make<AUC>},
+    {"binary_accuracy", "BinaryAccuracy", make<BinaryAccuracy>},
+    {"categorical_accuracy", "CategoricalAccuracy", make<CategoricalAccuracy>},
+    {"precision", "Precision", make<Precision>},
+    {"recall", "Recall", make<Recall>},
+    {"root_mean_squared_error", "RootMeanSquaredError", make<RootMeanSquaredError>},
+    {"sparse_categorical_accuracy", "SparseCategoricalAccuracy", make<SparseCategoricalAccuracy>},
+    {"sparse_top_k_categorical_accuracy", "SparseTopKCategoricalAccuracy",
+     make<SparseTopKCategoricalAccuracy>},
+    {"top_k_categorical_accuracy", "TopKCategoricalAccuracy", make<TopKCategoricalAccuracy>}};
+
+/// As a metric, Keras' cosine similarity is best at 1.
+Loss negated(const Loss& loss) {
+  return
+      [loss](const Tensor& y_true, const Tensor& y_pred) { return -loss.values(y_true, y_pred); };
+}
+
+}  // namespace
+
+AnyMetric::AnyMetric(const std::string& name, const Loss& loss, Direction direction)
+    : metric_(std::make_shared<LossMetric>(name, loss, direction)) {}
+
+AnyMetric::AnyMetric(const std::string& name) : identifier_(name) {
+  std::vector<std::string> names = loss_names();
+  bool is_loss = std::find(names.begin(), names.end(), name) != names.end();
+  names.insert(names.end(), {"acc", "accuracy"});
+  if (name == "accuracy" || name == "acc") metric_ = accuracy_by_shape(name);
+  for (const Known& known : all_metrics) {
+    if (name == known.name || name == known.class_name) metric_ = known.make();
+    names.push_back(known.name);
+  }
+  if (name == "cosine_similarity")
+    metric_ = AnyMetric(name, negated(name), Direction::up).metric_;
+  else if (is_loss)
+    metric_ = AnyMetric(name, Loss(name), Direction::down).metric_;
+  std::sort(names.begin(), names.end());
+  if (metric_ == nullptr) fail_unknown("compile: unknown metric", name, names);
+  metric_->set_name(name);
+}
+
+AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& config) {
+  for (const Known& known : all_metrics) {
+    if (class_name != known.class_name) continue;
+    AnyMetric made(known.make());
+    configure(class_name, made->fields(), config);
+    made->reset_state();
+    return made;
+  }
+  if (class_name == "Accuracy") {
+    Accuracy made;
+    configure(class_name, made.fields(), config);
+    return made;
+  }
+  Loss loss = Loss::from_config(class_name, config);
+  if (class_name == "CosineSimilarity") return AnyMetric(loss.name(), negated(loss), Direction::up);
+  return loss;
+}
+
+}  // namespace keratin

@@ -1,0 +1,202 @@
+// The metrics of Keras (keras/src/metrics); the losses, in optim/loss.h, are metrics too.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <keratin/optim/metric.h>
+
+namespace keratin {
+
+// --- accuracy (accuracy_metrics.py). In a tie the first class counts as predicted.
+
+/// How often y_pred equals y_true. The name "accuracy" means one of the next three.
+class Accuracy : public MeanMetric {
+ public:
+  explicit Accuracy(std::string name = "accuracy");
+  std::string class_name() const override { return "Accuracy"; }
+
+ protected:
+  Tensor values(const Tensor& y_true, const Tensor& y_pred) override;
+};
+
+/// How often y_pred > threshold says what y_true (0 or 1) says.
+class BinaryAccuracy : public MeanMetric {
+ public:
+  struct Options {
+    std::string name = "binary_accuracy";
+    double threshold = 0.5;
+  };
+  BinaryAccuracy() : BinaryAccuracy(Options()) {}
+  BinaryAccuracy(Options options);
+  std::string class_name() const override { return "BinaryAccuracy"; }
+  std::vector<Field> fields() override;
+
+ protected:
+  Tensor values(const Tensor& y_true, const Tensor& y_pred) override;
+
+ private:
+  double threshold_;
+};
+
+/// How often the largest of y_pred is the largest of y_true, both (..., classes).
+class CategoricalAccuracy : public MeanMetric {
+ public:
+  explicit CategoricalAccuracy(std::string name = "categorical_accuracy");
+  std::string class_name() const override { return "CategoricalAccuracy"; }
+
+ protected:
+  Tensor values(const Tensor& y_true, const Tensor& y_pred) override;
+};
+
+/// How often the largest of y_pred (..., classes) is the class numbered in y_true, (...) or
+/// (..., 1).
+class SparseCategoricalAccuracy : public MeanMetric {
+ public:
+  explicit SparseCategoricalAccuracy(std::string name = "sparse_categorical_accuracy");
+  std::string class_name() const override { return "SparseCategoricalAccuracy"; }
+
+ protected:
+  Tensor values(const Tensor& y_true, const Tensor& y_pred) override;
+};
+
+/// How often fewer than k classes have a larger y_pred than the true one.
+class TopKCategoricalAccuracy : public MeanMetric {
+ public:
+  struct Options {
+    int k = 5;
+    std::string name = "top_k_categorical_accuracy";
+  };
+  TopKCategoricalAccuracy() : TopKCategoricalAccuracy(Options()) {}
+  TopKCategoricalAccuracy(Options options);
+  std::string class_name() const override { return "TopKCategoricalAccuracy"; }
+  std::vector<Field> fields() override;
+
+ protected:
+  Tensor values(const Tensor& y_true, const Tensor& y_pred) override;
+
+ private:
+  int k_;
+};
+
+/// The same from class numbers.
+class SparseTopKCategoricalAccuracy : public MeanMetric {
+ public:
+  struct Options {
+    int k = 5;
+    std::string name = "sparse_top_k_categorical_accuracy";
+  };
+  SparseTopKCategoricalAccuracy() : SparseTopKCategoricalAccuracy(Options()) {}
+  SparseTopKCategoricalAccuracy(Options options);
+  std::string class_name() const override { return "SparseTopKCategoricalAccuracy"; }
+  std::vector<Field> fields() override;
+
+ protected:
+  Tensor values(const Tensor& y_true, const Tensor& y_pred) override;
+
+ private:
+  int k_;
+};
+
+/// sqrt(mean((y_true - y_pred)^2)) over all batches.
+class RootMeanSquaredError : public MeanMetric {
+ public:
+  explicit RootMeanSquaredError(std::string name = "root_mean_squared_error");
+  double result() const override;
+  std::string class_name() const override { return "RootMeanSquaredError"; }
+
+ protected:
+  Tensor values(const Tensor& y_true, const Tensor& y_pred) override;
+};
+
+// --- from counts of right and wrong (confusion_metrics.py)
+
+/// One threshold or several: 0.3 or {0.3, 0.7}.
+struct Thresholds : std::vector<double> {
+  using std::vector<double>::vector;
+  Thresholds(double threshold) : std::vector<double>{threshold} {}
+};
+
+/// Of what was predicted positive, the part that is: y_pred > threshold, y_true 0 or not. top_k
+/// takes only the k largest of each row for positive, class_id looks at one class.
+class Precision : public Metric {
+ public:
+  struct Options {
+    Thresholds thresholds = {};  ///< none: 0.5, or no threshold with top_k
+    std::optional<int> top_k = std::nullopt;
+    std::optional<int> class_id = std::nullopt;
+    std::string name = "precision";
+  };
+  Precision() : Precision(Options()) {}
+  Precision(Options options);
+  using Metric::update_state;
+  void update_state(const Tensor& y_true, const Tensor& y_pred,
+                    const Tensor& sample_weight) override;
+  double result() const override { return results()[0]; }
+  std::vector<double> results() const override;
+  void reset_state() override;
+  std::string class_name() const override { return "Precision"; }
+  std::vector<Field> fields() override;
+
+ private:
+  Options options_;
+  std::vector<double> true_positives_, false_positives_;
+};
+
+/// Of what is positive, the part that was predicted so; options as in Precision.
+class Recall : public Metric {
+ public:
+  struct Options {
+    Thresholds thresholds = {};
+    std::optional<int> top_k = std::nullopt;
+    std::optional<int> class_id = std::nullopt;
+    std::string name = "recall";
+  };
+  Recall() : Recall(Options()) {}
+  Recall(Options options);
+  using Metric::update_state;
+  void update_state(const Tensor& y_true, const Tensor& y_pred,
+                    const Tensor& sample_weight) override;
+  double result() const override { return results()[0]; }
+  std::vector<double> results() const override;
+  void reset_state() override;
+  std::string class_name() const override { return "Recall"; }
+  std::vector<Field> fields() override;
+
+ private:
+  Options options_;
+  std::vector<double> true_positives_, false_negatives_;
+};
+
+/// The area under the curve of true against false positives ("ROC"), or of precision against recall
+/// ("PR"), from counts at num_thresholds thresholds. Labels of several columns count as one.
+class AUC : public Metric {
+ public:
+  struct Options {
+    int num_thresholds = 200;
+    std::string curve = "ROC";
+    std::string summation_method = "interpolation";  ///< or "minoring", "majoring"
+    std::string name = "auc";
+    std::vector<double> thresholds = {};  ///< in (0, 1); they take the place of num_thresholds
+    bool from_logits = false;
+  };
+  AUC() : AUC(Options()) {}
+  AUC(Options options);
+  using Metric::update_state;
+  void update_state(const Tensor& y_true, const Tensor& y_pred,
+                    const Tensor& sample_weight) override;
+  double result() const override;
+  void reset_state() override;
+  std::string class_name() const override { return "AUC"; }
+  std::vector<Field> fields() override;
+
+ private:
+  Options options_;
+  bool evenly_spaced_ = true;
+  std::vector<double> thresholds_;
+  // Weights of the samples above thresholds_[i - 1] but not above thresholds_[i].
+  std::vector<double> positives_, negatives_;
+};
+
+}  // namespace keratin

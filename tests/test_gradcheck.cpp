@@ -1,0 +1,153 @@
+// gradcheck finds what is wrong, passes what is right, and says which is which; the small functions
+// over tapes (grad, jacobian, hessian) and a user's own pointwise op are checked with it.
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <sstream>
+
+#include <keratin/keratin.h>
+
+namespace keratin {
+namespace {
+
+struct Swish1 {
+  auto operator()(auto x) const { return x * sigmoid(x); }
+};
+struct Branches {
+  double slope;
+  auto operator()(auto x, auto y) const {
+    return where(x > y, slope * x, power(x, 2.0) + exp(-y)) / (1.0 + maximum(abs(x), 0.5));
+  }
+};
+
+Tensor wrong_square(const Tensor& x) {
+  return custom_gradient(
+      {x}, [](const std::vector<Tensor>& in) { return square(in[0]); },
+      [x](const Tensor& g) { return std::vector<Tensor>{g * x}; });
+}
+
+}  // namespace
+
+TEST_CASE("gradcheck passes right gradients to second order") {
+  Random random(1);
+  Tensor x = random.normal({3, 4}), w = random.normal({4, 2});
+  auto f = [](const std::vector<Tensor>& in) { return log_softmax(dot(in[0], in[1]), 1); };
+  GradientCheck check = gradcheck(f, {x, w}, {.order = 2});
+  CHECK(check);
+  CHECK(check.checked == 2 * (12 + 8));
+  CHECK(check.failed == 0);
+  CHECK(check.worst_error < 0.1);
+}
+
+TEST_CASE("gradcheck names the worst element of a wrong gradient with both values") {
+  Tensor x = tensor({{1, 2}, {3, -4}});
+  GradientCheck check = gradcheck(wrong_square, x);
+  CHECK_FALSE(check);
+  CHECK(check.failed == 4);
+  CHECK(check.worst.input == "input 0");
+  CHECK(check.worst.numeric == doctest::Approx(2 * check.worst.analytic).epsilon(1e-8));
+  std::ostringstream text;
+  text << check;
+  CHECK(text.str().find("gradcheck: 0 elements agree, 4 do not\n  worst: input 0[") == 0);
+}
+
+TEST_CASE("gradcheck along a random direction finds one wrong element among many") {
+  Tensor x = Random(3).normal({50, 40});
+  auto right = [](const std::vector<Tensor>& in) { return tanh(in[0]); };
+  CHECK(gradcheck(right, {x}, {.fast = true}));
+  auto wrong = [](const std::vector<Tensor>& in) {
+    Tensor one = zeros({50, 40}, float64);
+    one[7].assign(1.0);
+    return tanh(in[0]) + stop_gradient(in[0] * one);
+  };
+  CHECK_FALSE(gradcheck(wrong, {x}, {.fast = true}));
+}
+
+TEST_CASE("gradcheck leaves out the elements where the function has a corner") {
+  Tensor x = tensor({-1.0, 0.0, 2.0});
+  GradientCheck check = gradcheck([](const Tensor& t) { return relu(t); }, x);
+  CHECK(check);
+  CHECK(check.kinks == 1);
+  CHECK(check.checked == 2);
+}
+
+TEST_CASE("gradcheck converts floats to float64 and passes integers on") {
+  Tensor x = Random(2).normal({4, 3});
+  Tensor ids = tensor({2, 0}, int32);
+  CHECK(gradcheck([](const Tensor& t, const Tensor& i) { return exp(take(t, i, 0)); }, x, ids));
+}
+
+TEST_CASE("gradcheck refuses a result that is not finite") {
+  CHECK_THROWS_WITH(gradcheck([](const Tensor& t) { return log(t); }, tensor({0.0, 1.0})),
+                    "gradcheck: the result is not finite at the given inputs");
+}
+
+TEST_CASE("layers are checked with all their weights, in training with fixed noise") {
+  Random random(4);
+  Tensor x = random.normal({2, 4, 3});
+  Tensor mask = tensor(std::vector<bool>{1, 1, 0, 1, 0, 1, 1, 0}, {2, 4});
+  CHECK(gradcheck(LSTM(3, {.return_sequences = true}), x, {.mask = mask}, {.order = 2}));
+  CHECK(gradcheck(LSTM(3, {.dropout = 0.3, .recurrent_dropout = 0.2}), x, {.training = true}));
+  CHECK(gradcheck(GRU(3), x, {.mask = mask}, {.order = 2}));
+  CHECK(gradcheck(SimpleRNN(3, {.go_backwards = true}), x));
+  CHECK(gradcheck(BatchNormalization(), x, {.training = true}));
+  CHECK(gradcheck(LayerNormalization(), x, {}, {.order = 2}));
+  CHECK(gradcheck(AttentionLayer(5), x, {.mask = mask}));
+  Dense dense(4, {.activation = "gelu"});
+  dense(x);
+  std::vector<Tensor> before = dense.get_weights();
+  CHECK(gradcheck(dense, x));
+  CHECK(dense.get_weights()[0].dtype() == float32);
+  CHECK(all(dense.get_weights()[0] == before[0]).item() == 1);
+}
+
+TEST_CASE("a compiled model is checked with its loss and regularizers") {
+  Sequential model({Masking(0, {.input_shape = {5, 3}}), LSTM(4, {.return_sequences = true}),
+                    AttentionLayer(3),
+                    Dense(2, {.activation = "softmax", .kernel_regularizer = L2(0.1)})});
+  model.compile({.loss = "sparse_categorical_crossentropy"});
+  Tensor x = Random(5).normal({3, 5, 3});
+  slice(x, {1, range(3, 5)}).assign(0.0);
+  Tensor y = tensor({0, 1, 1}, int32);
+  GradientCheck check = gradcheck(model, x, y);
+  CHECK(check);
+  CHECK(check.checked + check.kinks == 45 + model.count_params());
+}
+
+TEST_CASE("a user's pointwise op has loops and derivatives of any order") {
+  Tensor x = Random(6).normal({5, 50}), y = Random(7).normal({50});
+  auto swish = [](const std::vector<Tensor>& in) { return pointwise<Swish1>(in[0]); };
+  CHECK(gradcheck(swish, {x}, {.order = 2}));
+  CHECK(gradcheck([](const Tensor& a, const Tensor& b) { return pointwise(Branches{3}, a, b); }, x,
+                  y));
+  Tensor expected = x * sigmoid(x);
+  CHECK(max(abs(pointwise<Swish1>(x) - expected)).item() < 1e-6);
+  CHECK(pointwise<Swish1>(x.transpose()).shape() == Shape{50, 5});
+  CHECK(pointwise<Swish1>(zeros({0, 3})).shape() == Shape{0, 3});
+  CHECK_THROWS_WITH(pointwise(Branches{1}, x, tensor({1, 2})),
+                    "pointwise: shapes (5, 50) and (2,) do not broadcast");
+}
+
+TEST_CASE("grad, jacobian and hessian of functions") {
+  auto f = [](const Tensor& x) { return sum(exp(-square(x))); };
+  Tensor x = tensor({0.3, -0.5, 1.0}, float64);
+  Tensor g = grad(f)(x), h = hessian(f)(x);
+  REQUIRE(h.shape() == Shape{3, 3});
+  for (int i = 0; i < 3; ++i) {
+    double v = x.item(i), e = std::exp(-v * v);
+    CHECK(g.item(i) == doctest::Approx(-2 * v * e).epsilon(1e-12));
+    for (int j = 0; j < 3; ++j)
+      CHECK(h.item(i, j) == doctest::Approx(i == j ? (4 * v * v - 2) * e : 0).epsilon(1e-12));
+  }
+  Tensor v = tensor({1.0, 2.0, -1.0}, float64);
+  CHECK(max(abs(hessian_vector_product(f, x, v) - dot(h, v))).item() < 1e-12);
+  Tensor j = jacobian([](const Tensor& t) { return stack({t * t, sin(t)}); })(x);
+  REQUIRE(j.shape() == Shape{2, 3, 3});
+  CHECK(j.item(1, 1, 1) == doctest::Approx(std::cos(-0.5)).epsilon(1e-12));
+  CHECK(j.item(1, 0, 1) == 0);
+  auto cube = [](const Tensor& t) { return sum(t * t * t); };
+  CHECK(max(abs(grad(grad(grad(cube)))(x) - 6.0)).item() < 1e-12);
+}
+
+}  // namespace keratin
