@@ -13,8 +13,8 @@ namespace keratin {
 
 using TensorFunction = std::function<Tensor(const Tensor&)>;
 
-/// x -> df/dx, of x's shape. f returns a scalar (of a larger result, the sum is differentiated). May
-/// be nested: grad(grad(f)).
+/// x -> df/dx, of x's shape. f returns a scalar (of a larger result, the sum is differentiated).
+/// May be nested: grad(grad(f)).
 TensorFunction grad(TensorFunction f);
 
 /// x -> dy/dx, of shape y.shape + x.shape: one backward pass for each number in y.

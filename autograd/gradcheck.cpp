@@ -154,7 +154,8 @@ GradientCheck gradcheck(const ManyTensorFunction& f, const std::vector<Tensor>& 
   Scalar scalar = [&](const Inputs& at) {
     Tensor y = f(at);
     if (!is_floating(y.dtype())) fail("gradcheck: the result holds {}, not floats", y.dtype());
-    if (!direction.defined()) direction = Random(options.seed).uniform(y.shape(), 0.5, 1.5, float64);
+    if (!direction.defined())
+      direction = Random(options.seed).uniform(y.shape(), 0.5, 1.5, float64);
     return sum(y * direction);
   };
   double value = scalar(x).item();
@@ -185,11 +186,10 @@ std::ostream& operator<<(std::ostream& out, const GradientCheck& check) {
   if (check.failed == 0) return out;
   std::string index;
   for (std::int64_t i : check.worst.index) index += (index.empty() ? "" : ", ") + std::to_string(i);
-  return out << fmt::format("  worst: {}[{}]{}: analytic {:.10g}, numeric {:.10g}\n",
-                            check.worst.input, index,
-                            check.worst.order > 1 ? fmt::format(", order {}", check.worst.order)
-                                                  : std::string(),
-                            check.worst.analytic, check.worst.numeric);
+  return out << fmt::format(
+             "  worst: {}[{}]{}: analytic {:.10g}, numeric {:.10g}\n", check.worst.input, index,
+             check.worst.order > 1 ? fmt::format(", order {}", check.worst.order) : std::string(),
+             check.worst.analytic, check.worst.numeric);
 }
 
 }  // namespace keratin

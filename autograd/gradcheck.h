@@ -1,6 +1,7 @@
 // gradcheck: is a gradient right? Compares what the tape says with central differences, in float64.
 //
-//   GradientCheck check = gradcheck([](const Tensor& x, const Tensor& w) { return softmax(dot(x, w)); },
+//   GradientCheck check = gradcheck([](const Tensor& x, const Tensor& w) { return softmax(dot(x,
+//   w)); },
 //                                   x, w);
 //   if (!check) std::cout << check;    // which input, which element, analytic and numeric value
 //
@@ -35,8 +36,8 @@ struct GradcheckOptions {
 /// What was found. True when every element agreed.
 struct GradientCheck {
   struct Element {
-    std::string input;              ///< "input 0", or a weight's path
-    std::vector<std::int64_t> index;///< of the element; empty for a direction
+    std::string input;                ///< "input 0", or a weight's path
+    std::vector<std::int64_t> index;  ///< of the element; empty for a direction
     double analytic = 0, numeric = 0;
     int order = 1;
   };
@@ -45,7 +46,7 @@ struct GradientCheck {
   std::int64_t checked = 0;  ///< elements compared
   std::int64_t kinks = 0;    ///< elements left out: the function has a corner there
   std::int64_t failed = 0;
-  double worst_error = 0;    ///< |analytic - numeric| / (atol + rtol * |numeric|): above 1 fails
+  double worst_error = 0;  ///< |analytic - numeric| / (atol + rtol * |numeric|): above 1 fails
   Element worst;
 
   explicit operator bool() const { return passed; }
@@ -64,13 +65,14 @@ GradientCheck gradcheck(const ManyTensorFunction& f, const std::vector<Tensor>& 
 
 /// A function of as many tensors as are given.
 template <class F, std::convertible_to<Tensor>... X>
-  requires(sizeof...(X) > 0 && std::is_invocable_r_v<Tensor, F&, const X&...>)
-GradientCheck gradcheck(F f, const X&... inputs) {
+requires(sizeof...(X) > 0 && std::is_invocable_r_v<Tensor, F&, const X&...>) GradientCheck
+    gradcheck(F f, const X&... inputs) {
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
     return gradcheck(
         ManyTensorFunction([&](const std::vector<Tensor>& x) { return Tensor(f(x[I]...)); }),
         std::vector<Tensor>{inputs...});
-  }(std::index_sequence_for<X...>{});
+  }
+  (std::index_sequence_for<X...>{});
 }
 
 }  // namespace keratin

@@ -100,6 +100,7 @@ Tensor min(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 /// Product: a tree of multiplications, so that its derivatives are right where factors are 0.
 Tensor prod(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 /// Population variance and its root: the mean of squared deviations from the mean, in two passes.
+/// (Next to `using namespace keratin`, write keratin::std: std alone means the standard library.)
 Tensor var(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 Tensor std(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 /// log(sum(exp(x))) without overflow; -inf where everything is -inf.

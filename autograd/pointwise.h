@@ -20,6 +20,10 @@
 
 namespace keratin {
 
+/// What a dual number over tensors begins with: of x's dtype, as two plain numbers would meet in
+/// floatx().
+inline Tensor one_like(const Tensor& x) { return Tensor(1.0).astype(x.dtype()); }
+
 namespace fn {
 
 /// A block of numbers.

@@ -1,6 +1,7 @@
 #include <atomic>
 #include <ostream>
 #include <sstream>
+#include <thread>
 
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
@@ -16,9 +17,11 @@ thread_local OpWatcher* op_watcher = nullptr;
 
 namespace {
 
-Record& thread_record() {
-  thread_local Record record;
-  return record;
+// The record that a new tape of this thread would join.
+Record*& current_record() {
+  thread_local Record first;
+  thread_local Record* current = &first;
+  return current;
 }
 
 std::uint64_t next_epoch() {
@@ -26,7 +29,9 @@ std::uint64_t next_epoch() {
   return ++last;
 }
 
-void update_recording(Record& record) { recording = record.active > 0 ? &record : nullptr; }
+void update_recording(Record& record) {
+  recording = record.active > 0 && record.silenced == 0 ? &record : nullptr;
+}
 
 }  // namespace
 
@@ -118,7 +123,12 @@ void Backward::add_product(std::uint32_t input, const Tensor& a, const Tensor& b
 
 // --- the tape
 
-GradientTape::GradientTape() : record_(&thread_record()) {
+GradientTape::GradientTape() : record_(current_record()), thread_(std::this_thread::get_id()) {
+  // Inside a NoGradient scope the tapes outside must not see what this one records.
+  if (record_->silenced > 0) {
+    record_ = new Record;
+    record_->outer = std::exchange(current_record(), record_);
+  }
   if (record_->tapes++ == 0) {
     record_->epoch = next_epoch();
     record_->variables.push_back({});  // number 0 is nobody
@@ -137,11 +147,13 @@ GradientTape::~GradientTape() {
     record_->watched.clear();
     record_->watched_tensors.clear();
   }
-  update_recording(*record_);
+  while (current_record()->tapes == 0 && current_record()->outer != nullptr)
+    delete std::exchange(current_record(), current_record()->outer);
+  update_recording(*current_record());
 }
 
 Record& GradientTape::record() const {
-  if (record_ != &thread_record()) fail("tape: it belongs to the thread that made it");
+  if (thread_ != std::this_thread::get_id()) fail("tape: it belongs to the thread that made it");
   return *record_;
 }
 
@@ -203,8 +215,8 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
   // The backward pass is itself recorded by the other tapes that live, but never by this one.
   struct Pause {
     Record& record;
-    explicit Pause(Record& r) : record(r) { --record.active, update_recording(record); }
-    ~Pause() { ++record.active, update_recording(record); }
+    explicit Pause(Record& r) : record(r) { --record.active, update_recording(*current_record()); }
+    ~Pause() { ++record.active, update_recording(*current_record()); }
   } pause(record);
 
   for (std::size_t i = 0; i < y.size(); ++i) {
@@ -351,12 +363,13 @@ std::string GradientTape::dot() const {
 
 // --- recording nothing
 
-NoGradient::NoGradient() : silenced_(std::exchange(thread_record().active, 0)) {
-  update_recording(thread_record());
+NoGradient::NoGradient() : record_(current_record()) {
+  ++record_->silenced;
+  update_recording(*record_);
 }
 NoGradient::~NoGradient() {
-  thread_record().active += silenced_;
-  update_recording(thread_record());
+  --record_->silenced;
+  if (record_ == current_record()) update_recording(*record_);
 }
 
 }  // namespace keratin

@@ -15,6 +15,7 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -77,6 +78,7 @@ class GradientTape {
   Record& record() const;
 
   Record* record_;
+  std::thread::id thread_;
   std::size_t first_node_;
   mutable bool spent_ = false;
 };
@@ -90,7 +92,7 @@ class NoGradient {
   NoGradient& operator=(const NoGradient&) = delete;
 
  private:
-  int silenced_;  // tapes that were recording
+  Record* record_;
 };
 
 }  // namespace keratin

@@ -3,8 +3,11 @@
 //
 //   class Scale : public Layer {
 //    public:
-//     void build(const Shape& input_shape) override { s = add_weight("s", {input_shape[-1]},
-//     "ones"); } Tensor call(const Tensor& x) override { return x * s; }
+//     void build(const Shape& input_shape) override {
+//       s = add_weight("s", {input_shape[-1]}, "ones");
+//     }
+//     Tensor call(const Tensor& x) override { return x * s; }
+//
 //    private:
 //     Weight s;
 //   };
@@ -72,7 +75,7 @@ class Layer {
   const std::string& name() const;
   void set_name(std::string name) { name_ = std::move(name); }
   /// "Dense"
-  std::string class_name() const;
+  virtual std::string class_name() const;
   /// Axis 0 is None. Of rank 0 while not known.
   const Shape& input_shape() const { return input_shape_; }
   void set_input_shape(const Shape& shape) { input_shape_ = shape; }

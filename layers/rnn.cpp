@@ -60,6 +60,7 @@ std::vector<Tensor> RNN::states(const Tensor& inputs, const std::vector<Tensor>&
       set_name(r.name());
       set_dtype(r.dtype());
     }
+    std::string class_name() const override { return rnn.class_name(); }
     Tensor call(const Tensor& x) override {
       rnn.ensure_built(x.shape());
       result = rnn.run(x, initial);

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -131,7 +132,9 @@ TEST_CASE("EarlyStopping: min_delta, baseline, mode, first epoch, NaN") {
 
 TEST_CASE("mode auto: a loss shrinks, a metric says itself, else it is an error") {
   Scale model = compiled_scale();
-  for (auto [monitor, epochs] : {std::pair{"loss", 2}, {"val_accuracy", 3}, {"mse", 2}}) {
+  const std::map<std::string, int> expected{{"loss", 2}, {"val_accuracy", 3}, {"mse", 2}};
+  for (const auto& [name, epochs] : expected) {
+    const std::string monitor = name;
     CAPTURE(monitor);
     EarlyStopping stopping({.monitor = monitor});
     CHECK(train(model, stopping, {1, 2, 3}, monitor) == epochs);

@@ -108,7 +108,8 @@ TEST_CASE("the number of threads changes no bit, and nor does another run") {
   for (const PointwiseOp& op : pointwise_table())
     for (DType dtype : {float32, float64})
       check_threads(op.on(std::vector<Shape>(static_cast<std::size_t>(op.inputs), {40009})), dtype);
-  for (auto* table : {large_reduce_table, large_product_table, large_shape_table})
+  for (auto* table :
+       {large_reduce_table, large_product_table, large_shape_table, large_parts_table})
     for (const Case& c : table()) check_threads(c, float32);
 }
 

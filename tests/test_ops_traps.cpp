@@ -236,8 +236,8 @@ TEST_CASE("sigmoid and its logarithms far out") {
 TEST_CASE("the variance of large numbers close together") {
   Tensor noise = random_like(zeros({1000}), 1) * 0.02 + 1e4;  // float32: a spacing of 0.001
   Tensor exact = noise.astype(float64);
-  check("var", var(noise), var(exact).astype(float32), {.relative = 1e-3});
-  check("std", std(noise), std(exact).astype(float32), {.relative = 1e-3});
+  check("var", var(noise), var(exact).astype(float32), {.relative = 1e-2});
+  check("std", std(noise), std(exact).astype(float32), {.relative = 1e-2});
   check("var is about 0.02^2 / 3", var(exact), full({}, 0.02 * 0.02 / 3, float64),
         {.relative = 0.1});
   check("std of equal numbers", std(full({5}, 1e4)).item() == 0);

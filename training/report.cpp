@@ -42,7 +42,13 @@ constexpr const char* style = R"(
   .matrix .none { color: #888; }
   .matrix .share { border: 0; color: #555; font-weight: 400; }
   .matrix .axis { color: #555; font-weight: 400; }
-  @media print { body { margin: 0 auto; } section, figure { break-inside: avoid; } }
+  @media print {
+    body { margin: 0 auto; padding: 0; font-size: 11pt; }
+    section:not(:last-child) { break-inside: avoid; }
+    .wide { overflow: visible; }
+    .matrix { font-size: 8pt; }
+    .matrix td, .matrix th { padding: .2rem .25rem; min-width: 0; }
+  }
 )";
 
 constexpr const char* ink = "#222";
@@ -559,7 +565,7 @@ void add_values(std::string& html, const History& history, const std::optional<B
     return std::string("–");
   };
   const double last = history.epoch().back() + 1.0;
-  html += "<table class=\"values\">\n<thead><tr><th></th>";
+  html += "<div class=\"wide\">\n<table class=\"values\">\n<thead><tr><th></th>";
   if (best)
     add(html,
         "<th>training,<br/>best epoch ({0:.0f})</th><th>validation,<br/>best epoch ({0:.0f})</th>",
@@ -576,7 +582,7 @@ void add_values(std::string& html, const History& history, const std::optional<B
     }
     html += "</tr>\n";
   }
-  html += "</tbody>\n</table>\n";
+  html += "</tbody>\n</table>\n</div>\n";
   if (best)
     add(html, "<p>The best epoch is the one with the lowest {}.</p>\n",
         best->name == "val_loss" ? "loss in validation" : "loss in training");

@@ -119,14 +119,10 @@ std::string Model::summary_text(int line_length) const {
                     layer->built() ? grouped(layer->count_params()) : "0 (unbuilt)"});
   }
 
-  // Columns end at 45 %, 80 % and 100 % of the line.
-  std::array<int, 3> widths;
-  int before = 0;
-  for (int i = 0; i < 3; ++i) {
-    int end = std::array{line_length * 45 / 100, line_length * 80 / 100, line_length}[i];
-    widths[i] = std::max(end - before - (i == 2 ? 4 : 3), 4);
-    before = end;
-  }
+  // Columns end at 45 %, 80 % and 100 % of the line; bars and blanks take ten of its letters.
+  int first = line_length * 45 / 100, second = line_length * 80 / 100;
+  std::array<int, 3> widths{first - 3, second - first - 4, line_length - second - 3};
+  for (int& width : widths) width = std::max(width, 4);
 
   std::string text = fmt::format("Model: \"{}\"\n", name());
   text += rule("┏", "━", "┳", "┓", widths);

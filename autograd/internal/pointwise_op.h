@@ -7,6 +7,7 @@
 
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
+#include <keratin/autograd/pointwise.h>
 #include <keratin/core/create.h>
 #include <keratin/core/kernels.h>
 
@@ -15,10 +16,6 @@ namespace keratin {
 /// The dtype in which an op computes: plain numbers follow the tensors; `real` turns integers into
 /// floats.
 DType common_dtype(std::span<const Tensor> inputs, bool real);
-
-/// What a dual number over tensors begins with: of x's dtype, as two plain numbers would meet in
-/// floatx().
-inline Tensor one_like(const Tensor& x) { return Tensor(1.0).astype(x.dtype()); }
 
 template <class F, std::size_t N>
 struct PointwiseVjp {

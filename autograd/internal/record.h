@@ -90,7 +90,9 @@ struct Record {
   std::unordered_map<const TensorData*, VariableId> watched;
   std::vector<Tensor> watched_tensors;  // keeps their addresses taken
   int tapes = 0;                        // alive
-  int active = 0;                       // alive, not silenced, not computing their own gradient
+  int active = 0;                       // alive and not computing their own gradient
+  int silenced = 0;                     // NoGradient scopes
+  Record* outer = nullptr;              // the record of the tapes outside such a scope
 
   VariableId variable_of(const Tensor& tensor);
   VariableId watch(const Tensor& tensor);

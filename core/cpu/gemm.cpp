@@ -87,7 +87,6 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<co
     return;
   }
   FlushDenormals guard;
-  SerialBlas serial;
   double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   // Tall products are cut into blocks of rows, the others of columns, in multiples of 16.
   bool by_rows = m > n;
@@ -98,6 +97,7 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<co
   if (blocks % 2 == 1 && blocks > 1) --blocks;
   std::int64_t units = (length + 15) / 16;
   parallel_for(blocks, 1, [&](std::int64_t first, std::int64_t last) {
+    SerialBlas serial;
     for (std::int64_t i = first; i < last; ++i) {
       std::int64_t begin = units * i / blocks * 16;
       std::int64_t end = std::min(units * (i + 1) / blocks * 16, length);

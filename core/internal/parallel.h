@@ -45,17 +45,34 @@ class FlushDenormals {
   FlushDenormals& operator=(const FlushDenormals&) = delete;
 };
 
+/// Watches how long a team waits for its last member. On a busy machine that can be a hundred times
+/// the work itself, since a member that lost its processor keeps all others spinning; then the work
+/// is done alone for a while. Results do not depend on it: only on how the work is cut.
+class TeamWatch {
+ public:
+  /// Threads that work for `pieces` may use now.
+  static int threads_for(std::int64_t pieces);
+
+  TeamWatch();
+  /// To be called by the calling thread when its own share is done, and when all are.
+  void own_share_done();
+  void all_done();
+
+ private:
+  std::int64_t start_, own_ = 0;  // nanoseconds
+};
+
 /// Calls body(begin, end) on pieces that cover 0..n-1, in parallel when there is work for more than
 /// one thread: at least `grain` items each. The body must give the same result however it is cut,
 /// and must not throw.
 template <class Body>
 void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
-  auto threads =
-      static_cast<int>(std::min<std::int64_t>(num_threads(), n / std::max<std::int64_t>(grain, 1)));
-  if (threads <= 1 || omp_in_parallel()) {
+  int threads = TeamWatch::threads_for(n / std::max<std::int64_t>(grain, 1));
+  if (threads <= 1) {
     if (n > 0) body(std::int64_t{0}, n);
     return;
   }
+  TeamWatch watch;
 #pragma omp parallel num_threads(threads)
   {
     FlushDenormals guard;
@@ -64,7 +81,9 @@ void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
     std::int64_t begin = n * me / team;
     std::int64_t end = n * (me + 1) / team;
     if (begin < end) body(begin, end);
+    if (me == 0) watch.own_share_done();
   }
+  watch.all_done();
 }
 
 }  // namespace keratin
