@@ -31,6 +31,22 @@ void composed_lstm_vjp(Backward& backward, const Tensor& z, const Tensor& c) {
   if (backward.wants(1)) backward.add(1, fn::pull_back<4>(f, x, g, all));
 }
 
+void composed_gru_vjp(Backward& backward, const Tensor& x, const Tensor& hz, const Tensor& h) {
+  std::vector<Tensor> a = split(x, 3, 1), b = split(hz, 3, 1);
+  Tensor in[] = {a[0], a[1], a[2], b[0], b[1], b[2], h}, g[] = {backward.output_gradient(0)};
+  fn::GruCell f;
+  std::make_index_sequence<7> all;
+  if (backward.wants(0))
+    backward.add(0, concatenate({fn::pull_back<0>(f, in, g, all), fn::pull_back<1>(f, in, g, all),
+                                 fn::pull_back<2>(f, in, g, all)},
+                                1));
+  if (backward.wants(1))
+    backward.add(1, concatenate({fn::pull_back<3>(f, in, g, all), fn::pull_back<4>(f, in, g, all),
+                                 fn::pull_back<5>(f, in, g, all)},
+                                1));
+  if (backward.wants(2)) backward.add(2, fn::pull_back<6>(f, in, g, all));
+}
+
 }  // namespace
 
 std::array<Tensor, 2> lstm_cell(const Tensor& before, const Tensor& state) {
@@ -73,11 +89,44 @@ std::array<Tensor, 2> lstm_cell(const Tensor& before, const Tensor& state) {
   return out;
 }
 
-Tensor gru_cell(const Tensor& x, const Tensor& h_share, const Tensor& h) {
-  check_gates("gru_cell", x, h, 3);
-  check_gates("gru_cell", h_share, h, 3);
-  std::vector<Tensor> a = split(x, 3, 1), b = split(h_share, 3, 1);
-  return pointwise_op("gru_cell", fn::GruCell{}, a[0], a[1], a[2], b[0], b[1], b[2], h);
+Tensor gru_cell(const Tensor& x_share, const Tensor& h_share, const Tensor& state) {
+  check_gates("gru_cell", x_share, state, 3);
+  check_gates("gru_cell", h_share, state, 3);
+  Tensor all_inputs[] = {x_share, h_share, state};
+  DType dtype = common_dtype(all_inputs, true);
+  Tensor x = x_share.astype(dtype), hz = h_share.astype(dtype), h = state.astype(dtype);
+  Tensor y = empty(h.shape(), dtype);
+  std::int64_t units = h.size(1);
+  // The functor's seven operands: the gates of x, those of h's share, and h.
+  auto operands = [units](const Tensor& a, const Tensor& b, const Tensor& c) {
+    std::array<Tensor, 7> views;
+    for (int gate = 0; gate < 3; ++gate) {
+      if (a.defined()) views[gate] = gate_of(a, gate, units);
+      if (b.defined()) views[3 + gate] = gate_of(b, gate, units);
+    }
+    views[6] = c;
+    return views;
+  };
+  fn::GruCell functor;
+  kernels_of(y).pointwise(Pointwise::GruCell, &functor, {&y, 1}, operands(x, hz, h));
+  Tensor inputs[] = {x, hz, h};
+  if (!follows(inputs)) return y;
+  record_node("gru_cell", inputs, {&y, 1},
+              [x = save(x), hz = save(hz), h = save(h), operands](Backward& backward) {
+                const Tensor& g = backward.output_gradient(0);
+                if (recording != nullptr) return composed_gru_vjp(backward, *x, *hz, *h);
+                Tensor gx, gz, gh;
+                if (backward.wants(0)) gx = empty(x->shape(), g.dtype());
+                if (backward.wants(1)) gz = empty(hz->shape(), g.dtype());
+                if (backward.wants(2)) gh = empty(h->shape(), g.dtype());
+                fn::GruCell cell;
+                kernels_of(g).pointwise_gradient(Pointwise::GruCell, &cell, operands(gx, gz, gh),
+                                                 operands(*x, *hz, *h), {&g, 1});
+                if (gx.defined()) backward.add(0, gx);
+                if (gz.defined()) backward.add(1, gz);
+                if (gh.defined()) backward.add(2, gh);
+              });
+  return y;
 }
 
 }  // namespace keratin

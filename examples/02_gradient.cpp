@@ -32,5 +32,5 @@ int main() {
     slope -= 0.5 * g[0];
     offset -= 0.5 * g[1];
   }
-  std::cout << "the line is y = " << slope << " t + " << offset << '\n';
+  std::cout << "the line has slope " << slope << " and begins at " << offset << '\n';
 }

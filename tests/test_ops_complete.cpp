@@ -2,37 +2,47 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cctype>
 #include <fstream>
-#include <regex>
 #include <set>
-#include <sstream>
 
 #include "op_table.h"
 
 namespace keratin::test {
 namespace {
 
-std::string text_of(const std::string& file) {
+std::vector<std::string> lines_of(const std::string& file) {
   std::ifstream in(std::string(KERATIN_SOURCE_DIR) + "/" + file);
   REQUIRE_MESSAGE(in, "cannot read " << file);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
 }
 
-void add_matches(std::set<std::string>& names, const std::string& text, const char* pattern) {
-  std::regex regex(pattern);
-  for (std::sregex_iterator match(text.begin(), text.end(), regex), end; match != end; ++match)
-    names.insert((*match)[1]);
+// What follows one of the beginnings, up to one of the ends, if that is a name.
+void add_name(std::set<std::string>& names, const std::string& line,
+              std::initializer_list<const char*> beginnings, const char* ends) {
+  for (std::string beginning : beginnings) {
+    auto end = line.find_first_of(ends, beginning.size());
+    if (line.rfind(beginning, 0) != 0 || end == std::string::npos) continue;
+    std::string name = line.substr(beginning.size(), end - beginning.size());
+    bool plain = std::all_of(name.begin(), name.end(),
+                             [](unsigned char c) { return std::isalnum(c) || c == '_'; });
+    if (plain) names.insert(name);
+  }
 }
 
 std::set<std::string> declared_ops() {
   std::set<std::string> names;
-  // Functions at the beginning of a line that return tensors, and the function object `all`.
-  add_matches(names, "\n" + text_of("autograd/ops.h"),
-              R"(\n(?:inline )?(?:Tensor|std::vector<Tensor>|std::array<Tensor, \d+>) (\w+)\()");
-  add_matches(names, text_of("autograd/ops.h"), R"(\ninline constexpr \w+ (\w+)\{\};)");
-  add_matches(names, text_of("core/catalogue.def"), R"(\nKERATIN_(?:UN|BIN)ARY\((\w+),)");
+  for (const std::string& line : lines_of("autograd/ops.h")) {
+    // Functions that return tensors, but for operators; and the function object `all`.
+    add_name(names, line,
+             {"Tensor ", "inline Tensor ", "std::vector<Tensor> ", "std::array<Tensor, 2> "}, "(");
+    add_name(names, line, {"inline constexpr All "}, "{");
+  }
+  for (const std::string& line : lines_of("core/catalogue.def"))
+    add_name(names, line, {"KERATIN_UNARY(", "KERATIN_BINARY("}, ",");
   return names;
 }
 
