@@ -1,7 +1,6 @@
 #include <atomic>
 #include <ostream>
 #include <sstream>
-#include <thread>
 
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
@@ -27,6 +26,12 @@ Record*& current_record() {
 std::uint64_t next_epoch() {
   static std::atomic<std::uint32_t> last{0};
   return ++last;
+}
+
+// An address that no other living thread has.
+const void* this_thread() {
+  thread_local char mark;
+  return &mark;
 }
 
 void update_recording(Record& record) {
@@ -123,7 +128,7 @@ void Backward::add_product(std::uint32_t input, const Tensor& a, const Tensor& b
 
 // --- the tape
 
-GradientTape::GradientTape() : record_(current_record()), thread_(std::this_thread::get_id()) {
+GradientTape::GradientTape() : record_(current_record()), thread_(this_thread()) {
   // Inside a NoGradient scope the tapes outside must not see what this one records.
   if (record_->silenced > 0) {
     record_ = new Record;
@@ -153,7 +158,7 @@ GradientTape::~GradientTape() {
 }
 
 Record& GradientTape::record() const {
-  if (thread_ != std::this_thread::get_id()) fail("tape: it belongs to the thread that made it");
+  if (thread_ != this_thread()) fail("tape: it belongs to the thread that made it");
   return *record_;
 }
 

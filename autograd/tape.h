@@ -15,7 +15,6 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -78,7 +77,7 @@ class GradientTape {
   Record& record() const;
 
   Record* record_;
-  std::thread::id thread_;
+  const void* thread_;
   std::size_t first_node_;
   mutable bool spent_ = false;
 };

@@ -1,7 +1,7 @@
 // A user's program: trains a little model and checks that it learned.
 
-#include <iostream>
 #include <keratin/keratin.h>
+#include <iostream>
 
 using namespace keratin;
 
