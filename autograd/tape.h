@@ -38,6 +38,7 @@ class GradientTape {
   /// dy/dx, of the shape of x: zeros where y does not depend on x. When y is not a scalar, the
   /// gradient of its sum, or of sum(y * output_gradient) when that is given. The tape stays as it
   /// was: asking again gives the same answer. std::invalid_argument when x was not watched.
+  /// Gradients may share memory with each other: copy one before writing into it.
   Tensor gradient(const Tensor& y, const Tensor& x, const Tensor& output_gradient = {}) const&;
   std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& x,
                                const Tensor& output_gradient = {}) const&;

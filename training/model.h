@@ -120,6 +120,8 @@ class Model : public Layer {
 
  private:
   friend class Trainer;
+  /// The total loss of predictions p.
+  Tensor loss_of(const Tensor& p, const Tensor& y, const Tensor& weight, const Tensor& mask) const;
   void copy_scores(const Logs& logs, double* values, std::size_t count) const;
   struct State;
   std::unique_ptr<State> state_;

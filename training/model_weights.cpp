@@ -1,0 +1,99 @@
+// A model's weights in a .npz file, each under its path.
+
+#include <keratin/core/internal/message.h>
+#include <keratin/io/npz.h>
+#include <keratin/training/model.h>
+
+#include <cstdlib>
+#include <iterator>
+#include <map>
+#include <set>
+
+namespace keratin {
+
+namespace {
+
+// Automatic names count on through a program: the second model's layers are dense_2 and dense_3.
+// What makes a weight the same is its place: the model's name is left out, and among siblings names
+// are numbered anew in their order, dense_2 and dense_3 becoming dense 0 and dense 1.
+std::vector<std::string> places_of(const std::vector<std::string>& paths) {
+  auto split_number = [](const std::string& name) {
+    std::size_t end = name.find_last_not_of("0123456789");
+    if (end == std::string::npos || end + 1 == name.size() || name[end] != '_')
+      return std::pair{name, -1L};
+    return std::pair{name.substr(0, end), std::atol(name.c_str() + end + 1)};
+  };
+  std::vector<std::string> rest, places(paths.size());
+  for (const std::string& path : paths) rest.push_back(path.substr(path.find('/') + 1));
+  for (bool more = true; more;) {
+    more = false;
+    std::map<std::pair<std::string, std::string>, std::set<long>> numbers;  // by place and base
+    std::vector<std::pair<std::string, long>> heads;
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      std::size_t slash = rest[i].find('/');
+      // The last part is the weight's own name: W_1 and W_2 are two weights.
+      heads.push_back(slash == std::string::npos ? std::pair{rest[i], -2L}
+                                                 : split_number(rest[i].substr(0, slash)));
+      rest[i] = slash == std::string::npos ? "" : rest[i].substr(slash + 1);
+      if (heads[i].second > -2) numbers[{places[i], heads[i].first}].insert(heads[i].second);
+      more |= !rest[i].empty();
+    }
+    std::vector<std::string> next = places;
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      auto [base, number] = heads[i];
+      if (base.empty()) continue;
+      next[i] += "/" + base;
+      if (number == -2) continue;
+      const std::set<long>& all = numbers[{places[i], base}];
+      next[i] += " " + std::to_string(std::distance(all.begin(), all.find(number)));
+    }
+    places = next;
+  }
+  return places;
+}
+
+}  // namespace
+
+void Model::save_weights(const std::string& path) const {
+  if (!built()) fail("{} ({}): save_weights: the model is not built", name(), class_name());
+  std::vector<std::pair<std::string, Tensor>> arrays;
+  for (const Weight& weight : weights()) arrays.emplace_back(weight.path(), weight.value());
+  save_npz(path, arrays);
+}
+
+void Model::load_weights(const std::string& path) {
+  if (!built())
+    fail("{} ({}): load_weights: the model is not built: give its first layer an input_shape",
+         name(), class_name());
+  std::map<std::string, Tensor> arrays = load_npz(path);
+  std::vector<std::string> names;
+  for (const auto& [name, value] : arrays) names.push_back(name);
+  std::vector<Weight> targets = weights();
+  std::vector<std::string> paths;
+  for (const Weight& weight : targets) paths.push_back(weight.path());
+  std::map<std::string, std::string> found;  // by its place in the model: the name in the file
+  std::vector<std::string> places = places_of(names);
+  for (std::size_t i = 0; i < names.size(); ++i) found[places[i]] = names[i];
+  std::string differences;
+  std::vector<std::pair<Weight, const Tensor*>> plan;
+  places = places_of(paths);
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    auto entry = found.find(places[i]);
+    if (entry == found.end()) {
+      differences += fmt::format("\n  {}: missing", paths[i]);
+      continue;
+    }
+    const Tensor& value = arrays.at(entry->second);
+    if (value.shape() != targets[i].shape())
+      differences +=
+          fmt::format("\n  {}: expected {}, found {}", paths[i], targets[i].shape(), value.shape());
+    plan.emplace_back(targets[i], &value);
+    found.erase(entry);
+  }
+  for (const auto& [place, name] : found)
+    differences += fmt::format("\n  {}: not in the model", name);
+  if (!differences.empty()) fail("{}: nothing was loaded:{}", path, differences);
+  for (auto& [weight, value] : plan) weight.assign(*value);
+}
+
+}  // namespace keratin
