@@ -156,6 +156,7 @@ Tensor custom_gradient(const Tensor& x, std::function<Tensor(const Tensor& g)> v
 Tensor custom_gradient(const std::vector<Tensor>& inputs,
                        const std::function<Tensor(const std::vector<Tensor>&)>& forward,
                        std::function<std::vector<Tensor>(const Tensor& g)> vjp) {
+  if (!forward || !vjp) fail("custom_gradient: a function is empty");
   Tensor y;
   {
     NoGradient scope;

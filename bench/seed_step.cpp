@@ -2,6 +2,7 @@
 // AttentionLayer(64), Dense(10). Prints the median over epochs.
 
 #include <keratin/keratin.h>
+#include <keratin/layers/attention.h>
 #include <algorithm>
 #include <chrono>
 #include <iostream>

@@ -17,6 +17,10 @@ Dims Dims::filled(int rank, std::int64_t value) {
   return dims;
 }
 
+void Dims::no_such_axis(int axis) const {
+  fail("shape: axis {} is out of range for rank {}", axis, rank_);
+}
+
 void Dims::push_back(std::int64_t value) { insert(rank_, value); }
 
 void Dims::insert(int axis, std::int64_t value) {

@@ -26,9 +26,9 @@ class Dims {
   int rank() const { return rank_; }
   bool empty() const { return rank_ == 0; }
 
-  /// Negative axes count from the end. The axis must exist.
-  std::int64_t operator[](int axis) const { return values_[axis < 0 ? axis + rank_ : axis]; }
-  std::int64_t& operator[](int axis) { return values_[axis < 0 ? axis + rank_ : axis]; }
+  /// Negative axes count from the end. Throws std::invalid_argument when there is no such axis.
+  std::int64_t operator[](int axis) const { return values_[place_of(axis)]; }
+  std::int64_t& operator[](int axis) { return values_[place_of(axis)]; }
 
   const std::int64_t* begin() const { return values_.data(); }
   const std::int64_t* end() const { return values_.data() + rank_; }
@@ -42,6 +42,13 @@ class Dims {
   bool operator==(const Dims& other) const;
 
  private:
+  std::size_t place_of(int axis) const {
+    int place = axis < 0 ? axis + rank_ : axis;
+    if (place < 0 || place >= rank_) no_such_axis(axis);
+    return static_cast<std::size_t>(place);
+  }
+  [[noreturn]] void no_such_axis(int axis) const;
+
   std::array<std::int64_t, max_rank> values_{};
   int rank_ = 0;
 };

@@ -1,6 +1,7 @@
 // gradcheck: is a gradient right? On an op of one's own, on a layer, and on a wrong derivative.
 
 #include <keratin/keratin.h>
+#include <keratin/layers/attention.h>
 #include <iostream>
 
 using namespace keratin;

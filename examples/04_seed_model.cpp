@@ -5,9 +5,9 @@
 
 using namespace keratin;
 
-class MyAttention : public Layer {
+class AttentionLayer : public Layer {
  public:
-  explicit MyAttention(int attention_dim) : attention_dim_(attention_dim) {}
+  explicit AttentionLayer(int attention_dim) : attention_dim_(attention_dim) {}
 
   void build(const Shape& input_shape) override {
     W = add_weight("W", {input_shape[2], attention_dim_}, "random_normal");
@@ -38,7 +38,7 @@ int main() {
 
   Sequential model;
   model.add(LSTM(128, {.return_sequences = true, .input_shape = {10, 32}}));
-  model.add(MyAttention(64));
+  model.add(AttentionLayer(64));
   model.add(Dense(10, {.activation = "softmax"}));
   model.compile({.optimizer = "adam", .loss = "categorical_crossentropy", .metrics = {"accuracy"}});
   model.summary();

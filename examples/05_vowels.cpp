@@ -5,6 +5,7 @@
 //   05_vowels [folder of the data] [number of seeds to average over]
 
 #include <keratin/keratin.h>
+#include <keratin/layers/attention.h>
 #include <filesystem>
 #include <iostream>
 

@@ -17,7 +17,12 @@ void Embedding::build(const Shape&) {
                           o.embeddings_regularizer, o.embeddings_constraint);
 }
 
-Tensor Embedding::call(const Tensor& inputs) { return take(embeddings, inputs.astype(int32), 0); }
+Tensor Embedding::call(const Tensor& inputs) {
+  Tensor ids = inputs.astype(int32);
+  if (ids.numel() > 0 && (min(ids).item() < 0 || max(ids).item() >= input_dim_))
+    fail("expected ids in 0..{}, got {} to {}", input_dim_ - 1, min(ids).item(), max(ids).item());
+  return take(embeddings, ids, 0);
+}
 
 Tensor Embedding::compute_mask(const Tensor& inputs, const Tensor&) {
   return options_.mask_zero ? inputs != 0 : Tensor();

@@ -126,6 +126,7 @@ void Layer::ensure_built(const Shape& input_shape) {
     fixed_weights_.clear();
     sublayers_.clear();
   };
+  Swap<bool> building(being_built_, true);
   try {
     build(shape);
   } catch (const LayerError&) {

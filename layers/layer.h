@@ -109,6 +109,8 @@ class Layer {
                     bool trainable = true);
   /// Makes a member that is itself a layer part of this one; to be called in build.
   void track(Layer& layer);
+  /// Whether build was called by ensure_built, and not by a user.
+  bool being_built() const { return being_built_; }
   /// Takes the last tracked layer out again.
   void untrack_last() { sublayers_.pop_back(); }
   /// Puts a layer's output into the capture, if there is one, under the layer's name.
@@ -129,6 +131,7 @@ class Layer {
  private:
   mutable std::string name_;
   bool built_ = false;
+  bool being_built_ = false;
   bool trainable_ = true;
   DType dtype_;
   Shape input_shape_;
@@ -141,16 +144,30 @@ class Layer {
 class AnyLayer {
  public:
   template <std::derived_from<Layer> L>
-  AnyLayer(L layer) : layer_(std::make_shared<L>(std::move(layer))) {}
+  AnyLayer(L layer) : layer_(std::make_shared<L>(std::move(layer))) {
+    if constexpr (std::copy_constructible<L>)
+      copy_ = [](const Layer& other) -> std::shared_ptr<Layer> {
+        return std::make_shared<L>(static_cast<const L&>(other));
+      };
+  }
   template <std::derived_from<Layer> L>
-  AnyLayer(std::shared_ptr<L> layer) : layer_(std::move(layer)) {}
+  AnyLayer(std::shared_ptr<L> layer) : layer_(std::move(layer)) {
+    if (layer_ == nullptr) throw std::invalid_argument("layer: the pointer is null");
+  }
 
   Layer& operator*() const { return *layer_; }
   Layer* operator->() const { return layer_.get(); }
   const std::shared_ptr<Layer>& pointer() const { return layer_; }
+  /// A copy of the layer; the layer itself when it was given as a pointer or cannot be copied.
+  AnyLayer copy() const {
+    AnyLayer other = *this;
+    if (copy_ != nullptr) other.layer_ = copy_(*layer_);
+    return other;
+  }
 
  private:
   std::shared_ptr<Layer> layer_;
+  std::shared_ptr<Layer> (*copy_)(const Layer&) = nullptr;
 };
 
 /// While it lives, the values that layers name in this thread are kept, as "layer/label".

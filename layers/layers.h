@@ -1,7 +1,7 @@
-// All layers.
+// All layers but one: AttentionLayer is the layer that everybody writes first, under that name, so
+// it is only there for those who include <keratin/layers/attention.h>.
 #pragma once
 
-#include <keratin/layers/attention.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/dense.h>
 #include <keratin/layers/embedding.h>

@@ -38,6 +38,7 @@ Constraint NonNeg() {
   return [](const Tensor& w) { return maximum(w, 0.0); };
 }
 Constraint MaxNorm(double max_value, int axis) {
+  if (!(max_value >= 0)) fail("MaxNorm: expected max_value of at least 0, got {}", max_value);
   return [=](const Tensor& w) {
     Tensor n = norm(w, axis, true);
     return w * (clip(n, 0.0, max_value) / (n + epsilon));

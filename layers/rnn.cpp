@@ -71,6 +71,15 @@ std::vector<Tensor> RNN::states(const Tensor& inputs, const std::vector<Tensor>&
   return caller.result;
 }
 
+// Not by trying: a stateful layer would remember the trials.
+Shape RNN::compute_output_shape(const Shape& input_shape) {
+  ensure_built(input_shape);
+  if (input_shape.rank() != 3 || input_shape[2] != kernel.shape()[0])
+    throw LayerError(fmt::format("{} ({}): expected inputs (batch, time, {}), got {}", name(),
+                                 class_name(), kernel.shape()[0], input_shape));
+  return options_.return_sequences ? input_shape.with(2, units_) : Shape{input_shape[0], units_};
+}
+
 Tensor RNN::compute_mask(const Tensor&, const Tensor& mask) {
   return options_.return_sequences ? mask : Tensor();
 }

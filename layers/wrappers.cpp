@@ -24,6 +24,23 @@ Bidirectional::Bidirectional(std::shared_ptr<RNN> forward, std::shared_ptr<RNN> 
   apply_common(*this, options);
 }
 
+Bidirectional::Bidirectional(const Bidirectional& other)
+    : Layer(other),
+      forward_(other.forward_),
+      backward_(other.backward_),
+      copy_(other.copy_),
+      merge_mode_(other.merge_mode_) {
+  if (other.built()) return;
+  forward_ = copy_(*other.forward_);
+  backward_ = copy_(*other.backward_);
+}
+
+Shape Bidirectional::compute_output_shape(const Shape& input_shape) {
+  ensure_built(input_shape);
+  Shape shape = forward_->compute_output_shape(input_shape);
+  return merge_mode_ == "concat" ? shape.with(-1, 2 * shape[-1]) : shape;
+}
+
 void Bidirectional::build(const Shape& input_shape) {
   track(*forward_);
   track(*backward_);
@@ -67,6 +84,9 @@ TimeDistributed::TimeDistributed(AnyLayer layer, const WrapperOptions& options)
     : layer_(std::move(layer)) {
   apply_common(*this, options);
 }
+
+TimeDistributed::TimeDistributed(const TimeDistributed& other)
+    : Layer(other), layer_(other.built() ? other.layer_ : other.layer_.copy()) {}
 
 void TimeDistributed::build(const Shape& input_shape) {
   if (input_shape.rank() < 3) fail("expected inputs (batch, time, ...), got {}", input_shape);

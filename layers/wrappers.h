@@ -21,11 +21,19 @@ class Bidirectional : public Layer {
  public:
   template <std::derived_from<RNN> L>
   explicit Bidirectional(const L& layer, const BidirectionalOptions& options = {})
-      : Bidirectional(std::make_shared<L>(layer), std::make_shared<L>(layer), options) {}
+      : Bidirectional(std::make_shared<L>(layer), std::make_shared<L>(layer), options) {
+    copy_ = [](const RNN& other) -> std::shared_ptr<RNN> {
+      return std::make_shared<L>(static_cast<const L&>(other));
+    };
+  }
+  /// Layers of its own, until it is built.
+  Bidirectional(const Bidirectional& other);
+  Bidirectional(Bidirectional&&) = default;
 
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
   Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;
+  Shape compute_output_shape(const Shape& input_shape) override;
   bool supports_masking() const override { return true; }
 
   /// The merged output, the forward layer's final states, then the backward layer's. Initial states
@@ -39,6 +47,7 @@ class Bidirectional : public Layer {
   Tensor merge(const Tensor& forward, const Tensor& backward) const;
 
   std::shared_ptr<RNN> forward_, backward_;
+  std::shared_ptr<RNN> (*copy_)(const RNN&) = nullptr;
   std::string merge_mode_;
 };
 
@@ -51,6 +60,9 @@ struct WrapperOptions {
 class TimeDistributed : public Layer {
  public:
   explicit TimeDistributed(AnyLayer layer, const WrapperOptions& options = {});
+  /// A layer of its own, until it is built.
+  TimeDistributed(const TimeDistributed& other);
+  TimeDistributed(TimeDistributed&&) = default;
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
   bool supports_masking() const override { return true; }

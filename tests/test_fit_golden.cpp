@@ -5,6 +5,7 @@
 
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
+#include <keratin/layers/attention.h>
 #include <keratin/layers/layers.h>
 #include <keratin/optim/optimizers.h>
 #include <keratin/training/callbacks.h>

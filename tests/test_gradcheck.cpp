@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include <keratin/keratin.h>
+#include <keratin/layers/attention.h>
 
 namespace keratin {
 namespace {

@@ -116,8 +116,7 @@ TEST_CASE("errors name the layer, the rule and what came; the layer is as it was
   Embedding embedding(5, 2);
   CHECK(error_of([&] {
           embedding(tensor({{0, 5}}, int32));
-        }) ==
-        "embedding (Embedding): take: index 5 at position 1 is out of range for an axis of 5");
+        }) == "embedding (Embedding): expected ids in 0..4, got 0 to 5");
 }
 
 TEST_CASE("set_weights checks everything before it changes anything") {

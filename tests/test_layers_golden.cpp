@@ -7,6 +7,7 @@
 
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
+#include <keratin/layers/attention.h>
 #include <keratin/layers/layers.h>
 
 #include "golden.h"

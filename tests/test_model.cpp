@@ -7,6 +7,7 @@
 #include <thread>
 
 #include <keratin/keratin.h>
+#include <keratin/layers/attention.h>
 
 #include "temporary_directory.h"
 

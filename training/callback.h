@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,11 @@ class Callback {
   virtual void on_test_batch_end(int /*batch*/, const Logs&) {}
 
   /// The model in training. Set by fit and evaluate.
-  Model& model() const { return *model_; }
+  Model& model() const {
+    if (model_ == nullptr)
+      throw std::logic_error("callback: there is no model outside of training");
+    return *model_;
+  }
   const TrainingParams& params() const { return params_; }
   void attach(Model& model, const TrainingParams& params) {
     model_ = &model;
@@ -61,7 +66,9 @@ class AnyCallback {
   template <std::derived_from<Callback> C>
   AnyCallback(C callback) : callback_(std::make_shared<C>(std::move(callback))) {}
   template <std::derived_from<Callback> C>
-  AnyCallback(std::shared_ptr<C> callback) : callback_(std::move(callback)) {}
+  AnyCallback(std::shared_ptr<C> callback) : callback_(std::move(callback)) {
+    if (callback_ == nullptr) throw std::invalid_argument("callback: the pointer is null");
+  }
 
   Callback* operator->() const { return callback_.get(); }
   Callback& operator*() const { return *callback_; }

@@ -59,7 +59,11 @@ std::string bad_sample(const char* name, const Tensor& t) {
 
 void fail_not_finite(Model& model, const Tensor& x, const Tensor& y, double loss, int epoch,
                      int batch) {
-  std::string cause = bad_sample("x", x);
+  std::string cause;
+  for (const Weight& weight : model.weights())
+    if (cause.empty() && !all_finite(weight))
+      cause = fmt::format("{} holds NaN or inf since a step before", weight.path());
+  if (cause.empty()) cause = bad_sample("x", x);
   if (cause.empty()) cause = bad_sample("y", y);
   if (cause.empty()) {
     GradientTape tape;

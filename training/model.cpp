@@ -44,12 +44,19 @@ struct Model::State {
 
 Model::Model() : state_(std::make_unique<State>()) {}
 Model::~Model() = default;
-Model::Model(Model&&) noexcept = default;
-Model& Model::operator=(Model&&) noexcept = default;
+// A model that was moved from is an empty one.
+Model::Model(Model&& other)
+    : Layer(std::move(other)), state_(std::exchange(other.state_, std::make_unique<State>())) {}
+Model& Model::operator=(Model&& other) {
+  Layer::operator=(std::move(other));
+  state_ = std::exchange(other.state_, std::make_unique<State>());
+  return *this;
+}
 
 // --- compile
 
 void Model::compile(const CompileOptions& options) {
+  if (!options.optimizer) fail("compile: the optimizer is empty");
   State state;
   state.optimizer = options.optimizer;
   state.loss = options.loss;
@@ -241,6 +248,11 @@ History Model::fit(const Tensor& x, const Tensor& y, const FitOptions& options) 
   check_data("fit", data);
   check_batch_size("fit", options.batch_size);
   if (options.epochs < 0) fail("fit: expected epochs of at least 0, got {}", options.epochs);
+  if (options.initial_epoch < 0)
+    fail("fit: expected initial_epoch of at least 0, got {}", options.initial_epoch);
+  if (options.validation_batch_size < 0)
+    fail("fit: expected validation_batch_size of at least 0, got {}",
+         options.validation_batch_size);
   if (options.validation_freq < 1)
     fail("fit: expected validation_freq of at least 1, got {}", options.validation_freq);
   if (!options.class_weight.empty()) {

@@ -39,7 +39,6 @@ struct FitOptions {
   std::map<int, double> class_weight = {};
   Tensor sample_weight = {};  ///< (samples), or (samples, time)
   int initial_epoch = 0;
-  int steps_per_epoch = 0;        ///< 0: all the data
   int validation_batch_size = 0;  ///< 0: batch_size
   int validation_freq = 1;        ///< validate every so many epochs
   std::vector<AnyCallback> callbacks = {};
@@ -60,8 +59,8 @@ class Model : public Layer {
  public:
   Model();
   ~Model() override;
-  Model(Model&&) noexcept;
-  Model& operator=(Model&&) noexcept;
+  Model(Model&& other);
+  Model& operator=(Model&& other);
 
   /// Chooses how to train. May be called again; weights stay, the optimizer begins anew.
   void compile(const CompileOptions& options);

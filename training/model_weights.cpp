@@ -55,6 +55,9 @@ std::vector<std::string> places_of(const std::vector<std::string>& paths) {
 }  // namespace
 
 void Model::save_weights(const std::string& path) const {
+  if (!path.ends_with(".npz"))
+    fail("{} ({}): save_weights: expected a path that ends in .npz, got {}", name(), class_name(),
+         path);
   if (!built()) fail("{} ({}): save_weights: the model is not built", name(), class_name());
   std::vector<std::pair<std::string, Tensor>> arrays;
   for (const Weight& weight : weights()) arrays.emplace_back(weight.path(), weight.value());

@@ -13,9 +13,10 @@ Sequential::Sequential(std::initializer_list<AnyLayer> layers, const std::string
 }
 
 void Sequential::add(AnyLayer layer) {
+  const std::string& added = layer->name();  // automatic names are given in this order
   for (const AnyLayer& other : layers_)
-    if (other->name() == layer->name())
-      fail("{} ({}): two layers are named \"{}\"", name(), class_name(), layer->name());
+    if (other->name() == added)
+      fail("{} ({}): two layers are named \"{}\"", name(), class_name(), added);
   bool knows_input = layers_.empty() && !layer->input_shape().empty();
   if (!built()) {
     layers_.push_back(layer);
@@ -45,6 +46,7 @@ void Sequential::pop() {
 }
 
 void Sequential::build(const Shape& input_shape) {
+  if (!being_built()) return ensure_built(input_shape);  // a user called, as in Keras
   if (layers_.empty()) fail("a model without layers cannot be built");
   output_shapes_.clear();
   set_input_shape(input_shape);
@@ -62,6 +64,7 @@ void Sequential::build(const Shape& input_shape) {
 }
 
 Tensor Sequential::call(const Tensor& inputs) {
+  if (layers_.empty()) fail("a model without layers cannot be called");
   Tensor x = inputs, mask = this->mask();
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     try {
