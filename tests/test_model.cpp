@@ -305,4 +305,60 @@ TEST_CASE("variable lengths: None in the time axis") {
   CHECK(model(zeros({1, 3, 2})).shape() == Shape{1, 1});
 }
 
+TEST_CASE("automatic names count in the order of the layers") {
+  clear_session();
+  Sequential model({Dense(4), Dense(3), LSTM(2, {.name = "x"}), Dense(1)});
+  std::vector<std::string> names;
+  for (Layer* layer : model.layers()) names.push_back(layer->name());
+  CHECK(names == std::vector<std::string>{"dense", "dense_1", "x", "dense_2"});
+}
+
+TEST_CASE("build by hand builds once") {
+  Sequential model({Dense(2), Dense(1)});
+  model.build({None, 3});
+  CHECK(model.built());
+  model.build({None, 3});
+  CHECK(model.weights().size() == 4);
+  CHECK_THROWS_AS(Sequential({Dense(2), LSTM(1)}).build({None, 3}), LayerError);
+}
+
+TEST_CASE("a stateful layer works in a model and begins with empty states") {
+  Sequential model({LSTM(3, {.stateful = true, .input_shape = {4, 2}}), Dense(1)});
+  model.compile({.optimizer = "sgd", .loss = "mse"});
+  Tensor x = Random(1).normal({8, 4, 2}), y = zeros({8, 1});
+  CHECK(model.fit(x, y, {.batch_size = 4, .verbose = 0, .shuffle = false})["loss"].size() == 1);
+  dynamic_cast<LSTM&>(model.get_layer(0)).reset_states();
+  Tensor first = model.predict_on_batch(slice(x, {range(0, 4)}));
+  Tensor second = model.predict_on_batch(slice(x, {range(0, 4)}));
+  CHECK(any(first != second).item() == 1);
+}
+
+TEST_CASE("copies of a layer around a layer are layers of their own until built") {
+  Bidirectional both(LSTM(3));
+  TimeDistributed each(Dense(2));
+  Sequential a({both, Dense(1)}), b({both, Dense(1)});
+  a(zeros({2, 4, 2}));
+  b(zeros({2, 4, 6}));
+  CHECK_FALSE(a.weights()[0] == b.weights()[0]);
+  TimeDistributed other = each;
+  each(zeros({2, 4, 2}));
+  CHECK(other(zeros({2, 4, 3})).shape() == Shape{2, 4, 2});
+}
+
+TEST_CASE("empty handles and models that were moved from are refused, not followed") {
+  CHECK_THROWS_AS(Sequential({std::shared_ptr<Dense>()}), std::invalid_argument);
+  CHECK_THROWS_AS(AnyCallback(std::shared_ptr<EarlyStopping>()), std::invalid_argument);
+  CHECK_THROWS_AS(LambdaCallback({}).model(), std::logic_error);
+  Sequential a = classifier();
+  Sequential b(std::move(a));
+  CHECK_THROWS_AS(a.fit(zeros({2, 4}), zeros({2}, int32)), std::invalid_argument);
+  CHECK_THROWS_AS(a(zeros({2, 4})), std::invalid_argument);
+  CHECK(b(zeros({2, 4})).shape() == Shape{2, 3});
+  CHECK(error_of([&] { b.save_weights("w.h5"); }).find("ends in .npz, got w.h5") !=
+        std::string::npos);
+  CHECK(error_of([&] {
+          b.fit(zeros({2, 4}), zeros({2}, int32), {.initial_epoch = -1});
+        }) == "fit: expected initial_epoch of at least 0, got -1");
+}
+
 }  // namespace keratin
