@@ -17,21 +17,11 @@
 #include <keratin/core/memory.h>
 #include <keratin/core/random.h>
 
+#include "pooled.h"
+
 using namespace keratin;
 
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool pooled = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool pooled = false;
-#else
-constexpr bool pooled = true;
-#endif
-#else
-constexpr bool pooled = true;
-#endif
 
 std::int64_t allocations() { return memory_stats().system_allocations; }
 std::int64_t reserved() { return memory_stats().bytes_reserved; }
