@@ -31,8 +31,17 @@ Optimizer::Optimizer(OptimizerOptions options) : options_(std::move(options)) {
 
 Optimizer::~Optimizer() = default;
 
+void Optimizer::check_rate(double rate) const {
+  if (!(rate >= 0) || !std::isfinite(rate))
+    fail("{}: expected a learning rate of at least 0, got {}", name(), rate);
+}
+
 void Optimizer::check_options() const {
   const OptimizerOptions& o = options_;
+  if (!o.learning_rate.is_schedule()) check_rate(o.learning_rate.at(0));
+  for (auto [what, bound] : {std::pair{"clipnorm", o.clipnorm}, std::pair{"clipvalue", o.clipvalue},
+                             std::pair{"global_clipnorm", o.global_clipnorm}})
+    if (!(bound.value_or(1) > 0)) fail("{}: expected {} above 0, got {}", name(), what, *bound);
   if (o.clipnorm.has_value() + o.clipvalue.has_value() + o.global_clipnorm.has_value() > 1)
     fail("{}: only one of clipnorm, clipvalue and global_clipnorm can be set", name());
   if (!(o.ema_momentum >= 0 && o.ema_momentum <= 1))
@@ -67,6 +76,7 @@ void Optimizer::configure(const Config& config) {
 void Optimizer::set_learning_rate(double learning_rate) {
   if (options_.learning_rate.is_schedule())
     fail("{}: the learning rate follows a schedule and cannot be set", name());
+  check_rate(learning_rate);
   options_.learning_rate = learning_rate;
 }
 

@@ -125,6 +125,7 @@ class Optimizer {
 
   int accumulation() const { return options_.gradient_accumulation_steps.value_or(1); }
   void check_options() const;
+  void check_rate(double rate) const;
   void take_gradients(const std::vector<Tensor>& gradients, const std::vector<Weight>& weights);
   bool accumulate_gradients();
   void clip_gradients();

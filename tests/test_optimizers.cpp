@@ -356,6 +356,16 @@ TEST_CASE("an optimizer finds the minimum") {
   }
 }
 
+TEST_CASE("a learning rate or a bound that makes no sense is refused") {
+  CHECK_THROWS_WITH(Adam({.learning_rate = -1}),
+                    "adam: expected a learning rate of at least 0, got -1");
+  CHECK_THROWS_AS(SGD(NAN), std::invalid_argument);
+  CHECK_THROWS_WITH(SGD({.clipnorm = -1.0}), "sgd: expected clipnorm above 0, got -1");
+  Adam adam;
+  CHECK_THROWS_AS(adam.set_learning_rate(INFINITY), std::invalid_argument);
+  CHECK(adam.learning_rate() == 0.001);
+}
+
 TEST_CASE("after the first steps no memory is asked of the system") {
   for (const auto& entry : optimizers) {
     const auto& name = entry.first;
