@@ -1,5 +1,5 @@
-// Small layers without weights: activation, dropout, shapes, masking; and the placeholder of a
-// model's input. keras/src/layers/{core,activations,regularization,reshaping}.
+// Small layers without weights: activation, dropout, shapes, masking; and the layer that says what
+// a model's inputs look like. keras/src/layers/{core,activations,regularization,reshaping}.
 #pragma once
 
 #include <optional>
