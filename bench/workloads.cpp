@@ -1,0 +1,145 @@
+#include <keratin/keratin.h>
+#include <keratin/layers/attention.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "workloads.h"
+
+namespace bench {
+namespace {
+
+using namespace keratin;
+
+constexpr double slice_seconds = 0.25;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Milliseconds per call: as many calls as fit into a slice, at least two.
+template <class F>
+double per_call(const F& call) {
+  double start = now(), end = start;
+  int calls = 0;
+  do {
+    call();
+    ++calls;
+    end = now();
+  } while (end - start < slice_seconds || calls < 2);
+  return (end - start) / calls * 1e3;
+}
+
+/// model.fit on random data, with shuffling and accuracy: what a user calls, the first epoch apart.
+struct Training {
+  Sequential model;
+  Tensor x, y;
+  int batch_size, batches = 1;
+
+  Training(Sequential layers, int batch, const Shape& input, int classes)
+      : model(std::move(layers)), batch_size(batch) {
+    model.compile(
+        {.optimizer = "adam", .loss = "categorical_crossentropy", .metrics = {"accuracy"}});
+    data(input, classes);
+    fit(2);
+    double start = now();
+    fit(1);
+    batches = std::max(2, static_cast<int>(slice_seconds / (now() - start)));
+    data(input, classes);
+    fit(1);
+  }
+
+  void data(Shape input, int classes) {
+    Random random(1);
+    std::int64_t samples = std::int64_t{batch_size} * batches;
+    x = random.normal(input.inserted(0, samples));
+    y = one_hot(random.integers({samples}, 0, classes), classes);
+  }
+
+  void fit(int epochs) {
+    model.fit(x, y, {.batch_size = batch_size, .epochs = epochs, .verbose = 0});
+  }
+
+  double slice() {
+    double start = now();
+    fit(1);
+    return (now() - start) / batches * 1e3;
+  }
+};
+
+std::function<double()> train(Sequential layers, int batch, const Shape& input, int classes) {
+  auto training = std::make_shared<Training>(std::move(layers), batch, input, classes);
+  return [training] { return training->slice(); };
+}
+
+Sequential with_attention(AnyLayer rnn, int classes) {
+  Sequential model;
+  model.add(std::move(rnn));
+  model.add(AttentionLayer(64));
+  model.add(Dense(classes, {.activation = "softmax"}));
+  return model;
+}
+
+Sequential lstm(int units, int classes) {
+  return with_attention(LSTM(units, {.return_sequences = true}), classes);
+}
+
+std::function<double()> predict(int batch) {
+  auto model = std::make_shared<Sequential>(lstm(128, 10));
+  Tensor x = Random(1).normal({batch, 10, 32});
+  model->predict_on_batch(x);
+  return [model, x] { return per_call([&] { model->predict_on_batch(x); }); };
+}
+
+}  // namespace
+
+const std::vector<Workload>& workloads() {
+  const Shape seed{10, 32};
+  static const std::vector<Workload> all = {
+      {"seed", "LSTM(128), attention(64), Dense(10); batch 64, 10 steps of 32",
+       [=] { return train(lstm(128, 10), 64, seed, 10); }},
+      {"vowels", "LSTM(32), attention(64), Dense(9); batch 16, 29 steps of 12",
+       [] {
+         return train(lstm(32, 9), 16, {29, 12}, 9);
+       }},
+      {"long", "LSTM(256), attention(64), Dense(10); batch 32, 100 steps of 64",
+       [] {
+         return train(lstm(256, 10), 32, {100, 64}, 10);
+       }},
+      {"wide", "LSTM(512), attention(64), Dense(10); batch 64, 50 steps of 128",
+       [] {
+         return train(lstm(512, 10), 64, {50, 128}, 10);
+       }},
+      {"mlp", "Dense(512, relu) twice, Dense(10); batch 128 of 784",
+       [] {
+         Sequential model({Dense(512, {.activation = "relu"}), Dense(512, {.activation = "relu"}),
+                           Dense(10, {.activation = "softmax"})});
+         return train(std::move(model), 128, {784}, 10);
+       }},
+      {"gru", "seed with a GRU",
+       [=] {
+         return train(with_attention(GRU(128, {.return_sequences = true}), 10), 64, seed, 10);
+       }},
+      {"bidirectional", "seed with a Bidirectional LSTM",
+       [=] {
+         Bidirectional both(LSTM(128, {.return_sequences = true}));
+         return train(with_attention(std::move(both), 10), 64, seed, 10);
+       }},
+      {"masked", "Masking, LSTM(128), Dense(10); batch 64, 10 steps of 32",
+       [=] {
+         Sequential model({Masking(), LSTM(128), Dense(10, {.activation = "softmax"})});
+         return train(std::move(model), 64, seed, 10);
+       }},
+      {"dropout", "seed with dropout and recurrent dropout of 0.2",
+       [=] {
+         LSTM lstm(128, {.return_sequences = true, .dropout = 0.2, .recurrent_dropout = 0.2});
+         return train(with_attention(std::move(lstm), 10), 64, seed, 10);
+       }},
+      {"predict-1", "seed, predict_on_batch of 1", [] { return predict(1); }},
+      {"predict-64", "seed, predict_on_batch of 64", [] { return predict(64); }},
+  };
+  return all;
+}
+
+}  // namespace bench
