@@ -128,6 +128,8 @@ Tensor sum_to(const Tensor& x, const Shape& shape);
 /// Keras' and NumPy's dot: the last axis of x with the last but one of y (the only one when y has
 /// rank 1): (..., k) . (..., k, n) -> x's other axes, then y's.
 Tensor dot(const Tensor& x, const Tensor& y);
+/// dot(x, kernel) + bias without a pass over the result: (..., k), (k, n), (n) -> (..., n).
+Tensor linear(const Tensor& x, const Tensor& kernel, const Tensor& bias);
 /// Products of matrices in the last two axes; the others broadcast. Vectors as in NumPy.
 Tensor matmul(const Tensor& x, const Tensor& y);
 /// Sums of products by Einstein's rule: einsum("bij,bjk->bik", {x, y}). One or two operands; each

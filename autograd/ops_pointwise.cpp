@@ -35,9 +35,9 @@ std::array<Tensor, 2> operands(const Tensor& x, const Tensor& y, bool real = fal
 
 template <class F>
 Tensor values_of(const char* name, const Tensor& x, const Tensor& y) {
-  Tensor z = empty(broadcast_shapes(x.shape(), y.shape(), name), x.dtype(), x.device());
-  F f;
   Tensor inputs[] = {x, y};
+  Tensor z = empty_in_order(broadcast_shapes(x.shape(), y.shape(), name), x.dtype(), inputs);
+  F f;
   kernels_of(z).pointwise(pointwise_id<F>, &f, {&z, 1}, inputs);
   return z;
 }

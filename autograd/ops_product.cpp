@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <keratin/autograd/internal/in_place.h>
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
@@ -11,15 +12,7 @@
 namespace keratin {
 namespace {
 
-// BLAS takes a matrix whose rows or whose columns are dense.
-bool blas_can_read(const Tensor& x) {
-  std::int64_t rows = x.size(-2), columns = x.size(-1);
-  std::int64_t down = x.strides()[-2], right = x.strides()[-1];
-  if (right == 1 || columns == 1)
-    return (columns == 1 && right != 1 ? down >= 1 : down >= columns) || rows == 1;
-  return (down == 1 || rows == 1) && right >= rows;
-}
-Tensor readable(const Tensor& x) { return blas_can_read(x) ? x : x.copy(); }
+Tensor readable(const Tensor& x) { return is_blas_matrix(x) ? x : x.copy(); }
 
 Tensor flipped(const Tensor& x) { return swapaxes(x, -2, -1); }
 
@@ -29,19 +22,29 @@ std::array<Tensor, 2> float_operands(const Tensor& a, const Tensor& b) {
   return {a.astype(dtype), b.astype(dtype)};
 }
 
-// (m, k) . (k, n). With respect to a factor: the gradient times the other, transposed.
-Tensor matrix_product(const Tensor& a, const Tensor& b) {
+// x y + c, where c is undefined, or of z's shape, or a row (n) of it. z already holds c. With
+// respect to a factor: the gradient times the other, transposed.
+void multiply_onto(const char* name, const Tensor& z, const Tensor& x, const Tensor& y,
+                   const Tensor& c) {
+  kernels_of(z).gemm(z, x, y, c.defined());
+  Tensor inputs[] = {x, y, c};
+  if (!follows(inputs)) return;
+  record_node(name, {inputs, c.defined() ? 3u : 2u}, {&z, 1},
+              [x = save(x), y = save(y), has_c = c.defined()](Backward& backward) {
+                Tensor g = backward.output_gradient(0);
+                if (has_c) backward.add(2, g);
+                g = readable(g);
+                if (backward.wants(0)) backward.add_product(0, g, flipped(*y));
+                if (backward.wants(1)) backward.add_product(1, flipped(*x), g);
+              });
+}
+
+// (m, k) . (k, n) + bias, which may be undefined
+Tensor matrix_product(const char* name, const Tensor& a, const Tensor& b, const Tensor& bias) {
   Tensor x = readable(a), y = readable(b);
   Tensor z = empty({x.size(0), y.size(1)}, x.dtype(), x.device());
-  kernels_of(z).gemm(z, x, y, false);
-  Tensor inputs[] = {x, y};
-  if (follows(inputs)) {
-    record_node("dot", inputs, {&z, 1}, [x = save(x), y = save(y)](Backward& backward) {
-      Tensor g = readable(backward.output_gradient(0));
-      if (backward.wants(0)) backward.add_product(0, g, flipped(*y));
-      if (backward.wants(1)) backward.add_product(1, flipped(*x), g);
-    });
-  }
+  if (bias.defined()) kernels_of(z).copy(z, bias);
+  multiply_onto(name, z, x, y, bias);
   return z;
 }
 
@@ -57,13 +60,14 @@ Tensor batched_product(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-Tensor dot(const Tensor& a, const Tensor& b) {
-  if (a.rank() == 0 || b.rank() == 0) return a * b;
+namespace {
+
+Tensor tall_product(const char* name, const Tensor& a, const Tensor& b, const Tensor& bias) {
   auto [x, y] = float_operands(a, b);
   int contracted = y.rank() == 1 ? 0 : y.rank() - 2;
   std::int64_t k = y.shape()[contracted];
   if (x.size(-1) != k)
-    fail("dot: expected the last axis of {} to match axis {} of {}", x.shape(), contracted,
+    fail("{}: expected the last axis of {} to match axis {} of {}", name, x.shape(), contracted,
          y.shape());
   Shape shape = x.shape().without(-1);
   std::int64_t m = shape.numel();
@@ -71,10 +75,43 @@ Tensor dot(const Tensor& a, const Tensor& b) {
   if (y.rank() > 2) y = moveaxis(y, contracted, 0);
   std::int64_t n = y.numel() / std::max<std::int64_t>(k, 1);
   if (k == 0) n = y.shape().without(0).numel();
-  if (x.rank() != 2) x = reshape(x, {m, k});
   if (y.rank() != 2) y = reshape(y, {k, n});
-  Tensor z = matrix_product(x, y);
+  // Rows that are not in row-major order in memory are multiplied in the order they have.
+  if (x.rank() > 2 && y.rank() == 2 && !x.is_contiguous()) {
+    std::vector<int> order = memory_order(x), place(order.size());
+    if (order.back() == x.rank() - 1 && permuted_view(x, order).is_contiguous()) {
+      for (std::size_t i = 0; i < order.size(); ++i) place[order[i]] = static_cast<int>(i);
+      return transpose(tall_product(name, transpose(x, order), y, bias), place);
+    }
+  }
+  if (x.rank() != 2) x = reshape(x, {m, k});
+  Tensor z = matrix_product(name, x, y, bias);
   return z.shape() == shape ? z : reshape(z, shape);
+}
+
+}  // namespace
+
+Tensor dot(const Tensor& a, const Tensor& b) {
+  if (a.rank() == 0 || b.rank() == 0) return a * b;
+  return tall_product("dot", a, b, {});
+}
+
+Tensor linear(const Tensor& x, const Tensor& kernel, const Tensor& bias) {
+  if (x.rank() == 0 || kernel.rank() != 2)
+    fail("linear: expected x (..., k) and a kernel (k, n), got {} and {}", x.shape(),
+         kernel.shape());
+  if (bias.shape() != Shape{kernel.size(1)})
+    fail("linear: expected a bias of shape {}, got {}", Shape{kernel.size(1)}, bias.shape());
+  DType dtype = promote(promote(x.dtype(), kernel.dtype()), bias.dtype());
+  if (!is_floating(dtype)) dtype = floatx();
+  return tall_product("linear", x.astype(dtype), kernel, bias.astype(dtype));
+}
+
+Tensor add_dot_over(const Tensor& c, const Tensor& a, const Tensor& b) {
+  Tensor z =
+      make_view(c, c.shape(), c.strides());  // a header of its own: to the tape, another value
+  multiply_onto("add_dot", z, readable(a), readable(b), c);
+  return z;
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
@@ -89,7 +126,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
          b.shape());
   Tensor z;
   if (x.rank() == 2 && y.rank() == 2) {
-    z = matrix_product(x, y);
+    z = matrix_product("matmul", x, y, {});
   } else if (y.rank() == 2) {
     z = dot(x, y);  // one tall product
   } else {

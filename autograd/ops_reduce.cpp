@@ -47,8 +47,28 @@ std::int64_t count_of(const Shape& shape, const std::vector<bool>& reduced) {
   return count;
 }
 
+// Whether one axis is reduced, and it is not the last. Then whole rows are combined one after the
+// other, and the result does not depend on the order of the axes in memory.
+bool sums_rows(const Tensor& x, const std::vector<bool>& reduced) {
+  int count = 0;
+  for (int axis = 0; axis < x.rank(); ++axis) count += reduced[axis] && x.shape()[axis] > 1;
+  return count == 1 && !reduced.back() && x.shape()[-1] > 1;
+}
+
 // The values alone, of keepdims shape: one kernel call for each run of neighbouring axes.
 Tensor reduce_values(Reduction op, const Tensor& x, const std::vector<bool>& reduced) {
+  if (!x.is_contiguous() && sums_rows(x, reduced)) {
+    std::vector<int> order = memory_order(x), place(order.size());
+    Tensor dense = permuted_view(x, order);
+    if (order.back() == x.rank() - 1 && dense.is_contiguous()) {
+      std::vector<bool> reduced_there;
+      for (std::size_t i = 0; i < order.size(); ++i) {
+        reduced_there.push_back(reduced[order[i]]);
+        place[order[i]] = static_cast<int>(i);
+      }
+      return permuted_view(reduce_values(op, dense, reduced_there), place);
+    }
+  }
   Tensor y = contiguous(x);
   int axis = x.rank() - 1;
   while (axis >= 0) {
@@ -126,10 +146,14 @@ Tensor sum(const Tensor& input, const Axes& axes, bool keepdims) {
   Tensor x = as_number(input);
   std::vector<bool> reduced = chosen("sum", x, axes);
   Tensor y = reduce_values(Reduction::sum, x, reduced);
-  Shape kept = y.shape();
-  Shape shape = keepdims ? kept : dropped_shape(kept, reduced);
-  // Also makes a header of its own where nothing was reduced.
-  y = make_view(y, shape, contiguous_strides(shape));
+  Shape kept = y.shape(), shape = kept;
+  Strides strides = y.strides();
+  for (int axis = x.rank() - 1; axis >= 0 && !keepdims; --axis) {
+    if (!reduced[axis]) continue;
+    shape.erase(axis);
+    strides.erase(axis);
+  }
+  y = make_view(y, shape, strides);  // a header of its own, also where nothing was reduced
   return record("sum", y, wrt(x, [kept, from = x.shape()](const Tensor& g) {
                   return broadcast_to(reshape(g, kept), from);
                 }));

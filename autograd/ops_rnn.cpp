@@ -1,5 +1,6 @@
 // Recurrent cells as single ops: one sweep over the gates forward, one backward.
 
+#include <keratin/autograd/internal/in_place.h>
 #include <keratin/autograd/internal/pointwise_op.h>
 #include <keratin/core/internal/message.h>
 
@@ -49,44 +50,83 @@ void composed_gru_vjp(Backward& backward, const Tensor& x, const Tensor& hz, con
 
 }  // namespace
 
+namespace {
+
+std::array<Tensor, 4> four_gates(const Tensor& z) {
+  std::int64_t units = z.size(1) / 4;
+  return {gate_of(z, 0, units), gate_of(z, 1, units), gate_of(z, 2, units), gate_of(z, 3, units)};
+}
+
+// The gradients of z and c, z's written into gz, from what the forward pass kept.
+struct LstmCellVjp {
+  Tensor gates, tanh_c;
+  Saved z, c;  // z: only where another tape may record the backward pass
+
+  void operator()(Backward& backward) const {
+    if (recording != nullptr) return composed(backward);
+    Tensor gh = backward.output_gradient(0), gc = backward.output_gradient(1);
+    // Nothing depends on the last step's c, and on no step's h but the last perhaps.
+    if (!gh.defined()) gh = Tensor(0.0).astype(tanh_c.dtype());
+    if (!gc.defined()) gc = Tensor(0.0).astype(tanh_c.dtype());
+    Tensor gz = backward.is_last() ? make_view(gates, gates.shape(), gates.strides())
+                                   : empty(gates.shape(), gates.dtype());
+    Tensor g_c0 = empty(tanh_c.shape(), tanh_c.dtype());
+    auto [gi, gf, gg, go] = four_gates(gz);
+    auto [i, f, g, o] = four_gates(gates);
+    Tensor y[] = {gi, gf, gg, go, g_c0}, x[] = {i, f, g, o, tanh_c, *c, gh, gc};
+    fn::LstmCellBackward functor;
+    kernels_of(gz).pointwise(Pointwise::LstmCellBackward, &functor, y, x);
+    backward.add(0, gz);
+    backward.add(1, g_c0);
+  }
+
+  // By the derivative of LstmCell on tensors of dual numbers. A tape that began after the forward
+  // pass finds no z; to it, the gates are constants.
+  void composed(Backward& backward) const {
+    if (z.defined()) return composed_lstm_vjp(backward, *z, *c);
+    auto [i, f, g, o] = four_gates(gates);
+    auto [gi, gf, gg, go, g_c0] =
+        fn::LstmCellBackward{}(i, f, g, o, tanh_c, *c, backward.output_gradient_or_zeros(0),
+                               backward.output_gradient_or_zeros(1));
+    backward.add(0, concatenate({gi, gf, gg, go}, 1));
+    backward.add(1, g_c0);
+  }
+};
+
+std::array<Tensor, 2> lstm_step(const Tensor& z, const Tensor& c, const Tensor& gates,
+                                const Tensor& h_place) {
+  std::array<Tensor, 2> out{h_place, empty(c.shape(), c.dtype())};
+  Tensor tanh_c = empty(c.shape(), c.dtype());
+  auto [zi, zf, zg, zo] = four_gates(z);
+  auto [i, f, g, o] = four_gates(gates);
+  Tensor y[] = {out[0], out[1], i, f, g, o, tanh_c}, x[] = {zi, zf, zg, zo, c};
+  fn::LstmCellForward functor;
+  kernels_of(c).pointwise(Pointwise::LstmCellForward, &functor, y, x);
+  Tensor inputs[] = {z, c};
+  if (follows(inputs)) {
+    bool over = raw<char>(gates) == raw<char>(z);
+    record_node("lstm_cell", inputs, out,
+                LstmCellVjp{gates, tanh_c, over ? Saved() : save(z), save(c)});
+  }
+  return out;
+}
+
+// Whether another tape may want to differentiate what this one's backward pass does.
+bool nested_tapes() { return recording != nullptr && recording->tapes > 1; }
+
+}  // namespace
+
 std::array<Tensor, 2> lstm_cell(const Tensor& before, const Tensor& state) {
   check_gates("lstm_cell", before, state, 4);
   Tensor both[] = {before, state};
   DType dtype = common_dtype(both, true);
   Tensor z = before.astype(dtype), c = state.astype(dtype);
-  std::int64_t batch = c.size(0), units = c.size(1);
-  std::array<Tensor, 2> out{empty(c.shape(), c.dtype()), empty(c.shape(), c.dtype())};
-  Tensor gates = empty({batch, 4 * units}, c.dtype()), tanh_c = empty(c.shape(), c.dtype());
-  auto views = [units](const Tensor& t) {
-    return std::array{gate_of(t, 0, units), gate_of(t, 1, units), gate_of(t, 2, units),
-                      gate_of(t, 3, units)};
-  };
-  {
-    auto [zi, zf, zg, zo] = views(z);
-    auto [i, f, g, o] = views(gates);
-    Tensor y[] = {out[0], out[1], i, f, g, o, tanh_c}, x[] = {zi, zf, zg, zo, c};
-    fn::LstmCellForward functor;
-    kernels_of(c).pointwise(Pointwise::LstmCellForward, &functor, y, x);
-  }
-  Tensor inputs[] = {z, c};
-  if (!follows(inputs)) return out;
-  record_node("lstm_cell", inputs, out,
-              [z = save(z), c = save(c), gates, tanh_c, views](Backward& backward) {
-                if (recording != nullptr) return composed_lstm_vjp(backward, *z, *c);
-                Tensor gh = backward.output_gradient(0), gc = backward.output_gradient(1);
-                // Nothing depends on the last step's c, and on no step's h but the last perhaps.
-                if (!gh.defined()) gh = Tensor(0.0).astype(c->dtype());
-                if (!gc.defined()) gc = Tensor(0.0).astype(c->dtype());
-                Tensor gz = empty(gates.shape(), c->dtype()), g_c0 = empty(c->shape(), c->dtype());
-                auto [gi, gf, gg, go] = views(gz);
-                auto [i, f, g, o] = views(gates);
-                Tensor y[] = {gi, gf, gg, go, g_c0}, x[] = {i, f, g, o, tanh_c, *c, gh, gc};
-                fn::LstmCellBackward functor;
-                kernels_of(gz).pointwise(Pointwise::LstmCellBackward, &functor, y, x);
-                backward.add(0, gz);
-                if (backward.wants(1)) backward.add(1, g_c0);
-              });
-  return out;
+  return lstm_step(z, c, empty(z.shape(), dtype), empty(c.shape(), dtype));
+}
+
+std::array<Tensor, 2> lstm_cell_over(const Tensor& z, const Tensor& c, const Tensor& h_place) {
+  return lstm_step(z, c, nested_tapes() ? empty(z.shape(), z.dtype()) : z,
+                   make_view(h_place, h_place.shape(), h_place.strides()));
 }
 
 Tensor gru_cell(const Tensor& x_share, const Tensor& h_share, const Tensor& state) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include <keratin/autograd/internal/in_place.h>
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
@@ -294,6 +295,22 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
   return y;
 }
 
+namespace {
+
+Tensor record_stack(const Tensor& y, const std::vector<Tensor>& parts, int a) {
+  if (!follows(parts)) return y;
+  auto count = static_cast<std::uint32_t>(parts.size());
+  record_node("stack", parts, {&y, 1}, [a, count](Backward& backward) {
+    bool own = backward.owns_output_gradient(0);
+    std::vector<Tensor> gradients = unstack(backward.output_gradient(0), a);
+    for (std::uint32_t i = 0; i < count; ++i)
+      own ? backward.give(i, gradients[i]) : backward.add(i, gradients[i]);
+  });
+  return y;
+}
+
+}  // namespace
+
 Tensor stack(const std::vector<Tensor>& parts, int axis) {
   DType dtype = dtype_of_all("stack", parts);
   int a = normalize_axis(axis, parts[0].rank() + 1, "stack");
@@ -306,13 +323,12 @@ Tensor stack(const std::vector<Tensor>& parts, int axis) {
   strides.erase(a);
   for (std::int64_t i = 0; i < count; ++i)
     kernels_of(y).copy(make_view(y, parts[0].shape(), strides, i * y.strides()[a]), parts[i]);
-  if (!follows(parts)) return y;
-  record_node("stack", parts, {&y, 1}, [a, count](Backward& backward) {
-    std::vector<Tensor> gradients = unstack(backward.output_gradient(0), a);
-    for (std::uint32_t i = 0; i < count; ++i)
-      if (backward.wants(i)) backward.add(i, gradients[i]);
-  });
-  return y;
+  return record_stack(y, parts, a);
+}
+
+Tensor joined(const std::vector<Tensor>& parts) {
+  Tensor y = joined_view(parts, 0);
+  return y.defined() ? record_stack(y, parts, 0) : stack(parts, 0);
 }
 
 std::vector<Tensor> unstack(const Tensor& x, int axis) {
@@ -328,7 +344,8 @@ std::vector<Tensor> unstack(const Tensor& x, int axis) {
   record_node("unstack", {&x, 1}, y, [a, count](Backward& backward) {
     std::vector<Tensor> g;
     for (std::uint32_t i = 0; i < count; ++i) g.push_back(backward.output_gradient_or_zeros(i));
-    backward.add(0, stack(g, a));
+    Tensor joined = recording == nullptr ? joined_view(g, a) : Tensor();
+    backward.add(0, joined.defined() ? joined : stack(g, a));
   });
   return y;
 }

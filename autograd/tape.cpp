@@ -81,10 +81,83 @@ void Saved::overwritten() const {
        tensor_.shape());
 }
 
+// --- sums of gradients
+
+bool GradientSum::exclusive() const {
+  return sum_.defined() && (given_ || (is_unique(sum_) && sum_.is_contiguous()));
+}
+
+const Tensor& GradientSum::value() {
+  settle();
+  return sum_;
+}
+
+void GradientSum::add(const Tensor& gradient) {
+  settle();
+  if (!sum_.defined()) {
+    sum_ = gradient;
+  } else if (recording == nullptr && exclusive()) {
+    fn::Add add;
+    Tensor terms[] = {sum_, gradient};
+    kernels_of(sum_).pointwise(Pointwise::Add, &add, {&sum_, 1}, terms);
+  } else {
+    sum_ = sum_ + gradient;
+    given_ = false;
+  }
+}
+
+void GradientSum::give(const Tensor& gradient) {
+  bool first = !defined();
+  add(gradient);
+  if (first) given_ = true;
+}
+
+namespace {
+
+// x followed by y along an axis.
+Tensor extended(const Tensor& x, const Tensor& y, int axis) {
+  return make_view(x, x.shape().with(axis, x.shape()[axis] + y.shape()[axis]), x.strides());
+}
+
+}  // namespace
+
+void GradientSum::add_product(const Tensor& a, const Tensor& b) {
+  if (recording != nullptr) return add(matmul(a, b));
+  if (a_.defined()) {
+    bool behind = continues(a_, a, 1) && continues(b_, b, 0);
+    bool before = !behind && continues(a, a_, 1) && continues(b, b_, 0);
+    if (behind || before) {
+      Tensor joined_a = behind ? extended(a_, a, 1) : extended(a, a_, 1);
+      Tensor joined_b = behind ? extended(b_, b, 0) : extended(b, b_, 0);
+      if (is_blas_matrix(joined_a) && is_blas_matrix(joined_b)) {
+        a_ = joined_a;
+        b_ = joined_b;
+        return;
+      }
+    }
+    settle();
+  }
+  a_ = a;
+  b_ = b;
+}
+
+void GradientSum::settle() {
+  if (!a_.defined()) return;
+  bool first = !sum_.defined();
+  if (first || !exclusive() || !is_blas_matrix(sum_)) {
+    Tensor sum = empty({a_.size(0), b_.size(1)}, a_.dtype(), a_.device());
+    if (!first) kernels_of(sum).copy(sum, sum_);
+    sum_ = sum;
+    given_ = false;
+  }
+  kernels_of(sum_).gemm(sum_, a_, b_, !first);
+  a_ = b_ = {};
+}
+
 // --- the backward pass, seen from a node
 
 const Tensor& Backward::output_gradient(std::uint32_t output) const {
-  return (*gradients_)[node_->output + output - first_];
+  return sum_of(node_->output + output).value();
 }
 
 Tensor Backward::output_gradient_or_zeros(std::uint32_t output) const {
@@ -93,37 +166,29 @@ Tensor Backward::output_gradient_or_zeros(std::uint32_t output) const {
   return g.defined() ? g : zeros(variable.shape, variable.dtype);
 }
 
-bool Backward::wants(std::uint32_t input) const {
-  VariableId id = record_->inputs[node_->inputs + input];
+bool Backward::owns_output_gradient(std::uint32_t output) const {
+  VariableId id = node_->output + output;
+  return recording == nullptr && (*asked_)[id - first_] == 0 && sum_of(id).exclusive();
+}
+
+bool Backward::wants(std::uint32_t i) const {
+  VariableId id = input(i);
   return id >= first_ && id != 0 && (*needed_)[id - first_] != 0;
 }
 
-void Backward::add(std::uint32_t input, const Tensor& gradient) {
-  if (!wants(input)) return;
-  VariableId id = record_->inputs[node_->inputs + input];
+void Backward::add(std::uint32_t i, const Tensor& gradient) {
+  if (!wants(i)) return;
+  VariableId id = input(i);
   const Variable variable = record_->variables[id];  // a copy: an outer tape may move the list
-  Tensor g = sum_to(gradient, variable.shape).astype(variable.dtype);
-  Tensor& sum = (*gradients_)[id - first_];
-  if (!sum.defined()) {
-    sum = std::move(g);
-  } else if (recording == nullptr && is_unique(sum) && sum.is_contiguous()) {
-    fn::Add add;
-    Tensor terms[] = {sum, std::move(g)};
-    kernels_of(sum).pointwise(Pointwise::Add, &add, {&sum, 1}, terms);
-  } else {
-    sum = sum + g;
-  }
+  sum_of(id).add(sum_to(gradient, variable.shape).astype(variable.dtype));
 }
 
-// A weight used at every time step collects a product for each: they are added up in place.
-void Backward::add_product(std::uint32_t input, const Tensor& a, const Tensor& b) {
-  if (!wants(input)) return;
-  VariableId id = record_->inputs[node_->inputs + input];
-  Tensor& sum = (*gradients_)[id - first_];
-  if (recording == nullptr && sum.defined() && is_unique(sum) && sum.is_contiguous())
-    kernels_of(sum).gemm(sum, a, b, true);
-  else
-    add(input, matmul(a, b));
+void Backward::give(std::uint32_t i, const Tensor& gradient) {
+  if (wants(i)) sum_of(input(i)).give(gradient);
+}
+
+void Backward::add_product(std::uint32_t i, const Tensor& a, const Tensor& b) {
+  if (wants(i)) sum_of(input(i)).add_product(a, b);
 }
 
 // --- the tape
@@ -200,7 +265,7 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
     first = std::min(first, id);
   }
   std::size_t count = record.variables.size() - first;
-  std::vector<Tensor> gradients(count);
+  std::vector<GradientSum> gradients(count);
   std::vector<char> needed(count, 0);
   for (VariableId id : sources) needed[id - first] = 1;
 
@@ -232,8 +297,7 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
     if (seed.shape() != y[i].shape())
       fail("gradient: the output gradient has shape {}, the result {}", seed.shape(), y[i].shape());
     if (id < first || id == 0) continue;
-    Tensor& slot = gradients[id - first];
-    slot = slot.defined() ? slot + seed : seed;
+    gradients[id - first].add(seed);
   }
 
   bool release = consume && record.tapes == 1;
@@ -243,8 +307,10 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
   backward.gradients_ = &gradients;
   backward.needed_ = &needed;
   backward.first_ = first;
+  backward.last_ = release;
   std::vector<char> asked(count, 0);
   for (VariableId id : sources) asked[id - first] = 1;
+  backward.asked_ = &asked;
   for (std::size_t n = last_node; n-- > first_node_;) {
     // An outer tape may append while a closure runs: hold no reference into the list.
     Node node = std::move(record.nodes[n]);
@@ -275,7 +341,7 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
 
   std::vector<Tensor> results;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    const Tensor& g = gradients[sources[i] - first];
+    const Tensor& g = gradients[sources[i] - first].value();
     results.push_back(g.defined() ? g : zeros_like(x[i]));
   }
   return results;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <utility>
 
 #include <keratin/core/internal/message.h>
@@ -129,6 +130,40 @@ double Tensor::element(std::initializer_list<std::int64_t> index) const {
   return scalar_value(make_view(*this, {}, {}, offset));
 }
 
+bool is_blas_matrix(const Tensor& x) {
+  std::int64_t rows = x.size(-2), columns = x.size(-1);
+  std::int64_t down = x.strides()[-2], right = x.strides()[-1];
+  if (right == 1 || columns == 1)
+    return (columns == 1 && right != 1 ? down >= 1 : down >= columns) || rows == 1;
+  return (down == 1 || rows == 1) && right >= rows;
+}
+
+bool continues(const Tensor& first, const Tensor& next, int axis) {
+  const TensorData &a = TensorData::of(first), &b = TensorData::of(next);
+  std::int64_t length = a.shape[axis] * a.strides[axis];
+  return a.storage == b.storage && a.dtype == b.dtype && a.strides == b.strides &&
+         b.shape.with(axis, 0) == a.shape.with(axis, 0) &&
+         b.data == a.data + length * static_cast<std::int64_t>(size_of(a.dtype));
+}
+
+Tensor joined_view(std::span<const Tensor> parts, int axis) {
+  const TensorData& first = TensorData::of(parts[0]);
+  auto bytes = static_cast<std::int64_t>(size_of(first.dtype));
+  std::int64_t step = parts.size() < 2 ? 0 : TensorData::of(parts[1]).data - first.data;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const TensorData& part = TensorData::of(parts[i]);
+    if (part.storage != first.storage || part.dtype != first.dtype || part.shape != first.shape ||
+        part.strides != first.strides ||
+        part.data != first.data + static_cast<std::int64_t>(i) * step)
+      return {};
+  }
+  if (step % bytes != 0) return {};
+  Strides strides = first.strides;
+  strides.insert(axis, step / bytes);
+  return make_view(parts[0], first.shape.inserted(axis, static_cast<std::int64_t>(parts.size())),
+                   strides);
+}
+
 double scalar_value(const Tensor& tensor) {
   switch (tensor.dtype()) {
     case boolean:
@@ -176,6 +211,40 @@ Tensor empty(const Shape& shape, DType dtype, Device device) {
   storage->device = device;
   return TensorData::adopt(
       TensorData::make(storage, storage->data, dtype, shape, contiguous_strides(shape)));
+}
+
+std::vector<int> memory_order(const Tensor& x) {
+  std::vector<int> axes(static_cast<std::size_t>(x.rank()));
+  std::iota(axes.begin(), axes.end(), 0);
+  const Strides& strides = x.strides();
+  std::ranges::stable_sort(axes, [&](int a, int b) { return strides[a] > strides[b]; });
+  return axes;
+}
+
+Tensor permuted_view(const Tensor& x, std::span<const int> axes) {
+  Shape shape;
+  Strides strides;
+  for (int axis : axes) {
+    shape.push_back(x.shape()[axis]);
+    strides.push_back(x.strides()[axis]);
+  }
+  return make_view(x, shape, strides);
+}
+
+Tensor empty_in_order(const Shape& shape, DType dtype, std::span<const Tensor> like) {
+  for (const Tensor& x : like) {
+    if (!x.defined() || x.shape() != shape) continue;
+    if (x.is_contiguous()) break;
+    std::vector<int> order = memory_order(x), place(order.size());
+    if (!permuted_view(x, order).is_contiguous()) break;
+    Shape permuted;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      permuted.push_back(shape[order[i]]);
+      place[order[i]] = static_cast<int>(i);
+    }
+    return permuted_view(empty(permuted, dtype, x.device()), place);
+  }
+  return empty(shape, dtype, like[0].device());
 }
 
 Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides,

@@ -21,8 +21,7 @@ void Dense::build(const Shape& input_shape) {
 Tensor Dense::call(const Tensor& inputs) {
   if (inputs.rank() < 2 || inputs.size(-1) != kernel.shape()[0])
     fail("expected input with last axis {}, got {}", kernel.shape()[0], inputs.shape());
-  Tensor y = dot(inputs, kernel);
-  return options_.activation(bias.defined() ? y + bias : y);
+  return options_.activation(bias.defined() ? linear(inputs, kernel, bias) : dot(inputs, kernel));
 }
 
 }  // namespace keratin

@@ -1,8 +1,11 @@
 #include <algorithm>
 
+#include <keratin/autograd/internal/in_place.h>
+#include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/tensor_data.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/rnn.h>
@@ -90,17 +93,19 @@ Tensor RNN::gates_of(const Tensor& z, int first, int count) const {
 
 // All time steps in one product, time first, so that each step's rows lie together.
 Tensor RNN::input_product(const Tensor& inputs, const Noise& noise) const {
-  Tensor x = transpose(inputs, {1, 0, 2}), z;
+  Tensor x = transpose(inputs, {1, 0, 2});
+  if (!x.is_contiguous()) x = x.copy();
+  Tensor b;
+  if (bias.defined()) b = bias.shape().rank() == 1 ? bias.value() : bias.value()[0];
   if (noise.input.size() <= 1) {
-    z = dot(noise.input.empty() ? x : x * noise.input[0], kernel);
-  } else {
-    std::vector<Tensor> parts;
-    for (int gate = 0; gate < gates_; ++gate)
-      parts.push_back(dot(x * noise.input[gate], gates_of(kernel, gate)));
-    z = concatenate(parts, -1);
+    if (!noise.input.empty()) x = x * noise.input[0];
+    return b.defined() ? linear(x, kernel, b) : dot(x, kernel);
   }
-  if (!bias.defined()) return z;
-  return z + (bias.shape().rank() == 1 ? bias.value() : bias.value()[0]);
+  std::vector<Tensor> parts;
+  for (int gate = 0; gate < gates_; ++gate)
+    parts.push_back(dot(x * noise.input[gate], gates_of(kernel, gate)));
+  Tensor z = concatenate(parts, -1);
+  return b.defined() ? z + b : z;
 }
 
 Tensor RNN::recurrent_product(const Tensor& h, const Noise& noise) const {
@@ -109,6 +114,12 @@ Tensor RNN::recurrent_product(const Tensor& h, const Noise& noise) const {
   for (int gate = 0; gate < gates_; ++gate)
     parts.push_back(dot(h * noise.recurrent[gate], gates_of(recurrent_kernel, gate)));
   return concatenate(parts, -1);
+}
+
+Tensor RNN::with_recurrent_product(const Step& s) const {
+  if (s.at_rest) return s.z;
+  if (!s.noise.recurrent.empty()) return s.z + recurrent_product(s.states[0], s.noise);
+  return add_dot_over(s.z, s.states[0], recurrent_kernel);
 }
 
 std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& initial_state) {
@@ -120,7 +131,8 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
 
   std::vector<Tensor> states = initial_state;
   if (states.empty() && options_.stateful) states = kept_states_;
-  if (states.empty())
+  bool at_rest = states.empty();
+  if (at_rest)
     for (int i = 0; i < state_count_; ++i) states.push_back(zeros({batch, units_}, dtype()));
   if (static_cast<int>(states.size()) != state_count_)
     fail("expected {} initial states, got {}", state_count_, states.size());
@@ -134,10 +146,19 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
   std::vector<Tensor> z = unstack(input_product(inputs, noise), 0);
   std::vector<Tensor> valid;  // for each step (batch, 1)
   if (mask().defined()) valid = unstack(expand_dims(mask(), -1), 1);
+  // The steps' states side by side: their gradient products become one, and so do the outputs.
+  Tensor side_by_side;
+  if (options_.return_sequences || recording != nullptr)
+    side_by_side = empty({time, batch, units_}, dtype());
+  auto place = [&](std::int64_t i) {
+    if (!side_by_side.defined()) return empty({batch, units_}, dtype());
+    return make_view(side_by_side, {batch, units_}, {units_, 1}, i * batch * units_);
+  };
+
   std::vector<Tensor> outputs;
   for (std::int64_t i = 0; i < time; ++i) {
     auto t = static_cast<std::size_t>(options_.go_backwards ? time - 1 - i : i);
-    std::vector<Tensor> next = step(z[t], states, noise);
+    std::vector<Tensor> next = step({z[t], states, at_rest && i == 0, noise, place(i)});
     // A masked step leaves the states as they were; its output is the one before, or zeros.
     if (!valid.empty())
       for (int s = 0; s < state_count_; ++s) next[s] = where(valid[t], next[s], states[s]);
@@ -149,12 +170,13 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
   }
   if (options_.stateful) {
     kept_states_.clear();
-    for (const Tensor& state : states) kept_states_.push_back(stop_gradient(state));
+    for (const Tensor& state : states) kept_states_.push_back(stop_gradient(state).copy());
   }
 
   Tensor output;
   if (options_.return_sequences)
-    output = outputs.empty() ? zeros({batch, 0, units_}, dtype()) : stack(outputs, 1);
+    output = outputs.empty() ? zeros({batch, 0, units_}, dtype())
+                             : transpose(joined(outputs), {1, 0, 2});
   else
     output = outputs.empty() ? states[0] : outputs.back();
   states.insert(states.begin(), output);
@@ -191,12 +213,11 @@ void LSTM::make_bias() {
   bias.assign(values);
 }
 
-std::vector<Tensor> LSTM::step(const Tensor& xz, const std::vector<Tensor>& states,
-                               const Noise& noise) const {
-  const Tensor &h = states[0], &c = states[1];
-  Tensor z = xz + recurrent_product(h, noise);
+std::vector<Tensor> LSTM::step(const Step& s) const {
+  const Tensor& c = s.states[1];
+  Tensor z = with_recurrent_product(s);
   if (usual_activations()) {
-    auto [h1, c1] = lstm_cell(z, c);
+    auto [h1, c1] = lstm_cell_over(z, c, s.place);
     return {h1, c1};
   }
   const auto& act = options_.activation;
@@ -216,9 +237,9 @@ void GRU::make_bias() {
                     options_.bias_regularizer, options_.bias_constraint);
 }
 
-std::vector<Tensor> GRU::step(const Tensor& xz, const std::vector<Tensor>& states,
-                              const Noise& noise) const {
-  const Tensor& h = states[0];
+std::vector<Tensor> GRU::step(const Step& s) const {
+  const Tensor &xz = s.z, &h = s.states[0];
+  const Noise& noise = s.noise;
   const auto& act = options_.activation;
   const auto& gate = options_.recurrent_activation;
   if (options_.reset_after) {
@@ -242,9 +263,8 @@ std::vector<Tensor> GRU::step(const Tensor& xz, const std::vector<Tensor>& state
 SimpleRNN::SimpleRNN(int units, const RNNOptions& options)
     : RNN("SimpleRNN", units, 1, 1, options) {}
 
-std::vector<Tensor> SimpleRNN::step(const Tensor& xz, const std::vector<Tensor>& states,
-                                    const Noise& noise) const {
-  return {options_.activation(xz + recurrent_product(states[0], noise))};
+std::vector<Tensor> SimpleRNN::step(const Step& s) const {
+  return {options_.activation(with_recurrent_product(s))};
 }
 
 }  // namespace keratin

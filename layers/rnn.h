@@ -67,14 +67,24 @@ class RNN : public Layer {
     std::vector<Tensor> input, recurrent;
   };
 
-  /// One step: the inputs' share of the gates (batch, gates * units) and the states before; gives
-  /// the states after, h first.
-  virtual std::vector<Tensor> step(const Tensor& z, const std::vector<Tensor>& states,
-                                   const Noise& noise) const = 0;
+  /// What a cell needs for one step.
+  struct Step {
+    Tensor z;                           ///< the inputs' share of the gates (batch, gates * units),
+                                        ///< to be overwritten at will
+    const std::vector<Tensor>& states;  ///< before the step, h first
+    bool at_rest;                       ///< the states are zeros
+    const Noise& noise;
+    Tensor place;  ///< (batch, units), where the new h may be written
+  };
+
+  /// The states after one step, h first.
+  virtual std::vector<Tensor> step(const Step& step) const = 0;
   virtual void make_bias();
 
   /// h . recurrent_kernel, gate by gate where each has a mask of its own.
   Tensor recurrent_product(const Tensor& h, const Noise& noise) const;
+  /// z + h . recurrent_kernel
+  Tensor with_recurrent_product(const Step& step) const;
   /// Columns of one gate, or of several that follow each other.
   Tensor gates_of(const Tensor& z, int first, int count = 1) const;
   bool usual_activations() const;
@@ -100,8 +110,7 @@ class LSTM : public RNN {
   explicit LSTM(int units, const RNNOptions& options = {});
 
  private:
-  std::vector<Tensor> step(const Tensor& z, const std::vector<Tensor>& states,
-                           const Noise& noise) const override;
+  std::vector<Tensor> step(const Step& step) const override;
   void make_bias() override;
 };
 
@@ -112,8 +121,7 @@ class GRU : public RNN {
   explicit GRU(int units, const RNNOptions& options = {});
 
  private:
-  std::vector<Tensor> step(const Tensor& z, const std::vector<Tensor>& states,
-                           const Noise& noise) const override;
+  std::vector<Tensor> step(const Step& step) const override;
   void make_bias() override;
 };
 
@@ -123,8 +131,7 @@ class SimpleRNN : public RNN {
   explicit SimpleRNN(int units, const RNNOptions& options = {});
 
  private:
-  std::vector<Tensor> step(const Tensor& z, const std::vector<Tensor>& states,
-                           const Noise& noise) const override;
+  std::vector<Tensor> step(const Step& step) const override;
 };
 
 }  // namespace keratin

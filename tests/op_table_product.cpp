@@ -76,6 +76,23 @@ Case dot_case(const Shape& a, const Shape& b) {
           product_traits(4)};
 }
 
+Case linear_case(const Shape& a, const Shape& b) {
+  std::string left = letters(0, a.rank());
+  left.back() = 'z';
+  std::string output = left.substr(0, left.size() - 1) + "n";
+  return {"linear",
+          "",
+          {a, b, {b[1]}},
+          [](const Inputs& x) { return linear(x[0], x[1], x[2]); },
+          [=](const Arrays& x) {
+            Array product = einstein(left, "zn", output, {x[0], x[1]});
+            for (std::size_t i = 0; i < product.values.size(); ++i)
+              product.values[i] += x[2].values[i % x[2].values.size()];
+            return product;
+          },
+          product_traits(5)};
+}
+
 Case matmul_case(const Shape& a, const Shape& b) {
   int batch = std::max({a.rank() - 2, b.rank() - 2, 0});
   std::string shared = letters(0, batch);
@@ -194,6 +211,16 @@ std::vector<Case> product_table() {
                                                           {{0, 3}, {3, 2}},
                                                           {{2, 3}, {3, 0}}})
     cases.push_back(dot_case(a, b));
+  for (auto [a, b] : std::vector<std::pair<Shape, Shape>>{{{5}, {5, 3}},
+                                                          {{3, 5}, {5, 2}},
+                                                          {{1, 1}, {1, 1}},
+                                                          {{2, 3, 4}, {4, 5}},
+                                                          {{2, 1, 3, 2}, {2, 3}},
+                                                          {{17, 19}, {19, 16}},
+                                                          {{3, 0}, {0, 2}},
+                                                          {{0, 3}, {3, 2}},
+                                                          {{2, 3}, {3, 0}}})
+    cases.push_back(linear_case(a, b));
   for (auto [a, b] : std::vector<std::pair<Shape, Shape>>{{{7}, {7}},
                                                           {{3, 5}, {5, 2}},
                                                           {{1, 1}, {1, 1}},

@@ -50,14 +50,15 @@ struct PointwiseVjp {
   }
 
   void fused(Backward& backward, const std::array<Tensor, fn::outputs_of<F>>& g) const {
+    constexpr std::size_t used = from_output ? 1 : N;
     std::array<Tensor, N> gx;
     std::array<Tensor, N> x;
     for (std::uint32_t i = 0; i < N; ++i) {
-      if (backward.wants(i)) gx[i] = empty(shape, g[0].dtype(), g[0].device());
       if (!from_output || i == 0) x[i] = *saved[i];
     }
-    kernels_of(g[0]).pointwise_gradient(pointwise_id<F>, &f, gx, {x.data(), from_output ? 1 : N},
-                                        g);
+    for (std::uint32_t i = 0; i < N; ++i)
+      if (backward.wants(i)) gx[i] = empty_in_order(shape, g[0].dtype(), {x.data(), used});
+    kernels_of(g[0]).pointwise_gradient(pointwise_id<F>, &f, gx, {x.data(), used}, g);
     for (std::uint32_t i = 0; i < N; ++i)
       if (gx[i].defined()) backward.add(i, gx[i]);
   }
@@ -77,7 +78,7 @@ auto pointwise_op(const char* name, const F& f, const X&... inputs) {
     shape = broadcast_shapes(shape, input.shape(), name);
   }
   std::array<Tensor, outputs> y;
-  for (Tensor& output : y) output = empty(shape, dtype, x[0].device());
+  for (Tensor& output : y) output = empty_in_order(shape, dtype, x);
   kernels_of(y[0]).pointwise(pointwise_id<F>, &f, y, x);
   if (is_floating(dtype) && follows(x)) {
     PointwiseVjp<F, N> vjp{f, {}, shape};

@@ -124,6 +124,7 @@ class Saved {
     return tensor_;
   }
   const Tensor* operator->() const { return &**this; }
+  bool defined() const { return tensor_.defined(); }
 
  private:
   [[noreturn]] void overwritten() const;
@@ -131,6 +132,29 @@ class Saved {
   std::uint32_t version_ = 0;
 };
 inline Saved save(const Tensor& tensor) { return Saved(tensor); }
+
+/// The gradient of one variable while it is being summed up. A product that belongs to the sum is
+/// kept as its two factors until somebody reads the sum: a weight used at every time step collects
+/// one for each step, and where these lie side by side in memory they are one product over all
+/// steps, (a1 a2 ...) (b1 b2 ...)^T = a1 b1^T + a2 b2^T + ..., several times as fast.
+class GradientSum {
+ public:
+  bool defined() const { return sum_.defined() || a_.defined(); }
+  /// The sum; undefined when nothing was added.
+  const Tensor& value();
+  /// Whether nobody but the sum holds its memory, so that it may be added to in place.
+  bool exclusive() const;
+
+  void add(const Tensor& gradient);
+  /// The same of a gradient in memory that nobody else will read.
+  void give(const Tensor& gradient);
+  void add_product(const Tensor& a, const Tensor& b);
+
+ private:
+  void settle();
+  Tensor sum_, a_, b_;
+  bool given_ = false;
+};
 
 /// What a node's closure sees of the backward pass: the gradients of its outputs come in, those of
 /// its inputs go out.
@@ -140,18 +164,31 @@ class Backward {
   const Tensor& output_gradient(std::uint32_t output) const;
   /// Zeros instead.
   Tensor output_gradient_or_zeros(std::uint32_t output) const;
+  /// Whether nobody will read the gradient of that output after this node, whose closure may then
+  /// hand on its memory in parts.
+  bool owns_output_gradient(std::uint32_t output) const;
+  /// Whether the tape is spent on this backward pass, so that what the closure saved may be
+  /// overwritten.
+  bool is_last() const { return last_; }
   bool wants(std::uint32_t input) const;
   void add(std::uint32_t input, const Tensor& gradient);
-  /// Adds the product of two matrices, without a tensor for the product where that can be had.
+  /// Adds a gradient whose memory nobody else will read.
+  void give(std::uint32_t input, const Tensor& gradient);
+  /// Adds the product of two matrices.
   void add_product(std::uint32_t input, const Tensor& a, const Tensor& b);
 
  private:
   friend class GradientTape;
+  GradientSum& sum_of(VariableId id) const { return (*gradients_)[id - first_]; }
+  VariableId input(std::uint32_t i) const { return record_->inputs[node_->inputs + i]; }
+
   Record* record_;
   const Node* node_;
-  std::vector<Tensor>* gradients_;  // by variable, from `first_` on
+  std::vector<GradientSum>* gradients_;  // by variable, from `first_` on
   const std::vector<char>* needed_;
+  const std::vector<char>* asked_;
   VariableId first_;
+  bool last_;
 };
 
 template <class F>

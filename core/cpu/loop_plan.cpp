@@ -28,12 +28,27 @@ Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>
         if (tensor.shape()[axis] != 1) full.stride[k][missing + axis] = tensor.strides()[axis];
     }
   }
-  // Keep axes of more than one element, joining each to its predecessor where that is possible.
+  // The axes of more than one element, in the order in which the first operand lies in memory.
+  int order[Loop::max_rank];
+  int axes = 0, first = 0;
+  while (first < full.operands - 1 && full.data[first] == nullptr) ++first;
   for (int axis = 0; axis < rank; ++axis) {
     if (shape[axis] == 1) continue;
+    int place = axes++;
+    for (; place > 0; --place) {
+      if (std::abs(full.stride[first][order[place - 1]]) >= std::abs(full.stride[first][axis]))
+        break;
+      order[place] = order[place - 1];
+    }
+    order[place] = axis;
+  }
+  // Each is joined to its predecessor where that is possible.
+  Loop full_in_order = full;
+  for (int i = 0; i < axes; ++i) {
+    int axis = order[i];
     int last = full.rank;
     full.size[last] = shape[axis];
-    for (int k = 0; k < full.operands; ++k) full.stride[k][last] = full.stride[k][axis];
+    for (int k = 0; k < full.operands; ++k) full.stride[k][last] = full_in_order.stride[k][axis];
     if (last > 0 && can_join(full, last - 1, last)) {
       full.size[last - 1] *= full.size[last];
       for (int k = 0; k < full.operands; ++k) full.stride[k][last - 1] = full.stride[k][last];

@@ -1,6 +1,9 @@
 // What a Tensor handle points to, for the library's own code.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include <keratin/core/internal/pool.h>
 #include <keratin/core/tensor.h>
 
@@ -34,6 +37,16 @@ struct TensorData {
 /// Uninitialised memory.
 Tensor empty(const Shape& shape, DType dtype, Device device = {});
 
+/// Uninitialised memory in the order of the first of `like` that has this shape: what is computed
+/// from a transposed tensor stays transposed, so that nothing is walked across its rows.
+Tensor empty_in_order(const Shape& shape, DType dtype, std::span<const Tensor> like);
+
+/// The axes in the order in which they lie in memory, widest stride first.
+std::vector<int> memory_order(const Tensor& x);
+
+/// x with its axes in another order. Not recorded.
+Tensor permuted_view(const Tensor& x, std::span<const int> axes);
+
 /// Other shape and strides over the same memory, starting `offset` elements further. Not recorded.
 Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides,
                  std::int64_t offset = 0);
@@ -56,6 +69,16 @@ void begin_write(const Tensor& tensor, const char* who);
 inline std::uint32_t version_of(const Tensor& tensor) {
   return TensorData::of(tensor).storage->version.load(std::memory_order_relaxed);
 }
+
+/// Whether a matrix has dense rows or dense columns, as BLAS wants it.
+bool is_blas_matrix(const Tensor& x);
+
+/// Whether `next` lies right behind `first` along an axis, so that the two are one tensor.
+bool continues(const Tensor& first, const Tensor& next, int axis);
+
+/// The tensors as one along a new axis, when they lie in equal distances in one block of memory;
+/// else undefined. Not recorded.
+Tensor joined_view(std::span<const Tensor> parts, int axis);
 
 /// The value of a tensor with one element.
 double scalar_value(const Tensor& tensor);
