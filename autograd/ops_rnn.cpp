@@ -129,44 +129,75 @@ std::array<Tensor, 2> lstm_cell_over(const Tensor& z, const Tensor& c, const Ten
                    make_view(h_place, h_place.shape(), h_place.strides()));
 }
 
+namespace {
+
+std::array<Tensor, 3> three_gates(const Tensor& z) {
+  std::int64_t units = z.size(1) / 3;
+  return {gate_of(z, 0, units), gate_of(z, 1, units), gate_of(z, 2, units)};
+}
+
+// As LstmCellVjp. Without x, which then became the gates, h's share may be overwritten too.
+struct GruCellVjp {
+  Tensor gates;
+  Saved x, hz, h;
+
+  void operator()(Backward& backward) const {
+    if (recording != nullptr && x.defined()) return composed_gru_vjp(backward, *x, *hz, *h);
+    auto [z, r, n] = three_gates(gates);
+    Tensor hh = gate_of(*hz, 2, h->size(1)), g = backward.output_gradient(0);
+    if (recording != nullptr) {
+      auto [gxz, gxr, gxh, ghz, ghr, ghh, gh] = fn::GruCellBackward{}(z, r, n, hh, *h, g);
+      backward.add(0, concatenate({gxz, gxr, gxh}, 1));
+      backward.add(1, concatenate({ghz, ghr, ghh}, 1));
+      return backward.add(2, gh);
+    }
+    auto over = [&](const Tensor& t) {
+      bool may = backward.is_last() && !x.defined();
+      return may ? make_view(t, t.shape(), t.strides()) : empty(t.shape(), t.dtype());
+    };
+    Tensor gx = over(gates), ghz = over(*hz), gh = empty(h->shape(), h->dtype());
+    auto [gx0, gx1, gx2] = three_gates(gx);
+    auto [gh0, gh1, gh2] = three_gates(ghz);
+    Tensor y[] = {gx0, gx1, gx2, gh0, gh1, gh2, gh}, in[] = {z, r, n, hh, *h, g};
+    fn::GruCellBackward functor;
+    kernels_of(gx).pointwise(Pointwise::GruCellBackward, &functor, y, in);
+    backward.add(0, gx);
+    backward.add(1, ghz);
+    backward.add(2, gh);
+  }
+};
+
+Tensor gru_step(const Tensor& x, const Tensor& hz, const Tensor& h, const Tensor& gates,
+                const Tensor& h_place) {
+  auto [x0, x1, x2] = three_gates(x);
+  auto [h0, h1, h2] = three_gates(hz);
+  auto [z, r, n] = three_gates(gates);
+  Tensor y[] = {h_place, z, r, n}, in[] = {x0, x1, x2, h0, h1, h2, h};
+  fn::GruCellForward functor;
+  kernels_of(h).pointwise(Pointwise::GruCellForward, &functor, y, in);
+  Tensor inputs[] = {x, hz, h};
+  if (follows(inputs)) {
+    bool over = raw<char>(gates) == raw<char>(x);
+    record_node("gru_cell", inputs, {&h_place, 1},
+                GruCellVjp{gates, over ? Saved() : save(x), save(hz), save(h)});
+  }
+  return h_place;
+}
+
+}  // namespace
+
 Tensor gru_cell(const Tensor& x_share, const Tensor& h_share, const Tensor& state) {
   check_gates("gru_cell", x_share, state, 3);
   check_gates("gru_cell", h_share, state, 3);
   Tensor all_inputs[] = {x_share, h_share, state};
   DType dtype = common_dtype(all_inputs, true);
   Tensor x = x_share.astype(dtype), hz = h_share.astype(dtype), h = state.astype(dtype);
-  Tensor y = empty(h.shape(), dtype);
-  std::int64_t units = h.size(1);
-  // The functor's seven operands: the gates of x, those of h's share, and h.
-  auto operands = [units](const Tensor& a, const Tensor& b, const Tensor& c) {
-    std::array<Tensor, 7> views;
-    for (int gate = 0; gate < 3; ++gate) {
-      if (a.defined()) views[gate] = gate_of(a, gate, units);
-      if (b.defined()) views[3 + gate] = gate_of(b, gate, units);
-    }
-    views[6] = c;
-    return views;
-  };
-  fn::GruCell functor;
-  kernels_of(y).pointwise(Pointwise::GruCell, &functor, {&y, 1}, operands(x, hz, h));
-  Tensor inputs[] = {x, hz, h};
-  if (!follows(inputs)) return y;
-  record_node("gru_cell", inputs, {&y, 1},
-              [x = save(x), hz = save(hz), h = save(h), operands](Backward& backward) {
-                const Tensor& g = backward.output_gradient(0);
-                if (recording != nullptr) return composed_gru_vjp(backward, *x, *hz, *h);
-                Tensor gx, gz, gh;
-                if (backward.wants(0)) gx = empty(x->shape(), g.dtype());
-                if (backward.wants(1)) gz = empty(hz->shape(), g.dtype());
-                if (backward.wants(2)) gh = empty(h->shape(), g.dtype());
-                fn::GruCell cell;
-                kernels_of(g).pointwise_gradient(Pointwise::GruCell, &cell, operands(gx, gz, gh),
-                                                 operands(*x, *hz, *h), {&g, 1});
-                if (gx.defined()) backward.add(0, gx);
-                if (gz.defined()) backward.add(1, gz);
-                if (gh.defined()) backward.add(2, gh);
-              });
-  return y;
+  return gru_step(x, hz, h, empty(x.shape(), dtype), empty(h.shape(), dtype));
+}
+
+Tensor gru_cell_over(const Tensor& x, const Tensor& hz, const Tensor& h, const Tensor& h_place) {
+  return gru_step(x, hz, h, nested_tapes() ? empty(x.shape(), x.dtype()) : x,
+                  make_view(h_place, h_place.shape(), h_place.strides()));
 }
 
 }  // namespace keratin

@@ -128,6 +128,23 @@ struct GruCell {
   }
 };
 
+/// The same step, giving also what its backward reads: (h, z, r, candidate).
+struct GruCellForward {
+  auto operator()(auto xz, auto xr, auto xh, auto hz, auto hr, auto hh, auto h) const {
+    auto z = sigmoid(xz + hz), r = sigmoid(xr + hr), n = tanh(xh + r * hh);
+    return std::tuple(z * h + (1.0 - z) * n, z, r, n);
+  }
+};
+
+/// Gradients with respect to (xz, xr, xh), to (hz, hr, hh) and to h.
+struct GruCellBackward {
+  auto operator()(auto z, auto r, auto n, auto hh, auto h, auto g) const {
+    auto gn = g * (1.0 - z) * (1.0 - n * n);
+    auto gz = g * (h - n) * z * (1.0 - z), gr = gn * hh * r * (1.0 - r);
+    return std::tuple(gz, gr, gn, gz, gr, gn * r, g * z);
+  }
+};
+
 // --- optimizer steps (keras/src/optimizers): the new weight first, then the new slots
 
 struct SgdStep {
@@ -148,6 +165,14 @@ struct NesterovStep {
   auto operator()(auto w, auto m, auto g) const {
     auto m1 = momentum * m - learning_rate * g;
     return std::tuple(w + momentum * m1 - learning_rate * g, m1);
+  }
+};
+
+struct RmspropStep {
+  double learning_rate, rho, epsilon;
+  auto operator()(auto w, auto v, auto g) const {
+    auto v1 = rho * v + (1.0 - rho) * (g * g);
+    return std::tuple(w - learning_rate * g / sqrt(v1 + epsilon), v1);
   }
 };
 

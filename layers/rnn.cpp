@@ -108,18 +108,14 @@ Tensor RNN::input_product(const Tensor& inputs, const Noise& noise) const {
   return b.defined() ? z + b : z;
 }
 
-Tensor RNN::recurrent_product(const Tensor& h, const Noise& noise) const {
-  if (noise.recurrent.empty()) return dot(h, recurrent_kernel);
+Tensor RNN::add_recurrent_product(const Tensor& z, const Step& s) const {
+  const Tensor& h = s.states[0];
+  if (s.at_rest) return z;
+  if (s.noise.recurrent.empty()) return add_dot_over(z, h, recurrent_kernel);
   std::vector<Tensor> parts;
   for (int gate = 0; gate < gates_; ++gate)
-    parts.push_back(dot(h * noise.recurrent[gate], gates_of(recurrent_kernel, gate)));
-  return concatenate(parts, -1);
-}
-
-Tensor RNN::with_recurrent_product(const Step& s) const {
-  if (s.at_rest) return s.z;
-  if (!s.noise.recurrent.empty()) return s.z + recurrent_product(s.states[0], s.noise);
-  return add_dot_over(s.z, s.states[0], recurrent_kernel);
+    parts.push_back(dot(h * s.noise.recurrent[gate], gates_of(recurrent_kernel, gate)));
+  return z + concatenate(parts, -1);
 }
 
 std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& initial_state) {
@@ -143,7 +139,12 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
   }
 
   Noise noise = draw_noise(batch, inputs.size(2));
-  std::vector<Tensor> z = unstack(input_product(inputs, noise), 0);
+  std::vector<Tensor> z = unstack(input_product(inputs, noise), 0), h_share(z.size());
+  if (has_h_share()) {
+    Shape shape{time, batch, gates_ * units_};
+    h_share = unstack(bias.defined() ? broadcast_to(bias.value()[1], shape).copy()
+                                     : zeros(shape, dtype()));
+  }
   std::vector<Tensor> valid;  // for each step (batch, 1)
   if (mask().defined()) valid = unstack(expand_dims(mask(), -1), 1);
   // The steps' states side by side: their gradient products become one, and so do the outputs.
@@ -158,7 +159,7 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
   std::vector<Tensor> outputs;
   for (std::int64_t i = 0; i < time; ++i) {
     auto t = static_cast<std::size_t>(options_.go_backwards ? time - 1 - i : i);
-    std::vector<Tensor> next = step({z[t], states, at_rest && i == 0, noise, place(i)});
+    std::vector<Tensor> next = step({z[t], states, at_rest && i == 0, noise, h_share[t], place(i)});
     // A masked step leaves the states as they were; its output is the one before, or zeros.
     if (!valid.empty())
       for (int s = 0; s < state_count_; ++s) next[s] = where(valid[t], next[s], states[s]);
@@ -215,7 +216,7 @@ void LSTM::make_bias() {
 
 std::vector<Tensor> LSTM::step(const Step& s) const {
   const Tensor& c = s.states[1];
-  Tensor z = with_recurrent_product(s);
+  Tensor z = add_recurrent_product(s.z, s);
   if (usual_activations()) {
     auto [h1, c1] = lstm_cell_over(z, c, s.place);
     return {h1, c1};
@@ -243,9 +244,8 @@ std::vector<Tensor> GRU::step(const Step& s) const {
   const auto& act = options_.activation;
   const auto& gate = options_.recurrent_activation;
   if (options_.reset_after) {
-    Tensor hz = recurrent_product(h, noise);
-    if (bias.defined()) hz = hz + bias.value()[1];
-    if (usual_activations()) return {gru_cell(xz, hz, h)};
+    Tensor hz = add_recurrent_product(s.h_share, s);
+    if (usual_activations()) return {gru_cell_over(xz, hz, h, s.place)};
     auto z = gate(gates_of(xz, 0) + gates_of(hz, 0));
     auto r = gate(gates_of(xz, 1) + gates_of(hz, 1));
     return {z * h + (1 - z) * act(gates_of(xz, 2) + r * gates_of(hz, 2))};
@@ -264,7 +264,7 @@ SimpleRNN::SimpleRNN(int units, const RNNOptions& options)
     : RNN("SimpleRNN", units, 1, 1, options) {}
 
 std::vector<Tensor> SimpleRNN::step(const Step& s) const {
-  return {options_.activation(with_recurrent_product(s))};
+  return {options_.activation(add_recurrent_product(s.z, s))};
 }
 
 }  // namespace keratin

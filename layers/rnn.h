@@ -74,17 +74,18 @@ class RNN : public Layer {
     const std::vector<Tensor>& states;  ///< before the step, h first
     bool at_rest;                       ///< the states are zeros
     const Noise& noise;
-    Tensor place;  ///< (batch, units), where the new h may be written
+    Tensor h_share;  ///< GRU with reset_after: the recurrent bias, shaped and free as z
+    Tensor place;    ///< (batch, units), where the new h may be written
   };
 
   /// The states after one step, h first.
   virtual std::vector<Tensor> step(const Step& step) const = 0;
   virtual void make_bias();
+  /// Whether steps need h_share.
+  virtual bool has_h_share() const { return false; }
 
-  /// h . recurrent_kernel, gate by gate where each has a mask of its own.
-  Tensor recurrent_product(const Tensor& h, const Noise& noise) const;
-  /// z + h . recurrent_kernel
-  Tensor with_recurrent_product(const Step& step) const;
+  /// z + h . recurrent_kernel, gate by gate where each has a mask of its own.
+  Tensor add_recurrent_product(const Tensor& z, const Step& step) const;
   /// Columns of one gate, or of several that follow each other.
   Tensor gates_of(const Tensor& z, int first, int count = 1) const;
   bool usual_activations() const;
@@ -123,6 +124,7 @@ class GRU : public RNN {
  private:
   std::vector<Tensor> step(const Step& step) const override;
   void make_bias() override;
+  bool has_h_share() const override { return options_.reset_after; }
 };
 
 /// h' = activation(x . kernel + bias + h . recurrent_kernel)

@@ -139,6 +139,9 @@ void RMSprop::build_slots() {
 
 void RMSprop::update(Weight& w, const Tensor& g, double learning_rate) {
   Tensor& v = slot(w, "velocity");
+  if (!centered_ && momentum_ == 0)
+    return step_in_place(fn::RmspropStep{learning_rate, rho_, epsilon_},
+                         std::array<Tensor, 3>{w, v, g});
   v.assign(rho_ * v + (1 - rho_) * square(g));
   Tensor variance = v;
   if (centered_) {

@@ -265,6 +265,9 @@ TEST_CASE("kernels of functors without an op give the functor's values") {
   CHECK_STEP(NesterovStep, 0.1, 0.9);
   CHECK_STEP(AdamStep, 0.1, 0.9, 0.99, 1e-3);
   CHECK_STEP(AmsgradStep, 0.1, 0.9, 0.99, 1e-3);
+  CHECK_STEP(RmspropStep, 0.1, 0.9, 1e-3);
+  CHECK_STEP(GruCellForward, );
+  CHECK_STEP(GruCellBackward, );
   CHECK_STEP(LstmCellForward, );
   CHECK_STEP(LstmCellBackward, );
 #undef CHECK_STEP

@@ -43,33 +43,19 @@ void with_type(DType dtype, const F& f) {
   }
 }
 
-// A loop of plain C++ over up to four operands of any types: row(pointers, strides, n).
+// A loop of plain C++ over operands of any types: row(pointers, strides, n).
+template <class Row>
+void visit_rows(const Loop& loop, const void* row) {
+  int last = loop.rank - 1;
+  std::int64_t stride[Loop::max_operands];
+  for (int k = 0; k < loop.operands; ++k) stride[k] = loop.stride[k][last];
+  for_rows(loop,
+           [&](char* const* p) { (*static_cast<const Row*>(row))(p, stride, loop.size[last]); });
+}
+
 template <class Row>
 void for_each_row(const Shape& shape, std::initializer_list<Tensor> tensors, const Row& row) {
-  std::span<const Tensor> all(tensors.begin(), tensors.size());
-  Loop loop = plan_loop(shape, {all});
-  for (int axis = 0; axis < loop.rank; ++axis)
-    if (loop.size[axis] == 0) return;
-  std::int64_t size[4] = {};
-  for (std::size_t k = 0; k < all.size(); ++k)
-    size[k] = static_cast<std::int64_t>(size_of(all[k].dtype()));
-  std::int64_t index[Loop::max_rank] = {};
-  int last = loop.rank - 1;
-  std::int64_t stride[4] = {};
-  for (int k = 0; k < loop.operands; ++k) stride[k] = loop.stride[k][last];
-  for (;;) {
-    row(loop.data, stride, loop.size[last]);
-    int axis = last - 1;
-    for (; axis >= 0; --axis) {
-      bool carry = ++index[axis] == loop.size[axis];
-      std::int64_t steps = carry ? 1 - loop.size[axis] : 1;
-      for (int k = 0; k < loop.operands; ++k)
-        loop.data[k] += steps * loop.stride[k][axis] * size[k];
-      if (!carry) break;
-      index[axis] = 0;
-    }
-    if (axis < 0) return;
-  }
+  run_loop(plan_loop(shape, {{tensors.begin(), tensors.size()}}), visit_rows<Row>, &row);
 }
 
 template <class To, class From>
@@ -163,12 +149,15 @@ class CpuKernels final : public Kernels {
   void accumulate(const Tensor& y, const Tensor& x) const override {
     with_type(y.dtype(), [&](auto type) {
       using T = decltype(type);
-      for_each_row(y.shape(), {y, x}, [](char* const* p, const std::int64_t* s, std::int64_t n) {
+      auto row = [](char* const* p, const std::int64_t* s, std::int64_t n) {
         auto* to = reinterpret_cast<T*>(p[0]);
         auto* from = reinterpret_cast<const T*>(p[1]);
         for (std::int64_t j = 0; j < n; ++j)
           to[j * s[0]] = static_cast<T>(to[j * s[0]] + from[j * s[1]]);
-      });
+      };
+      if (y.numel() == 0) return;
+      Tensor operands[] = {y, x};
+      visit_rows<decltype(row)>(plan_loop(y.shape(), {operands}), &row);
     });
   }
 
@@ -177,8 +166,7 @@ class CpuKernels final : public Kernels {
     FlushDenormals guard;
     DType dtype = y[0].dtype();
     Loop loop = plan_loop(y[0].shape(), {y, x});
-    run_loop(loop, table_for(dtype).forward[static_cast<int>(op)], functor,
-             static_cast<int>(size_of(dtype)), grain);
+    run_loop(loop, table_for(dtype).forward[static_cast<int>(op)], functor);
   }
 
   void pointwise_gradient(Pointwise op, const void* functor, std::span<const Tensor> gx,
@@ -189,8 +177,7 @@ class CpuKernels final : public Kernels {
     for (const Tensor& g : gx)
       if (g.defined()) shape = g.shape();
     Loop loop = plan_loop(shape, {gx, x, gy});
-    run_loop(loop, table_for(dtype).gradient[static_cast<int>(op)], functor,
-             static_cast<int>(size_of(dtype)), grain / 2);
+    run_loop(loop, table_for(dtype).gradient[static_cast<int>(op)], functor);
   }
 
   void compare(Comparison op, const Tensor& y, const Tensor& a, const Tensor& b) const override {

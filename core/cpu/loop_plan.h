@@ -12,9 +12,7 @@ namespace keratin::cpu {
 /// A loop over `shape`; operands of smaller shape are broadcast, undefined ones have null data.
 Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>> operands);
 
-/// Runs the loop, on several threads when there are more than `grain` elements for each. Outputs
-/// must not overlap.
-void run_loop(const Loop& loop, LoopFunction function, const void* functor, int element_size,
-              std::int64_t grain);
+/// Runs the loop, on several threads when each gets work worth its while. Outputs must not overlap.
+void run_loop(const Loop& loop, LoopFunction function, const void* functor);
 
 }  // namespace keratin::cpu

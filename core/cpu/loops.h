@@ -20,6 +20,7 @@ struct Loop {
   int operands = 0;
   std::int64_t size[max_rank];
   char* data[max_operands];
+  int bytes[max_operands];                      // of an element
   std::int64_t stride[max_operands][max_rank];  // in elements
 };
 
@@ -81,7 +82,7 @@ void for_rows(const Loop& loop, const Row& row) {
       bool carry = ++index[axis] == loop.size[axis];
       std::int64_t steps = carry ? 1 - loop.size[axis] : 1;
       for (int k = 0; k < loop.operands; ++k)
-        if (at[k] != nullptr) at[k] += steps * loop.stride[k][axis] * row.element_size;
+        if (at[k] != nullptr) at[k] += steps * loop.stride[k][axis] * loop.bytes[k];
       if (!carry) break;
       index[axis] = 0;
     }
@@ -93,7 +94,6 @@ template <class Lane, class F>
 struct ForwardRow {
   using Number = typename Lane::Number;
   using Stored = typename Lane::Stored;
-  static constexpr int element_size = sizeof(Stored);
   static constexpr int inputs = fn::inputs_of<F>;
   static constexpr int outputs = fn::outputs_of<F>;
 
@@ -149,7 +149,6 @@ template <class Lane, class F>
 struct GradientRow {
   using Number = typename Lane::Number;
   using Stored = typename Lane::Stored;
-  static constexpr int element_size = sizeof(Stored);
   static constexpr int inputs = fn::inputs_of<F>;
   static constexpr int outputs = fn::outputs_of<F>;
 
