@@ -107,6 +107,57 @@ Tensor linear(const Tensor& x, const Tensor& kernel, const Tensor& bias) {
   return tall_product("linear", x.astype(dtype), kernel, bias.astype(dtype));
 }
 
+// --- a factor of many products
+
+struct SharedFactor::State {
+  Saved matrix;
+  bool worthwhile;
+  Tensor packed, packed_transpose;
+};
+
+SharedFactor::SharedFactor(const Tensor& matrix, std::int64_t rows, std::int64_t products)
+    : state_(std::make_shared<State>(
+          State{save(readable(matrix)), rows >= 8 && products >= 2, {}, {}})) {}
+
+const Tensor& SharedFactor::matrix() const { return *state_->matrix; }
+
+void SharedFactor::add_product(const Tensor& c, const Tensor& a) const {
+  const Kernels& kernels = kernels_of(c);
+  if (state_->worthwhile && !state_->packed.defined()) state_->packed = kernels.pack(matrix());
+  if (state_->packed.defined() && a.strides()[1] == 1)
+    kernels.packed_gemm(c, a, state_->packed, true);
+  else
+    kernels.gemm(c, a, matrix(), true);
+}
+
+void SharedFactor::multiply_transposed(const Tensor& c, const Tensor& a, bool accumulate) const {
+  const Kernels& kernels = kernels_of(c);
+  Tensor& packed = state_->packed_transpose;
+  if (state_->worthwhile && !packed.defined()) packed = kernels.pack(flipped(matrix()));
+  if (packed.defined() && a.strides()[1] == 1)
+    kernels.packed_gemm(c, a, packed, accumulate);
+  else
+    kernels.gemm(c, a, flipped(matrix()), accumulate);
+}
+
+Tensor add_dot_over(const Tensor& c, const Tensor& a, const SharedFactor& b) {
+  Tensor z = make_view(c, c.shape(), c.strides()), x = readable(a);
+  b.add_product(z, x);
+  Tensor inputs[] = {x, b.matrix(), c};
+  if (!follows(inputs)) return z;
+  record_node("add_dot", inputs, {&z, 1}, [x = save(x), b](Backward& backward) {
+    Tensor g = backward.output_gradient(0);
+    backward.add(2, g);
+    g = readable(g);
+    backward.add_product(1, flipped(*x), g);
+    if (recording != nullptr) return backward.add(0, matmul(g, flipped(b.matrix())));
+    backward.add_in_place(
+        0, g.size(0), b.matrix().size(0), g.dtype(),
+        [&](const Tensor& sum, bool accumulate) { b.multiply_transposed(sum, g, accumulate); });
+  });
+  return z;
+}
+
 Tensor add_dot_over(const Tensor& c, const Tensor& a, const Tensor& b) {
   Tensor z =
       make_view(c, c.shape(), c.strides());  // a header of its own: to the tape, another value

@@ -143,15 +143,23 @@ void GradientSum::add_product(const Tensor& a, const Tensor& b) {
 
 void GradientSum::settle() {
   if (!a_.defined()) return;
+  Tensor a = std::move(a_), b = std::move(b_);
+  add_in_place(a.size(0), b.size(1), a.dtype(), [&](const Tensor& sum, bool accumulate) {
+    kernels_of(sum).gemm(sum, a, b, accumulate);
+  });
+}
+
+// Makes sum_ a matrix with dense rows that may be written; true where it holds nothing yet.
+bool GradientSum::make_room(std::int64_t rows, std::int64_t columns, DType dtype) {
+  settle();
   bool first = !sum_.defined();
-  if (first || !exclusive() || !is_blas_matrix(sum_)) {
-    Tensor sum = empty({a_.size(0), b_.size(1)}, a_.dtype(), a_.device());
+  if (first || !exclusive() || sum_.strides()[1] != 1 || !is_blas_matrix(sum_)) {
+    Tensor sum = empty({rows, columns}, dtype);
     if (!first) kernels_of(sum).copy(sum, sum_);
     sum_ = sum;
     given_ = false;
   }
-  kernels_of(sum_).gemm(sum_, a_, b_, !first);
-  a_ = b_ = {};
+  return first;
 }
 
 // --- the backward pass, seen from a node

@@ -65,7 +65,12 @@ class Kernels {
   // --- products
   /// c = a b, or c += a b; matrices (m, n), (m, k), (k, n), each with unit stride along one axis.
   virtual void gemm(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate) const = 0;
-  /// The same for each matrix of a batch (batch, ., .); a stride of 0 repeats one.
+  /// A copy of b (k, n) for packed_gemm, or undefined when the device has no use for one.
+  virtual Tensor pack(const Tensor& b) const = 0;
+  /// gemm with the matrix (k, n) that was packed; the rows of a and c are dense.
+  virtual void packed_gemm(const Tensor& c, const Tensor& a, const Tensor& packed,
+                           bool accumulate) const = 0;
+  /// c = a b for each matrix of a batch (batch, ., .); a stride of 0 repeats one.
   virtual void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const = 0;
 };
 

@@ -13,7 +13,7 @@ void AttentionLayer::build(const Shape& input_shape) {
 }
 
 Tensor AttentionLayer::call(const Tensor& inputs) {
-  auto e = dot(tanh(dot(inputs, W) + b), u);                       // (batch, time, 1)
+  auto e = dot(tanh(linear(inputs, W, b)), u);                     // (batch, time, 1)
   if (mask().defined()) e += (expand_dims(mask(), -1) - 1) * 1e9;  // padding counts for nothing
   auto a = name("attention", softmax(e, /*axis=*/1));              // how much each step counts
   return sum(inputs * a, /*axis=*/1);                              // (batch, features)

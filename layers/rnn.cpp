@@ -111,7 +111,7 @@ Tensor RNN::input_product(const Tensor& inputs, const Noise& noise) const {
 Tensor RNN::add_recurrent_product(const Tensor& z, const Step& s) const {
   const Tensor& h = s.states[0];
   if (s.at_rest) return z;
-  if (s.noise.recurrent.empty()) return add_dot_over(z, h, recurrent_kernel);
+  if (s.noise.recurrent.empty()) return add_dot_over(z, h, s.kernel);
   std::vector<Tensor> parts;
   for (int gate = 0; gate < gates_; ++gate)
     parts.push_back(dot(h * s.noise.recurrent[gate], gates_of(recurrent_kernel, gate)));
@@ -156,10 +156,12 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
     return make_view(side_by_side, {batch, units_}, {units_, 1}, i * batch * units_);
   };
 
+  SharedFactor factor(recurrent_kernel, batch, time);
   std::vector<Tensor> outputs;
   for (std::int64_t i = 0; i < time; ++i) {
     auto t = static_cast<std::size_t>(options_.go_backwards ? time - 1 - i : i);
-    std::vector<Tensor> next = step({z[t], states, at_rest && i == 0, noise, h_share[t], place(i)});
+    std::vector<Tensor> next =
+        step({z[t], states, at_rest && i == 0, factor, noise, h_share[t], place(i)});
     // A masked step leaves the states as they were; its output is the one before, or zeros.
     if (!valid.empty())
       for (int s = 0; s < state_count_; ++s) next[s] = where(valid[t], next[s], states[s]);

@@ -37,6 +37,8 @@ struct RNNOptions {
   Shape input_shape = {};
 };
 
+class SharedFactor;
+
 /// What all recurrent layers share: inputs (batch, time, features), weights, masks, the loop.
 class RNN : public Layer {
  public:
@@ -73,6 +75,7 @@ class RNN : public Layer {
                                         ///< to be overwritten at will
     const std::vector<Tensor>& states;  ///< before the step, h first
     bool at_rest;                       ///< the states are zeros
+    const SharedFactor& kernel;         ///< the recurrent kernel
     const Noise& noise;
     Tensor h_share;  ///< GRU with reset_after: the recurrent bias, shaped and free as z
     Tensor place;    ///< (batch, units), where the new h may be written

@@ -3,13 +3,32 @@
 #pragma once
 
 #include <array>
+#include <memory>
 
 #include <keratin/core/tensor.h>
 
 namespace keratin {
 
+/// A matrix that takes part in many products: it is packed for them once, and so is its transpose
+/// for their gradients.
+class SharedFactor {
+ public:
+  /// `products` of matrices with `rows` rows are to come.
+  SharedFactor(const Tensor& matrix, std::int64_t rows, std::int64_t products);
+  const Tensor& matrix() const;
+  /// c += a . matrix
+  void add_product(const Tensor& c, const Tensor& a) const;
+  /// c = a . matrix^T, or c += a . matrix^T
+  void multiply_transposed(const Tensor& c, const Tensor& a, bool accumulate) const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
 /// c + a . b, written over c. For matrices of one dtype.
 Tensor add_dot_over(const Tensor& c, const Tensor& a, const Tensor& b);
+Tensor add_dot_over(const Tensor& c, const Tensor& a, const SharedFactor& b);
 
 /// lstm_cell(z, c) with h written into `h_place` (batch, units) and, where the backward pass does
 /// not need z itself, the activated gates and later the gradient of z over z.

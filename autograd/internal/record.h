@@ -149,9 +149,17 @@ class GradientSum {
   /// The same of a gradient in memory that nobody else will read.
   void give(const Tensor& gradient);
   void add_product(const Tensor& a, const Tensor& b);
+  /// Adds what multiply(sum, accumulate) computes: a tensor (rows, columns).
+  template <class Multiply>
+  void add_in_place(std::int64_t rows, std::int64_t columns, DType dtype,
+                    const Multiply& multiply) {
+    bool first = make_room(rows, columns, dtype);
+    multiply(sum_, !first);
+  }
 
  private:
   void settle();
+  bool make_room(std::int64_t rows, std::int64_t columns, DType dtype);
   Tensor sum_, a_, b_;
   bool given_ = false;
 };
@@ -176,6 +184,12 @@ class Backward {
   void give(std::uint32_t input, const Tensor& gradient);
   /// Adds the product of two matrices.
   void add_product(std::uint32_t input, const Tensor& a, const Tensor& b);
+  /// Adds what multiply(sum, accumulate) computes: a tensor (rows, columns).
+  template <class Multiply>
+  void add_in_place(std::uint32_t i, std::int64_t rows, std::int64_t columns, DType dtype,
+                    const Multiply& multiply) {
+    if (wants(i)) sum_of(input(i)).add_in_place(rows, columns, dtype, multiply);
+  }
 
  private:
   friend class GradientTape;

@@ -16,6 +16,7 @@ namespace cpu {
 namespace {
 
 constexpr std::int64_t grain = 8192;  // elements below which another thread does not pay
+constexpr std::int64_t work_per_thread = 500'000;  // multiplications, likewise
 
 const KernelTable& table_for(DType dtype) {
   switch (dtype) {
@@ -334,6 +335,42 @@ class CpuKernels final : public Kernels {
       cpu::gemm<T>(a.size(0), b.size(1), a.size(1), matrix<T>(c), matrix<const T>(a),
                    matrix<const T>(b), accumulate);
     });
+  }
+
+  Tensor pack(const Tensor& b) const override {
+    if (b.dtype() != float32) return {};
+    const PackedKernels& kernels = float32_table().packed;
+    std::int64_t k = b.size(0), n = b.size(1), panels = (n + kernels.width - 1) / kernels.width;
+    Tensor packed = empty({panels, k, kernels.width}, float32);
+    parallel_for(panels, grain / (k * kernels.width + 1) + 1,
+                 [&](std::int64_t first, std::int64_t last) {
+                   kernels.pack(raw<float>(packed), raw<float>(b), b.strides()[0], b.strides()[1],
+                                k, n, first, last);
+                 });
+    return packed;
+  }
+
+  // By panels, so that each thread keeps its own in its cache; where these are few, by rows too.
+  void packed_gemm(const Tensor& c, const Tensor& a, const Tensor& packed,
+                   bool accumulate) const override {
+    FlushDenormals guard;
+    const PackedKernels& kernels = float32_table().packed;
+    std::int64_t m = c.size(0), n = c.size(1), k = a.size(1), panels = packed.size(0);
+    std::int64_t height = panels >= 8 ? std::max<std::int64_t>(m, 1) : 32;
+    std::int64_t parts = (m + height - 1) / height;
+    std::int64_t work = std::min(height, m) * k * kernels.width;
+    parallel_for(panels * parts, work_per_thread / std::max<std::int64_t>(work, 1) + 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = begin; i < end; ++i) {
+                     std::int64_t panel = i / parts, row = i % parts * height;
+                     std::int64_t column = panel * kernels.width;
+                     kernels.multiply(raw<float>(c) + row * c.strides()[0] + column, c.strides()[0],
+                                      raw<float>(a) + row * a.strides()[0], a.strides()[0],
+                                      raw<float>(packed) + column * k, std::min(height, m - row), k,
+                                      std::min<std::int64_t>(kernels.width, n - column),
+                                      accumulate);
+                   }
+                 });
   }
 
   void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const override {

@@ -1,6 +1,7 @@
 // The compiled loops of one element type and instruction set, by op.
 #pragma once
 
+#include <keratin/core/cpu/packed.h>
 #include <keratin/core/cpu/reductions.h>
 #include <keratin/core/pointwise.h>
 
@@ -15,11 +16,12 @@ struct KernelTable {
   ReduceFunction reduce[reduction_count];
   SoftmaxFunction softmax;
   SoftmaxGradientFunction softmax_gradient;
+  PackedKernels packed;  // float32 only
 };
 
 /// Every kernel for numbers of one kind.
 template <class Lane>
-constexpr KernelTable make_table(const char* name) {
+constexpr KernelTable make_table(const char* name, const PackedKernels& packed = {}) {
   return {
       name,
       {
@@ -39,6 +41,7 @@ constexpr KernelTable make_table(const char* name) {
       {reduce<Reduction::sum, Lane>, reduce<Reduction::max, Lane>, reduce<Reduction::min, Lane>},
       softmax<Lane>,
       softmax_gradient<Lane>,
+      packed,
   };
 }
 

@@ -12,8 +12,8 @@ bool can_join(const Loop& loop, int outer, int inner) {
   return true;
 }
 
-// Elements of all operands together below which another thread does not pay: some 5 microseconds.
-constexpr std::int64_t accesses_per_thread = 16384;
+// Elements of all operands together below which another thread does not pay: some 10 microseconds.
+constexpr std::int64_t accesses_per_thread = 40000;
 
 }  // namespace
 

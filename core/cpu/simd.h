@@ -21,6 +21,7 @@ struct Simd {
   Simd(double value) : b(static_cast<float>(value)) {}
 
   static Simd load(const float* p) { return Batch::load_unaligned(p); }
+  static Simd repeat(const float* p) { return Batch(*p); }
   void store(float* p) const { b.store_unaligned(p); }
 
   // clang-format off
@@ -54,6 +55,15 @@ struct Simd {
   friend Simd maximum(Simd x, Simd y) { return xsimd::select(x.b > y.b || xsimd::isnan(x.b), x.b, y.b); }
   friend Simd minimum(Simd x, Simd y) { return xsimd::select(x.b < y.b || xsimd::isnan(x.b), x.b, y.b); }
   // clang-format on
+
+  /// x y + z, rounded once where the processor can. (xsimd 8 forgets that AVX-512 can.)
+  friend Simd multiply_add(Simd x, Simd y, Simd z) {
+#ifdef __AVX512F__
+    return Batch(_mm512_fmadd_ps(x.b, y.b, z.b));
+#else
+    return xsimd::fma(x.b, y.b, z.b);
+#endif
+  }
 
   // y = e^x, put right where xsimd's is infinite too early: from 88.38 on instead of 88.72.
   static Batch to_the_end(Batch x, Batch y) {

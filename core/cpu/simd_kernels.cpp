@@ -12,7 +12,9 @@ namespace keratin::cpu {
 #define KERATIN_TEXT(name) KERATIN_TEXT2(name)
 
 extern const KernelTable KERATIN_TABLE(KERATIN_SIMD_NAME);
-constinit const KernelTable KERATIN_TABLE(KERATIN_SIMD_NAME) =
-    make_table<Vector<fn::Simd<xsimd::KERATIN_SIMD_ARCH>>>(KERATIN_TEXT(KERATIN_SIMD_NAME));
+using Simd = fn::Simd<xsimd::KERATIN_SIMD_ARCH>;
+using Product = PackedProduct<Simd>;
+constinit const KernelTable KERATIN_TABLE(KERATIN_SIMD_NAME) = make_table<Vector<Simd>>(
+    KERATIN_TEXT(KERATIN_SIMD_NAME), {Product::width, Product::pack, Product::multiply});
 
 }  // namespace keratin::cpu
