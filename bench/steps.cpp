@@ -4,8 +4,11 @@
 //   bench_steps serve WORKLOAD  is one side of a comparison (peers/README.md): it prints "ready"
 //   and
 //                               its version, then answers each line of input with one measurement
+//   bench_steps first seed      does one training step of the seed model from a cold start
+//   bench_steps count           does ten of the vowels model, for count_instructions to count
 
 #include <keratin/keratin.h>
+#include <keratin/layers/attention.h>
 
 #include <algorithm>
 #include <iostream>
@@ -27,6 +30,19 @@ int serve(const std::string& name) {
   return 2;
 }
 
+// So many training steps of the seed model, or of one with its batch and sizes, and nothing else.
+int steps(int count, int batch, int time, int features, int units) {
+  using namespace keratin;
+  Sequential model({LSTM(units, {.return_sequences = true}), AttentionLayer(64),
+                    Dense(10, {.activation = "softmax"})});
+  model.compile({.optimizer = "adam", .loss = "categorical_crossentropy", .metrics = {"accuracy"}});
+  Random random(1);
+  Tensor x = random.normal({batch, time, features});
+  Tensor y = one_hot(random.integers({batch}, 0, 10), 10);
+  for (int i = 0; i < count; ++i) model.train_on_batch(x, y);
+  return 0;
+}
+
 void measure(const bench::Workload& workload) {
   auto slice = workload.prepare();
   std::vector<double> ms;
@@ -41,5 +57,7 @@ void measure(const bench::Workload& workload) {
 
 int main(int argc, char** argv) {
   if (argc == 3 && std::string(argv[1]) == "serve") return serve(argv[2]);
+  if (argc == 3 && std::string(argv[1]) == "first") return steps(1, 64, 10, 32, 128);
+  if (argc == 2 && std::string(argv[1]) == "count") return steps(10, 16, 29, 12, 32);
   for (const bench::Workload& workload : bench::workloads()) measure(workload);
 }

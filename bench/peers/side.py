@@ -1,0 +1,116 @@
+"""What the peers share: the sizes of bench/workloads.cpp, and the protocol of a participant.
+
+    PROGRAM serve WORKLOAD  makes the model and warms up, prints "ready" and its version, then
+                            answers each line of input with milliseconds per step, measured over a
+                            slice of about a quarter of a second
+    PROGRAM first WORKLOAD  makes the model, does one training step and exits
+
+A workload that a product does not do is answered "skip" and the reason.
+"""
+
+import os
+import sys
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+SLICE_SECONDS = 0.25
+ATTENTION = 64
+DROPOUT = 0.2
+CHAIN = 1000  # ops, in the workloads op and op-tanh
+
+
+@dataclass(frozen=True)
+class Workload:
+    kind: str  # lstm, gru, bidirectional, masked, dropout, mlp
+    batch: int
+    shape: tuple  # of one sample: (time, features), or (features,)
+    units: int
+    classes: int = 10
+    training: bool = True
+
+
+SEED = Workload("lstm", 64, (10, 32), 128)
+WORKLOADS = {
+    "seed": SEED,
+    "vowels": Workload("lstm", 16, (29, 12), 32, classes=9),
+    "long": Workload("lstm", 32, (100, 64), 256),
+    "wide": Workload("lstm", 64, (50, 128), 512),
+    "mlp": Workload("mlp", 128, (784,), 512),
+    "gru": replace(SEED, kind="gru"),
+    "bidirectional": replace(SEED, kind="bidirectional"),
+    "masked": replace(SEED, kind="masked"),
+    "dropout": replace(SEED, kind="dropout"),
+    "predict-1": replace(SEED, batch=1, training=False),
+    "predict-64": replace(SEED, training=False),
+}
+
+
+class Skip(Exception):
+    """This product does not do this workload, and why."""
+
+
+def workload(name, kinds=None, training=None):
+    """The workload of that name; Skip if it is not of these kinds, or not (or only) training."""
+    if name not in WORKLOADS:
+        raise Skip("not measured with this product")
+    found = WORKLOADS[name]
+    if kinds and found.kind not in kinds:
+        raise Skip(f"no {found.kind} model is written for this product")
+    if training is not None and found.training != training:
+        raise Skip("trains only" if training else "predicts only")
+    return found
+
+
+def data(work, batches=1):
+    """Random samples and their classes, enough for so many batches."""
+    random = np.random.default_rng(1)
+    samples = work.batch * batches
+    x = random.standard_normal((samples, *work.shape), dtype=np.float32)
+    return x, random.integers(0, work.classes, samples)
+
+
+def cores():
+    return len(os.sched_getaffinity(0))
+
+
+def per_call(call):
+    """Milliseconds per call: as many calls as fit into a slice, at least two."""
+    start = end = time.perf_counter()
+    calls = 0
+    while end - start < SLICE_SECONDS or calls < 2:
+        call()
+        calls += 1
+        end = time.perf_counter()
+    return (end - start) / calls * 1e3
+
+
+# Libraries print what they like, so standard output is kept for the protocol and all else goes to
+# standard error.
+_out = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+
+
+def say(line):
+    print(line, file=_out, flush=True)
+
+
+def asked():
+    """Waits for a line of input; False at its end."""
+    return sys.stdin.readline() != ""
+
+
+def main(prepare, first):
+    """Does what the last two arguments say. `prepare(name)` makes a warm model and returns its
+    version and a function that measures a slice; `first(name)` does a single training step."""
+    command, name = sys.argv[-2:]
+    try:
+        if command == "first":
+            return first(name)
+        version, measure = prepare(name)
+    except Skip as reason:
+        return say(f"skip {reason}")
+    say(f"ready {version}")
+    while asked():
+        say(measure())

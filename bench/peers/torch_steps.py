@@ -1,0 +1,155 @@
+"""PyTorch: a bare training loop, without data feeding and metrics.
+
+    torch_steps.py eager|compile serve|first WORKLOAD
+
+Both use the fused Adam, which on a CPU must be asked for and is the faster one. torch.compile
+leaves nn.LSTM and nn.GRU as they are and compiles what is around them; a recurrence written out in
+Python, which it does compile, was slower than nn.LSTM in eager mode.
+"""
+
+import sys
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+import side
+
+MODE = sys.argv[1]
+
+
+class Attention(nn.Module):
+    def __init__(self, features):
+        super().__init__()
+        self.project = nn.Linear(features, side.ATTENTION)
+        self.score = nn.Linear(side.ATTENTION, 1, bias=False)
+
+    def forward(self, x):  # (batch, time, features)
+        a = torch.softmax(self.score(torch.tanh(self.project(x))), dim=1)
+        return (x * a).sum(1)
+
+
+class Recurrent(nn.Module):
+    """LSTM or GRU, attention, Dense: logits."""
+
+    def __init__(self, work):
+        super().__init__()
+        rnn = nn.GRU if work.kind == "gru" else nn.LSTM
+        both = work.kind == "bidirectional"
+        self.rnn = rnn(work.shape[1], work.units, batch_first=True, bidirectional=both)
+        features = 2 * work.units if both else work.units
+        self.attention = Attention(features)
+        self.dense = nn.Linear(features, work.classes)
+
+    def forward(self, x):
+        return self.dense(self.attention(self.rnn(x)[0]))
+
+
+class Masked(nn.Module):
+    """The last state of an LSTM that leaves out steps of zeros at the end, Dense: logits."""
+
+    def __init__(self, work):
+        super().__init__()
+        self.rnn = nn.LSTM(work.shape[1], work.units, batch_first=True)
+        self.dense = nn.Linear(work.units, work.classes)
+
+    def forward(self, x):
+        lengths = (x != 0).any(2).sum(1)
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        _, (h, _) = self.rnn(packed)
+        return self.dense(h[-1])
+
+
+def build(work):
+    if work.kind == "dropout":
+        raise side.Skip("nn.LSTM has no recurrent dropout")
+    if work.kind == "masked":
+        return Masked(work)
+    if work.kind == "mlp":
+        hidden = work.units
+        return nn.Sequential(
+            nn.Linear(work.shape[0], hidden), nn.ReLU(),
+            nn.Linear(hidden, hidden), nn.ReLU(),
+            nn.Linear(hidden, work.classes),
+        )  # fmt: skip
+    return Recurrent(work)
+
+
+def compiled(f):
+    return torch.compile(f) if MODE == "compile" else f
+
+
+def train_step(work):
+    model = build(work)
+    adam = torch.optim.Adam(model.parameters(), fused=True)
+    x, labels = map(torch.from_numpy, side.data(work))
+
+    @compiled
+    def loss():
+        return F.cross_entropy(model(x), labels)
+
+    def step():
+        adam.zero_grad(set_to_none=True)
+        loss().backward()
+        adam.step()
+
+    return step
+
+
+def predict(work):
+    model = build(work).eval()
+    x = torch.from_numpy(side.data(work)[0])
+    probabilities = compiled(lambda x: torch.softmax(model(x), dim=1))
+
+    @torch.inference_mode()
+    def step():
+        probabilities(x)
+
+    return step
+
+
+def chain(op):
+    """A chain of one op on four numbers, and its gradient."""
+    x = torch.tensor([0.1, 0.2, 0.3, 0.4], requires_grad=True)
+    ones = torch.ones(4)
+
+    def step():
+        y = x
+        for _ in range(side.CHAIN):
+            y = op(y, x)
+        torch.autograd.grad(y, x, ones)
+
+    return step
+
+
+OPS = {"op": lambda y, x: y * x, "op-tanh": lambda y, x: torch.tanh(y)}
+
+
+def prepare(name):
+    if name in OPS:
+        if MODE == "compile":
+            raise side.Skip("the cost of recording an op is that of eager mode")
+        step = chain(OPS[name])
+        measure = lambda: side.per_call(step) / side.CHAIN
+    else:
+        work = side.workload(name)
+        step = train_step(work) if work.training else predict(work)
+        measure = lambda: side.per_call(step)
+    try:
+        for _ in range(3):
+            step()
+    except Exception as error:
+        if MODE == "eager":
+            raise
+        raise side.Skip(f"torch.compile: {type(error).__name__}: {str(error).splitlines()[0]}")
+    measure()
+    return f"PyTorch {torch.__version__} {MODE}, {torch.get_num_threads()} threads", measure
+
+
+def first(name):
+    train_step(side.workload(name, training=True))()
+
+
+if __name__ == "__main__":
+    side.main(prepare, first)
