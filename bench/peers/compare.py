@@ -127,10 +127,9 @@ class Side:
         except BrokenPipeError:
             pass  # the line that does not come says why
         answer = self._line(SLICE_SECONDS)
-        try:
-            self.times.append(float(answer))
-        except ValueError:
-            raise Failed(f'answered "{answer}"') from None
+        if not re.fullmatch(r"[\d.]+(e-?\d+)?", answer) or not float(answer) > 0:
+            raise Failed(f'answered "{answer}"')
+        self.times.append(float(answer))
         self._mark()
 
     def idle_load(self):

@@ -115,7 +115,7 @@ def prepare(name):
     step = train_step(work) if work.training else predict(work)
     side.per_call(step)
     version = f"JAX {jax.__version__} jit, {side.cores()} threads"
-    return version, lambda: side.per_call(step)
+    return version, partial(side.per_call, step)
 
 
 def first(name):

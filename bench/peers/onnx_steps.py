@@ -1,5 +1,7 @@
 """ONNX Runtime: the seed model with random weights, predicting only."""
 
+from functools import partial
+
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
@@ -54,7 +56,7 @@ def prepare(name):
         options.intra_op_num_threads = 1  # too little work to share: faster than the default
     session = onnxruntime.InferenceSession(model(work), options)
     x, _ = side.data(work)
-    measure = lambda: side.per_call(lambda: session.run(None, {"x": x}))
+    measure = partial(side.per_call, partial(session.run, None, {"x": x}))
     measure()
     threads = options.intra_op_num_threads or side.cores()
     return f"ONNX Runtime {onnxruntime.__version__}, threads: {threads}", measure

@@ -130,19 +130,22 @@ def prepare(name):
     if name in OPS:
         if MODE == "compile":
             raise side.Skip("the cost of recording an op is that of eager mode")
-        step = chain(OPS[name])
-        measure = lambda: side.per_call(step) / side.CHAIN
+        step, parts = chain(OPS[name]), side.CHAIN
     else:
         work = side.workload(name)
-        step = train_step(work) if work.training else predict(work)
-        measure = lambda: side.per_call(step)
+        step, parts = train_step(work) if work.training else predict(work), 1
+
+    def measure():
+        return side.per_call(step) / parts
+
     try:
         for _ in range(3):
             step()
     except Exception as error:
         if MODE == "eager":
             raise
-        raise side.Skip(f"torch.compile: {type(error).__name__}: {str(error).splitlines()[0]}")
+        message = str(error).partition("\n")[0]
+        raise side.Skip(f"torch.compile: {type(error).__name__}: {message}") from None
     measure()
     return f"PyTorch {torch.__version__} {MODE}, {torch.get_num_threads()} threads", measure
 
