@@ -364,7 +364,8 @@ Tensor Model::predict(const Tensor& x, const PredictOptions& options) {
 Tensor Model::predict_on_batch(const Tensor& x) {
   FlushDenormals guard;
   NoGradient scope;
-  return (*this)(x);
+  Tensor y = (*this)(x);
+  return y.is_contiguous() ? y : y.copy();  // its reader may walk data()
 }
 
 Logs Model::train_on_batch(const Tensor& x, const Tensor& y, const Tensor& sample_weight) {

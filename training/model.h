@@ -80,7 +80,7 @@ class Model : public Layer {
     return values;
   }
 
-  /// The outputs for all of x.
+  /// The outputs for all of x, row-major.
   Tensor predict(const Tensor& x, const PredictOptions& options = {});
 
   /// One step on one batch; loss and metrics of that batch alone.
