@@ -237,6 +237,9 @@ def outside_seconds(sides):
 def measure_startup(chosen):
     """From the start of a process to its end after one training step of the seed model."""
     results = {p.name: Result("startup", p.name) for p in chosen}
+    for name in LIMITS:
+        if name in results:
+            results[name].reason = "has no framework to start"
     for _ in range(STARTS):
         for participant in chosen:
             result = results[participant.name]

@@ -3,7 +3,7 @@
     keras_steps.py jax|tensorflow|torch serve|first WORKLOAD
 
 All slices are epochs of one long fit, which waits for its next line of input in a callback: the
-start of a fit, up to 0.15 s with TensorFlow, is paid before.
+start of a fit, which takes long with TensorFlow, is paid before.
 """
 
 import os

@@ -86,10 +86,14 @@ def per_call(call):
     return (end - start) / calls * 1e3
 
 
-# Libraries print what they like, so standard output is kept for the protocol and all else goes to
-# standard error.
-_out = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
+_out = sys.stdout
+
+
+def keep_stdout():
+    """For the protocol: what libraries print goes to standard error."""
+    global _out
+    _out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
 
 
 def say(line):
@@ -104,6 +108,7 @@ def asked():
 def main(prepare, first):
     """Does what the last two arguments say. `prepare(name)` makes a warm model and returns its
     version and a function that measures a slice; `first(name)` does a single training step."""
+    keep_stdout()
     command, name = sys.argv[-2:]
     try:
         if command == "first":
