@@ -22,29 +22,23 @@ std::array<Tensor, 2> float_operands(const Tensor& a, const Tensor& b) {
   return {a.astype(dtype), b.astype(dtype)};
 }
 
-// x y + c, where c is undefined, or of z's shape, or a row (n) of it. z already holds c. With
-// respect to a factor: the gradient times the other, transposed.
-void multiply_onto(const char* name, const Tensor& z, const Tensor& x, const Tensor& y,
-                   const Tensor& c) {
-  kernels_of(z).gemm(z, x, y, c.defined());
-  Tensor inputs[] = {x, y, c};
-  if (!follows(inputs)) return;
-  record_node(name, {inputs, c.defined() ? 3u : 2u}, {&z, 1},
-              [x = save(x), y = save(y), has_c = c.defined()](Backward& backward) {
-                Tensor g = backward.output_gradient(0);
-                if (has_c) backward.add(2, g);
-                g = readable(g);
-                if (backward.wants(0)) backward.add_product(0, g, flipped(*y));
-                if (backward.wants(1)) backward.add_product(1, flipped(*x), g);
-              });
-}
-
-// (m, k) . (k, n) + bias, which may be undefined
+// (m, k) . (k, n) + bias, which may be undefined. With respect to a factor: the gradient times the
+// other, transposed.
 Tensor matrix_product(const char* name, const Tensor& a, const Tensor& b, const Tensor& bias) {
   Tensor x = readable(a), y = readable(b);
   Tensor z = empty({x.size(0), y.size(1)}, x.dtype(), x.device());
   if (bias.defined()) kernels_of(z).copy(z, bias);
-  multiply_onto(name, z, x, y, bias);
+  kernels_of(z).gemm(z, x, y, bias.defined());
+  Tensor inputs[] = {x, y, bias};
+  if (!follows(inputs)) return z;
+  record_node(name, {inputs, bias.defined() ? 3u : 2u}, {&z, 1},
+              [x = save(x), y = save(y), biased = bias.defined()](Backward& backward) {
+                Tensor g = backward.output_gradient(0);
+                if (biased) backward.add(2, g);
+                g = readable(g);
+                if (backward.wants(0)) backward.add_product(0, g, flipped(*y));
+                if (backward.wants(1)) backward.add_product(1, flipped(*x), g);
+              });
   return z;
 }
 
@@ -149,19 +143,13 @@ Tensor add_dot_over(const Tensor& c, const Tensor& a, const SharedFactor& b) {
     Tensor g = backward.output_gradient(0);
     backward.add(2, g);
     g = readable(g);
-    backward.add_product(1, flipped(*x), g);
+    if (backward.wants(1)) backward.add_product(1, flipped(*x), g);
+    if (!backward.wants(0)) return;
     if (recording != nullptr) return backward.add(0, matmul(g, flipped(b.matrix())));
     backward.add_in_place(
         0, g.size(0), b.matrix().size(0), g.dtype(),
         [&](const Tensor& sum, bool accumulate) { b.multiply_transposed(sum, g, accumulate); });
   });
-  return z;
-}
-
-Tensor add_dot_over(const Tensor& c, const Tensor& a, const Tensor& b) {
-  Tensor z =
-      make_view(c, c.shape(), c.strides());  // a header of its own: to the tape, another value
-  multiply_onto("add_dot", z, readable(a), readable(b), c);
   return z;
 }
 

@@ -27,7 +27,6 @@ class SharedFactor {
 };
 
 /// c + a . b, written over c. For matrices of one dtype.
-Tensor add_dot_over(const Tensor& c, const Tensor& a, const Tensor& b);
 Tensor add_dot_over(const Tensor& c, const Tensor& a, const SharedFactor& b);
 
 /// lstm_cell(z, c) with h written into `h_place` (batch, units) and, where the backward pass does
