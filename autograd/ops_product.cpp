@@ -52,10 +52,6 @@ Tensor batched_product(const Tensor& a, const Tensor& b) {
                 wrt(y, [x = save(x)](const Tensor& g) { return matmul(flipped(*x), g); }));
 }
 
-}  // namespace
-
-namespace {
-
 Tensor tall_product(const char* name, const Tensor& a, const Tensor& b, const Tensor& bias) {
   auto [x, y] = float_operands(a, b);
   int contracted = y.rank() == 1 ? 0 : y.rank() - 2;
@@ -72,11 +68,9 @@ Tensor tall_product(const char* name, const Tensor& a, const Tensor& b, const Te
   if (y.rank() != 2) y = reshape(y, {k, n});
   // Rows that are not in row-major order in memory are multiplied in the order they have.
   if (x.rank() > 2 && y.rank() == 2 && !x.is_contiguous()) {
-    std::vector<int> order = memory_order(x), place(order.size());
-    if (order.back() == x.rank() - 1 && permuted_view(x, order).is_contiguous()) {
-      for (std::size_t i = 0; i < order.size(); ++i) place[order[i]] = static_cast<int>(i);
-      return transpose(tall_product(name, transpose(x, order), y, bias), place);
-    }
+    MemoryOrder order = memory_order(x);
+    if (order.dense && order.axes.back() == x.rank() - 1)
+      return transpose(tall_product(name, transpose(x, order.axes), y, bias), order.place);
   }
   if (x.rank() != 2) x = reshape(x, {m, k});
   Tensor z = matrix_product(name, x, y, bias);

@@ -58,15 +58,12 @@ bool sums_rows(const Tensor& x, const std::vector<bool>& reduced) {
 // The values alone, of keepdims shape: one kernel call for each run of neighbouring axes.
 Tensor reduce_values(Reduction op, const Tensor& x, const std::vector<bool>& reduced) {
   if (!x.is_contiguous() && sums_rows(x, reduced)) {
-    std::vector<int> order = memory_order(x), place(order.size());
-    Tensor dense = permuted_view(x, order);
-    if (order.back() == x.rank() - 1 && dense.is_contiguous()) {
+    MemoryOrder order = memory_order(x);
+    if (order.dense && order.axes.back() == x.rank() - 1) {
       std::vector<bool> reduced_there;
-      for (std::size_t i = 0; i < order.size(); ++i) {
-        reduced_there.push_back(reduced[order[i]]);
-        place[order[i]] = static_cast<int>(i);
-      }
-      return permuted_view(reduce_values(op, dense, reduced_there), place);
+      for (int axis : order.axes) reduced_there.push_back(reduced[axis]);
+      return permuted_view(reduce_values(op, permuted_view(x, order.axes), reduced_there),
+                           order.place);
     }
   }
   Tensor y = contiguous(x);

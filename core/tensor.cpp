@@ -213,12 +213,15 @@ Tensor empty(const Shape& shape, DType dtype, Device device) {
       TensorData::make(storage, storage->data, dtype, shape, contiguous_strides(shape)));
 }
 
-std::vector<int> memory_order(const Tensor& x) {
-  std::vector<int> axes(static_cast<std::size_t>(x.rank()));
-  std::iota(axes.begin(), axes.end(), 0);
+MemoryOrder memory_order(const Tensor& x) {
+  MemoryOrder order{std::vector<int>(static_cast<std::size_t>(x.rank())), {}, false};
+  std::iota(order.axes.begin(), order.axes.end(), 0);
   const Strides& strides = x.strides();
-  std::ranges::stable_sort(axes, [&](int a, int b) { return strides[a] > strides[b]; });
-  return axes;
+  std::ranges::stable_sort(order.axes, [&](int a, int b) { return strides[a] > strides[b]; });
+  order.place.resize(order.axes.size());
+  for (int i = 0; i < x.rank(); ++i) order.place[order.axes[i]] = i;
+  order.dense = permuted_view(x, order.axes).is_contiguous();
+  return order;
 }
 
 Tensor permuted_view(const Tensor& x, std::span<const int> axes) {
@@ -235,14 +238,11 @@ Tensor empty_in_order(const Shape& shape, DType dtype, std::span<const Tensor> l
   for (const Tensor& x : like) {
     if (!x.defined() || x.shape() != shape) continue;
     if (x.is_contiguous()) break;
-    std::vector<int> order = memory_order(x), place(order.size());
-    if (!permuted_view(x, order).is_contiguous()) break;
+    MemoryOrder order = memory_order(x);
+    if (!order.dense) break;
     Shape permuted;
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      permuted.push_back(shape[order[i]]);
-      place[order[i]] = static_cast<int>(i);
-    }
-    return permuted_view(empty(permuted, dtype, x.device()), place);
+    for (int axis : order.axes) permuted.push_back(shape[axis]);
+    return permuted_view(empty(permuted, dtype, x.device()), order.place);
   }
   return empty(shape, dtype, like[0].device());
 }

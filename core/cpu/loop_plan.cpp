@@ -48,25 +48,29 @@ Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>
     order[place] = axis;
   }
   // Each is joined to its predecessor where that is possible.
-  Loop full_in_order = full;
+  Loop loop;
+  loop.operands = full.operands;
+  for (int k = 0; k < full.operands; ++k) {
+    loop.data[k] = full.data[k];
+    loop.bytes[k] = full.bytes[k];
+  }
   for (int i = 0; i < axes; ++i) {
-    int axis = order[i];
-    int last = full.rank;
-    full.size[last] = shape[axis];
-    for (int k = 0; k < full.operands; ++k) full.stride[k][last] = full_in_order.stride[k][axis];
-    if (last > 0 && can_join(full, last - 1, last)) {
-      full.size[last - 1] *= full.size[last];
-      for (int k = 0; k < full.operands; ++k) full.stride[k][last - 1] = full.stride[k][last];
+    int last = loop.rank;
+    loop.size[last] = shape[order[i]];
+    for (int k = 0; k < loop.operands; ++k) loop.stride[k][last] = full.stride[k][order[i]];
+    if (last > 0 && can_join(loop, last - 1, last)) {
+      loop.size[last - 1] *= loop.size[last];
+      for (int k = 0; k < loop.operands; ++k) loop.stride[k][last - 1] = loop.stride[k][last];
     } else {
-      full.rank = last + 1;
+      loop.rank = last + 1;
     }
   }
-  if (full.rank == 0) {
-    full.rank = 1;
-    full.size[0] = 1;
-    for (int k = 0; k < full.operands; ++k) full.stride[k][0] = 1;
+  if (loop.rank == 0) {
+    loop.rank = 1;
+    loop.size[0] = 1;
+    for (int k = 0; k < loop.operands; ++k) loop.stride[k][0] = 1;
   }
-  return full;
+  return loop;
 }
 
 void run_loop(const Loop& loop, LoopFunction function, const void* functor) {

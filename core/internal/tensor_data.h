@@ -41,8 +41,13 @@ Tensor empty(const Shape& shape, DType dtype, Device device = {});
 /// from a transposed tensor stays transposed, so that nothing is walked across its rows.
 Tensor empty_in_order(const Shape& shape, DType dtype, std::span<const Tensor> like);
 
-/// The axes in the order in which they lie in memory, widest stride first.
-std::vector<int> memory_order(const Tensor& x);
+/// How the axes of a tensor lie in memory.
+struct MemoryOrder {
+  std::vector<int> axes;   // widest stride first
+  std::vector<int> place;  // of each axis in that list
+  bool dense;              // taken in that order, the tensor is contiguous
+};
+MemoryOrder memory_order(const Tensor& x);
 
 /// x with its axes in another order. Not recorded.
 Tensor permuted_view(const Tensor& x, std::span<const int> axes);
