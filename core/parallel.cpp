@@ -1,8 +1,14 @@
+#include <omp.h>
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <memory>
+#include <system_error>
+#include <thread>
+#include <vector>
 
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
@@ -18,42 +24,171 @@ int usable_processors() {
   return std::max(CPU_COUNT(&set), 1);
 }
 
-std::int64_t now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
+int processors() {
+  static const int number = usable_processors();
+  return number;
 }
 
-// Until when this thread works without a team; 0: it has one.
-thread_local std::int64_t alone_until = 0;
+void pause() {
+#if defined(__SSE2__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// Returns the value once it is no longer `old`. Watches it for a while first, since sleeping and
+/// waking take longer than most pieces; then sleeps, since on a busy machine the one waited for may
+/// need this very processor.
+template <class T>
+T wait_while(const std::atomic<T>& value, T old, std::chrono::microseconds watch) {
+  T now = value.load(std::memory_order_acquire);
+  if (now != old) return now;
+  auto end = std::chrono::steady_clock::now() + watch;
+  do {
+    for (int i = 0; i < 32; ++i) {
+      now = value.load(std::memory_order_acquire);
+      if (now != old) return now;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  while ((now = value.load(std::memory_order_acquire)) == old) value.wait(old);
+  return now;
+}
+
+/// The caller of parallel_for and threads that wait for work. A job is cut into pieces; each thread
+/// takes those of its own share, then what is left of the others'. So nobody waits for a thread
+/// that has not begun, be it asleep, without a processor, or lost in a fork: at worst the caller
+/// does it all, and waits only for pieces in somebody's hands.
+class Team {
+ public:
+  explicit Team(int threads) : shares_(static_cast<std::size_t>(threads)) {
+    // With more threads than processors, whoever watches keeps another from working.
+    if (threads > processors()) patience_ = std::chrono::microseconds(0);
+    try {
+      for (int i = 1; i < threads; ++i)
+        workers_.emplace_back([this, i] { serve(static_cast<std::size_t>(i)); });
+    } catch (const std::system_error&) {  // no more threads to be had: those that are will do
+    }
+  }
+
+  ~Team() {
+    stop_ = true;
+    call_.fetch_add(1, std::memory_order_release);
+    call_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+  }
+
+  int threads() const { return static_cast<int>(shares_.size()); }
+
+  struct Job {
+    std::int64_t n, pieces;
+    void (*piece)(const void* body, std::int64_t begin, std::int64_t end);
+    const void* body;
+  };
+
+  void run(const Job& job) {
+    job_ = job;
+    unfinished_.store(static_cast<int>(job.pieces), std::memory_order_relaxed);
+    std::uint64_t number = call_.load(std::memory_order_relaxed) + 1;
+    auto threads = static_cast<std::int64_t>(shares_.size());
+    for (std::int64_t i = 0; i < threads; ++i) {
+      Share& share = shares_[static_cast<std::size_t>(i)];
+      share.end = job.pieces * (i + 1) / threads;
+      auto size = static_cast<std::uint64_t>(share.end - job.pieces * i / threads);
+      share.untaken.store(number << 32 | size, std::memory_order_release);
+    }
+    call_.store(static_cast<std::uint32_t>(number), std::memory_order_release);
+    call_.notify_all();
+    work(0);
+    for (int left; (left = unfinished_.load(std::memory_order_acquire)) != 0;)
+      wait_while(unfinished_, left, patience_);
+  }
+
+ private:
+  // The pieces end - untaken .. end - 1. The number of the job stands above the count, so that a
+  // thread that comes late never takes a piece it has not just seen.
+  struct alignas(64) Share {
+    std::atomic<std::uint64_t> untaken{0};
+    std::int64_t end = 0;
+  };
+
+  void serve(std::size_t self) {
+    FlushDenormals guard;
+    for (std::uint32_t seen = 0;;) {
+      seen = wait_while(call_, seen, patience_);
+      if (stop_) return;
+      work(self);
+    }
+  }
+
+  void work(std::size_t self) {
+    int done = 0;
+    for (std::size_t i = 0; i < shares_.size(); ++i) {
+      Share& share = shares_[(self + i) % shares_.size()];
+      std::uint64_t word = share.untaken.load(std::memory_order_acquire);
+      while (static_cast<std::uint32_t>(word) != 0) {
+        if (!share.untaken.compare_exchange_weak(word, word - 1, std::memory_order_acq_rel))
+          continue;
+        // The job stays as it is until this piece is counted as done.
+        std::int64_t piece = share.end - static_cast<std::uint32_t>(word);
+        job_.piece(job_.body, job_.n * piece / job_.pieces, job_.n * (piece + 1) / job_.pieces);
+        ++done;
+        word = share.untaken.load(std::memory_order_acquire);
+      }
+    }
+    if (done > 0 && unfinished_.fetch_sub(done, std::memory_order_acq_rel) == done)
+      unfinished_.notify_all();
+  }
+
+  std::chrono::microseconds patience_{50};
+  Job job_{};
+  std::vector<Share> shares_;
+  alignas(64) std::atomic<std::uint32_t> call_{0};  // the number of the last job
+  alignas(64) std::atomic<int> unfinished_{0};
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> workers_;
+};
+
+// The team lives as long as the program: at exit its threads may still wait for work.
+std::atomic<bool> taken{false};
+Team* team = nullptr;
+
+// A child process has none of its parent's threads.
+void begin_anew() {
+  team = nullptr;
+  taken = false;
+}
+
+Team& team_of(int threads) {
+  static const int registered = pthread_atfork(nullptr, nullptr, begin_anew);
+  static_cast<void>(registered);
+  if (team != nullptr && team->threads() != threads) {
+    delete team;
+    team = nullptr;
+  }
+  if (team == nullptr) team = new Team(threads);
+  return *team;
+}
 
 }  // namespace
 
-int TeamWatch::threads_for(std::int64_t pieces) {
-  if (pieces < 2 || omp_in_parallel()) return 1;
-  auto threads = static_cast<int>(std::min<std::int64_t>(num_threads(), pieces));
-  if (threads > 1 && alone_until != 0) {
-    if (now() < alone_until) return 1;
-    alone_until = 0;
+void spread(std::int64_t n, std::int64_t grain,
+            void (*piece)(const void* body, std::int64_t begin, std::int64_t end),
+            const void* body) {
+  std::int64_t shares = std::min<std::int64_t>(n / std::max<std::int64_t>(grain, 1), num_threads());
+  if (shares < 2 || taken.exchange(true, std::memory_order_acquire)) {
+    if (n > 0) piece(body, 0, n);
+    return;
   }
-  return threads;
-}
-
-TeamWatch::TeamWatch() : start_(now()) {}
-
-void TeamWatch::own_share_done() { own_ = now(); }
-
-// The shares are alike, so the others should be done soon. Working alone for eight times as long as
-// was waited in vain bounds the loss to about an eighth.
-void TeamWatch::all_done() {
-  std::int64_t end = now(), waited = end - own_, worked = own_ - start_;
-  if (waited > 2 * worked + 100'000) alone_until = end + 8 * waited;
+  FlushDenormals guard;
+  team_of(num_threads()).run({n, std::min(4 * shares, n), piece, body});
+  taken.store(false, std::memory_order_release);
 }
 
 int num_threads() {
   if (int n = chosen.load(std::memory_order_relaxed)) return n;
-  static const int processors = usable_processors();
-  return std::clamp(omp_get_max_threads(), 1, processors);
+  return std::clamp(omp_get_max_threads(), 1, processors());
 }
 
 void set_num_threads(int threads) {

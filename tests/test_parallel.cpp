@@ -2,6 +2,11 @@
 // kernels change of the processor's mode is put back.
 #include <doctest/doctest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <stdexcept>
@@ -11,6 +16,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/parallel.h>
 #include <keratin/core/parallel.h>
 #include <keratin/core/random.h>
 
@@ -21,20 +27,6 @@
 using namespace keratin;
 
 namespace {
-
-// ThreadSanitizer does not see how libgomp's threads wait for each other, and reports races that
-// are none: its builds run with OMP_NUM_THREADS=1 and leave out the tests that ask for more.
-#if defined(__SANITIZE_THREAD__)
-constexpr bool sees_openmp = false;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-constexpr bool sees_openmp = false;
-#else
-constexpr bool sees_openmp = true;
-#endif
-#else
-constexpr bool sees_openmp = true;
-#endif
 
 struct Threads {
   explicit Threads(int n) { set_num_threads(n); }
@@ -97,7 +89,7 @@ std::vector<std::function<Tensor(const Tensor&)>> arithmetic() {
 
 }  // namespace
 
-TEST_CASE("the number of threads changes no bit of any result" * doctest::skip(!sees_openmp)) {
+TEST_CASE("the number of threads changes no bit of any result") {
   Threads one(1);
   auto expected = results();
   for (int n : {2, 3, 4, 8}) {
@@ -134,8 +126,7 @@ TEST_CASE("set_num_threads takes 0 to 1024, and 0 means the default") {
   CHECK(num_threads() == preset);
 }
 
-TEST_CASE("several threads may compute at once, each with threads of its own" *
-          doctest::skip(!sees_openmp)) {
+TEST_CASE("several threads may compute at once") {
   Threads two(2);
   Tensor x = Random(4).normal({211, 307});
   auto work = [&] { return dot(tanh(x), x.transpose()).to_vector<double>(); };
@@ -147,7 +138,48 @@ TEST_CASE("several threads may compute at once, each with threads of its own" *
   for (auto& one : found) CHECK(one == expected);
 }
 
-TEST_CASE("kernels take denormal numbers for zero, on every thread" * doctest::skip(!sees_openmp)) {
+TEST_CASE("each item of a loop is done once, by any number of threads") {
+  for (int threads : {1, 2, 3, 16}) {
+    Threads chosen(threads);
+    for (std::int64_t n : {0, 1, 2, 7, 64, 1000}) {
+      std::vector<std::atomic<int>> done(static_cast<std::size_t>(n));
+      for (int run = 0; run < 50; ++run)
+        parallel_for(n, 1, [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) ++done[static_cast<std::size_t>(i)];
+        });
+      CAPTURE(threads);
+      CAPTURE(n);
+      CHECK(std::all_of(done.begin(), done.end(), [](int times) { return times == 50; }));
+    }
+  }
+}
+
+TEST_CASE("a loop within a loop runs where it is") {
+  Threads two(2);
+  std::atomic<int> done{0};
+  parallel_for(8, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      parallel_for(100, 1, [&](std::int64_t first, std::int64_t last) {
+        CHECK(last - first == 100);
+        done += static_cast<int>(last - first);
+      });
+  });
+  CHECK(done == 800);
+}
+
+TEST_CASE("a forked child computes, with threads of its own") {
+  Threads two(2);
+  Tensor x = Random(4).normal({211, 307});
+  auto work = [&] { return dot(tanh(x), x.transpose()).to_vector<double>(); };
+  auto expected = work();
+  pid_t child = fork();
+  if (child == 0) _exit(work() == expected ? 0 : 1);
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
+TEST_CASE("kernels take denormal numbers for zero, on every thread") {
   for (int n : {1, 4}) {
     Threads chosen(n);
     for (auto& op : arithmetic())
@@ -167,8 +199,7 @@ TEST_CASE("copies keep denormal numbers") {
 
 #if defined(__SSE2__)
 
-TEST_CASE("the caller's floating-point mode is as before after every op" *
-          doctest::skip(!sees_openmp)) {
+TEST_CASE("the caller's floating-point mode is as before after every op") {
   constexpr unsigned modes = 0xffc0;  // all but the sticky flags
   const unsigned original = _mm_getcsr();
   const unsigned flushing = original | 0x8040, upward = original | _MM_ROUND_UP;

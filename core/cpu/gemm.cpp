@@ -1,4 +1,5 @@
 #include <cblas.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <limits>
