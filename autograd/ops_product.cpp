@@ -214,8 +214,10 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
     }
   }
   for (std::size_t j = 0; j < output.size(); ++j) {
-    if (output[j] < 0 || !known[+output[j]]) bad("an output letter stands in no input");
-    if (output.find(output[j], j + 1) != std::string::npos) bad("an output letter stands twice");
+    char c = output[j];
+    if (!std::isalpha(static_cast<unsigned char>(c)) || !known[+c])
+      bad("an output letter stands in no input");
+    if (output.find(c, j + 1) != std::string::npos) bad("an output letter stands twice");
   }
 
   // Axes that nobody else has are summed at once.

@@ -91,7 +91,7 @@ template <class T, class Block>
 void for_blocks(const std::vector<Tensor>& operands, const Block& block) {
   std::int64_t n = operands[0].numel();
   std::size_t count = operands.size();
-  parallel_for((n + width - 1) / width, 64, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for((n + width - 1) / width, n / 4096, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::array<T, width>> filled(count);
     std::vector<const T*> at(count);
     for (std::int64_t b = begin; b < end; ++b) {

@@ -6,6 +6,9 @@
 //                               its version, then answers each line of input with one measurement
 //   bench_steps first seed      does one training step of the seed model from a cold start
 //   bench_steps count           does ten of the vowels model, for count_instructions to count
+//   bench_steps weights FILE [OTHER]  writes the seed model's weights after fifty steps to
+//   FILE.npy,
+//                               and says how far they are from those in OTHER.npy
 
 #include <keratin/keratin.h>
 #include <keratin/layers/attention.h>
@@ -31,7 +34,7 @@ int serve(const std::string& name) {
 }
 
 // So many training steps of the seed model, or of one with its batch and sizes, and nothing else.
-int steps(int count, int batch, int time, int features, int units) {
+keratin::Sequential steps(int count, int batch, int time, int features, int units) {
   using namespace keratin;
   Sequential model({LSTM(units, {.return_sequences = true}), AttentionLayer(64),
                     Dense(10, {.activation = "softmax"})});
@@ -40,6 +43,19 @@ int steps(int count, int batch, int time, int features, int units) {
   Tensor x = random.normal({batch, time, features});
   Tensor y = one_hot(random.integers({batch}, 0, 10), 10);
   for (int i = 0; i < count; ++i) model.train_on_batch(x, y);
+  return model;
+}
+
+int weights(const std::string& file, const std::string& other) {
+  using namespace keratin;
+  std::vector<Tensor> parts;
+  for (const Tensor& w : steps(50, 64, 10, 32, 128).get_weights()) parts.push_back(w.reshape({-1}));
+  Tensor all_of_them = concatenate(parts);
+  save_npy(file, all_of_them);
+  if (other.empty()) return 0;
+  Tensor difference = abs(all_of_them - load_npy(other));
+  std::cout << "largest weight " << max(abs(all_of_them)).item() << ", largest difference "
+            << max(difference).item() << ", mean " << mean(difference).item() << '\n';
   return 0;
 }
 
@@ -56,8 +72,10 @@ void measure(const bench::Workload& workload) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 3 && std::string(argv[1]) == "serve") return serve(argv[2]);
-  if (argc == 3 && std::string(argv[1]) == "first") return steps(1, 64, 10, 32, 128);
-  if (argc == 2 && std::string(argv[1]) == "count") return steps(10, 16, 29, 12, 32);
+  std::string what = argc > 1 ? argv[1] : "";
+  if (what == "serve" && argc == 3) return serve(argv[2]);
+  if (what == "first" && argc == 3) return steps(1, 64, 10, 32, 128), 0;
+  if (what == "count") return steps(10, 16, 29, 12, 32), 0;
+  if (what == "weights" && argc >= 3) return weights(argv[2], argc > 3 ? argv[3] : "");
   for (const bench::Workload& workload : bench::workloads()) measure(workload);
 }

@@ -39,9 +39,10 @@ void pause() {
 
 /// Returns the value once it is no longer `old`. Watches it for a while first, since sleeping and
 /// waking take longer than most pieces; then sleeps, since on a busy machine the one waited for may
-/// need this very processor.
+/// need this very processor. `asleep` counts the sleepers.
 template <class T>
-T wait_while(const std::atomic<T>& value, T old, std::chrono::microseconds watch) {
+T wait_while(const std::atomic<T>& value, T old, std::chrono::microseconds watch,
+             std::atomic<int>* asleep = nullptr) {
   T now = value.load(std::memory_order_acquire);
   if (now != old) return now;
   auto end = std::chrono::steady_clock::now() + watch;
@@ -52,7 +53,11 @@ T wait_while(const std::atomic<T>& value, T old, std::chrono::microseconds watch
       pause();
     }
   } while (std::chrono::steady_clock::now() < end);
-  while ((now = value.load(std::memory_order_acquire)) == old) value.wait(old);
+  while ((now = value.load(std::memory_order_acquire)) == old) {
+    if (asleep != nullptr) ++*asleep;
+    value.wait(old);
+    if (asleep != nullptr) --*asleep;
+  }
   return now;
 }
 
@@ -80,6 +85,8 @@ class Team {
   }
 
   int threads() const { return static_cast<int>(shares_.size()); }
+  /// Whether the threads are watching for work; if not, it takes some 50 microseconds to wake them.
+  bool awake() const { return asleep_.load(std::memory_order_relaxed) == 0; }
 
   struct Job {
     std::int64_t n, pieces;
@@ -116,7 +123,7 @@ class Team {
   void serve(std::size_t self) {
     FlushDenormals guard;
     for (std::uint32_t seen = 0;;) {
-      seen = wait_while(call_, seen, patience_);
+      seen = wait_while(call_, seen, patience_, &asleep_);
       if (stop_) return;
       work(self);
     }
@@ -146,6 +153,7 @@ class Team {
   std::vector<Share> shares_;
   alignas(64) std::atomic<std::uint32_t> call_{0};  // the number of the last job
   alignas(64) std::atomic<int> unfinished_{0};
+  std::atomic<int> asleep_{0};
   std::atomic<bool> stop_{false};
   std::vector<std::thread> workers_;
 };
@@ -173,17 +181,24 @@ Team& team_of(int threads) {
 
 }  // namespace
 
-void spread(std::int64_t n, std::int64_t grain,
+void spread(std::int64_t n, std::int64_t threads,
             void (*piece)(const void* body, std::int64_t begin, std::int64_t end),
             const void* body) {
-  std::int64_t shares = std::min<std::int64_t>(n / std::max<std::int64_t>(grain, 1), num_threads());
-  if (shares < 2 || taken.exchange(true, std::memory_order_acquire)) {
-    if (n > 0) piece(body, 0, n);
-    return;
+  // What sleeping threads are woken for: they need some 50 microseconds to come.
+  constexpr std::int64_t worth_waking = 12;
+  std::int64_t shares = std::min<std::int64_t>({threads, n, num_threads()});
+  bool alone = shares < 2 || taken.exchange(true, std::memory_order_acquire);
+  if (!alone) {
+    Team& team = team_of(num_threads());
+    if (team.awake() || threads >= worth_waking) {
+      FlushDenormals guard;
+      team.run({n, std::min(4 * shares, n), piece, body});
+    } else {
+      alone = true;
+    }
+    taken.store(false, std::memory_order_release);
   }
-  FlushDenormals guard;
-  team_of(num_threads()).run({n, std::min(4 * shares, n), piece, body});
-  taken.store(false, std::memory_order_release);
+  if (alone && n > 0) piece(body, 0, n);
 }
 
 int num_threads() {

@@ -44,7 +44,7 @@ template <class Number>
 Tensor generate(const Shape& shape, DType dtype, const Number& number) {
   Tensor values = empty(shape, float64);
   auto* out = raw<double>(values);
-  parallel_for(values.numel(), 4096, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(values.numel(), values.numel() / 1000, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) out[i] = number(i);
   });
   return cast(values, dtype);

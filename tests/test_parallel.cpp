@@ -144,7 +144,7 @@ TEST_CASE("each item of a loop is done once, by any number of threads") {
     for (std::int64_t n : {0, 1, 2, 7, 64, 1000}) {
       std::vector<std::atomic<int>> done(static_cast<std::size_t>(n));
       for (int run = 0; run < 50; ++run)
-        parallel_for(n, 1, [&](std::int64_t begin, std::int64_t end) {
+        parallel_for(n, n, [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t i = begin; i < end; ++i) ++done[static_cast<std::size_t>(i)];
         });
       CAPTURE(threads);
@@ -157,9 +157,9 @@ TEST_CASE("each item of a loop is done once, by any number of threads") {
 TEST_CASE("a loop within a loop runs where it is") {
   Threads two(2);
   std::atomic<int> done{0};
-  parallel_for(8, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(8, 8, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
-      parallel_for(100, 1, [&](std::int64_t first, std::int64_t last) {
+      parallel_for(100, 100, [&](std::int64_t first, std::int64_t last) {
         CHECK(last - first == 100);
         done += static_cast<int>(last - first);
       });

@@ -15,9 +15,6 @@ namespace keratin {
 namespace cpu {
 namespace {
 
-constexpr std::int64_t grain = 8192;  // elements below which another thread does not pay
-constexpr std::int64_t work_per_thread = 500'000;  // multiplications, likewise
-
 const KernelTable& table_for(DType dtype) {
   switch (dtype) {
     case float32:
@@ -220,19 +217,18 @@ class CpuKernels final : public Kernels {
     const char* in = raw<char>(x);
     char* out = raw<char>(y);
     if (m.outer > 1) {
-      std::int64_t block = std::max<std::int64_t>(m.n * m.inner, 1);
-      parallel_for(m.outer, grain / block + 1, [&](std::int64_t begin, std::int64_t end) {
-        function(out + begin * m.inner * bytes, in + begin * m.n * m.inner * bytes, end - begin,
-                 m.n, m.inner, m.inner);
-      });
+      parallel_for(m.outer, x.numel() / accesses_per_thread,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     function(out + begin * m.inner * bytes, in + begin * m.n * m.inner * bytes,
+                              end - begin, m.n, m.inner, m.inner);
+                   });
     } else if (m.inner > 1) {
       std::int64_t units = (m.inner + 63) / 64;  // whole batches, so that no sum depends on the cut
-      parallel_for(units, grain / (64 * std::max<std::int64_t>(m.n, 1)) + 1,
-                   [&](std::int64_t begin, std::int64_t end) {
-                     std::int64_t first = begin * 64, last = std::min(end * 64, m.inner);
-                     function(out + first * bytes, in + first * bytes, 1, m.n, last - first,
-                              m.inner);
-                   });
+      parallel_for(
+          units, x.numel() / accesses_per_thread, [&](std::int64_t begin, std::int64_t end) {
+            std::int64_t first = begin * 64, last = std::min(end * 64, m.inner);
+            function(out + first * bytes, in + first * bytes, 1, m.n, last - first, m.inner);
+          });
     } else {
       reduce_all(function, out, in, m.n, bytes, x.dtype());
     }
@@ -283,7 +279,7 @@ class CpuKernels final : public Kernels {
     Middle m(x.shape(), axis);
     SoftmaxFunction function = table_for(x.dtype()).softmax;
     auto block = m.n * m.inner * static_cast<std::int64_t>(size_of(x.dtype()));
-    parallel_for(m.outer, grain / std::max<std::int64_t>(4 * m.n * m.inner, 1) + 1,
+    parallel_for(m.outer, 10 * x.numel() / accesses_per_thread,
                  [&](std::int64_t begin, std::int64_t end) {
                    function(raw<char>(y) + begin * block, raw<char>(x) + begin * block, end - begin,
                             m.n, m.inner, log);
@@ -296,7 +292,7 @@ class CpuKernels final : public Kernels {
     Middle m(y.shape(), axis);
     SoftmaxGradientFunction function = table_for(y.dtype()).softmax_gradient;
     auto block = m.n * m.inner * static_cast<std::int64_t>(size_of(y.dtype()));
-    parallel_for(m.outer, grain / std::max<std::int64_t>(2 * m.n * m.inner, 1) + 1,
+    parallel_for(m.outer, 4 * y.numel() / accesses_per_thread,
                  [&](std::int64_t begin, std::int64_t end) {
                    function(raw<char>(gx) + begin * block, raw<char>(y) + begin * block,
                             raw<char>(gy) + begin * block, end - begin, m.n, m.inner, log);
@@ -342,7 +338,7 @@ class CpuKernels final : public Kernels {
     const PackedKernels& kernels = float32_table().packed;
     std::int64_t k = b.size(0), n = b.size(1), panels = (n + kernels.width - 1) / kernels.width;
     Tensor packed = empty({panels, k, kernels.width}, float32);
-    parallel_for(panels, grain / (k * kernels.width + 1) + 1,
+    parallel_for(panels, 2 * packed.numel() / accesses_per_thread,
                  [&](std::int64_t first, std::int64_t last) {
                    kernels.pack(raw<float>(packed), raw<float>(b), b.strides()[0], b.strides()[1],
                                 k, n, first, last);
@@ -358,19 +354,17 @@ class CpuKernels final : public Kernels {
     std::int64_t m = c.size(0), n = c.size(1), k = a.size(1), panels = packed.size(0);
     std::int64_t height = panels >= 8 ? std::max<std::int64_t>(m, 1) : 32;
     std::int64_t parts = (m + height - 1) / height;
-    std::int64_t work = std::min(height, m) * k * kernels.width;
-    parallel_for(panels * parts, work_per_thread / std::max<std::int64_t>(work, 1) + 1,
-                 [&](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t i = begin; i < end; ++i) {
-                     std::int64_t panel = i / parts, row = i % parts * height;
-                     std::int64_t column = panel * kernels.width;
-                     kernels.multiply(raw<float>(c) + row * c.strides()[0] + column, c.strides()[0],
-                                      raw<float>(a) + row * a.strides()[0], a.strides()[0],
-                                      raw<float>(packed) + column * k, std::min(height, m - row), k,
-                                      std::min<std::int64_t>(kernels.width, n - column),
-                                      accumulate);
-                   }
-                 });
+    parallel_for(
+        panels * parts, m * n * k / products_per_thread, [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) {
+            std::int64_t panel = i / parts, row = i % parts * height;
+            std::int64_t column = panel * kernels.width;
+            kernels.multiply(raw<float>(c) + row * c.strides()[0] + column, c.strides()[0],
+                             raw<float>(a) + row * a.strides()[0], a.strides()[0],
+                             raw<float>(packed) + column * k, std::min(height, m - row), k,
+                             std::min<std::int64_t>(kernels.width, n - column), accumulate);
+          }
+        });
   }
 
   void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const override {
@@ -383,11 +377,10 @@ class CpuKernels final : public Kernels {
                      false);
       };
       // Small products are shared out whole; each large one is cut by gemm itself.
-      std::int64_t work = m * n * k;
-      if (work > 1'500'000) {
+      if (m * n * k > 1'500'000) {
         for (std::int64_t i = 0; i < batch; ++i) product(i);
       } else {
-        parallel_for(batch, 100'000 / std::max<std::int64_t>(work, 1) + 1,
+        parallel_for(batch, batch * m * n * k / products_per_thread,
                      [&](std::int64_t begin, std::int64_t end) {
                        for (std::int64_t i = begin; i < end; ++i) product(i);
                      });
@@ -410,7 +403,7 @@ class CpuKernels final : public Kernels {
     std::int64_t pieces = (n + piece - 1) / piece;
     Tensor partial = empty({pieces}, dtype);
     char* results = raw<char>(partial);
-    parallel_for(pieces, 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(pieces, n / accesses_per_thread, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i)
         function(results + i * bytes, in + i * piece * bytes, 1, std::min(piece, n - i * piece), 1,
                  1);

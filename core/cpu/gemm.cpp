@@ -98,7 +98,7 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<co
   std::int64_t blocks = work < least_work ? 1 : work < 2e8 ? 4 : 16;
   while (blocks > 1 && blocks * 16 > length) blocks /= 2;
   std::int64_t units = (length + 15) / 16;
-  parallel_for(blocks, 1, [&](std::int64_t first, std::int64_t last) {
+  parallel_for(blocks, m * n * k / products_per_thread, [&](std::int64_t first, std::int64_t last) {
     SerialBlas serial;
     for (std::int64_t i = first; i < last; ++i) {
       std::int64_t begin = units * i / blocks * 16;

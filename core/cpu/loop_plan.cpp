@@ -12,9 +12,6 @@ bool can_join(const Loop& loop, int outer, int inner) {
   return true;
 }
 
-// Elements of all operands together below which another thread does not pay: some 10 microseconds.
-constexpr std::int64_t accesses_per_thread = 40000;
-
 }  // namespace
 
 Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>> groups) {
@@ -78,19 +75,19 @@ void run_loop(const Loop& loop, LoopFunction function, const void* functor) {
   for (int axis = 0; axis < loop.rank; ++axis) total *= loop.size[axis];
   if (total == 0) return;
   std::int64_t outer = loop.size[0];
-  std::int64_t per_item = total / outer;
   // A single long row is cut at multiples of 64 elements, to leave whole batches and cache lines.
   std::int64_t unit = loop.rank == 1 ? 64 : 1;
   std::int64_t items = (outer + unit - 1) / unit;
-  std::int64_t grain = accesses_per_thread / loop.operands;
-  parallel_for(items, grain / (per_item * unit) + 1, [&](std::int64_t begin, std::int64_t end) {
-    if (begin == 0 && end == items) return function(loop, functor);
-    Loop part = loop;
-    part.size[0] = std::min(end * unit, outer) - begin * unit;
-    for (int k = 0; k < loop.operands; ++k)
-      if (part.data[k] != nullptr) part.data[k] += begin * unit * loop.stride[k][0] * loop.bytes[k];
-    function(part, functor);
-  });
+  parallel_for(items, total * loop.operands / accesses_per_thread,
+               [&](std::int64_t begin, std::int64_t end) {
+                 if (begin == 0 && end == items) return function(loop, functor);
+                 Loop part = loop;
+                 part.size[0] = std::min(end * unit, outer) - begin * unit;
+                 for (int k = 0; k < loop.operands; ++k)
+                   if (part.data[k] != nullptr)
+                     part.data[k] += begin * unit * loop.stride[k][0] * loop.bytes[k];
+                 function(part, functor);
+               });
 }
 
 }  // namespace keratin::cpu

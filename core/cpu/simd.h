@@ -29,7 +29,7 @@ struct Simd {
   friend Simd operator+(Simd x, Simd y) { return x.b + y.b; }
   friend Simd operator-(Simd x, Simd y) { return x.b - y.b; }
   friend Simd operator*(Simd x, Simd y) { return x.b * y.b; }
-  friend Simd operator/(Simd x, Simd y) { return x.b / y.b; }
+  friend Simd operator/(Simd x, Simd y) { return quotient(x.b, y.b); }
   friend Mask operator<(Simd x, Simd y) { return x.b < y.b; }
   friend Mask operator<=(Simd x, Simd y) { return x.b <= y.b; }
   friend Mask operator>(Simd x, Simd y) { return x.b > y.b; }
@@ -48,7 +48,7 @@ struct Simd {
   friend Simd log1p(Simd x) { return xsimd::log1p(x.b); }
   friend Simd round(Simd x) { return xsimd::nearbyint(x.b); }
   friend Simd sin(Simd x) { return xsimd::sin(x.b); }
-  friend Simd sqrt(Simd x) { return xsimd::sqrt(x.b); }
+  friend Simd sqrt(Simd x) { return root(x.b); }
   friend Simd tanh(Simd x) { return xsimd::tanh(x.b); }
   friend Simd sigmoid(Simd x) { return Simd(1.0) / (Simd(1.0) + exp(-x)); }
   friend Simd sign(Simd x) { return where(x > Simd(0.0), Simd(1.0), where(x < Simd(0.0), Simd(-1.0), x)); }
@@ -64,6 +64,15 @@ struct Simd {
     return xsimd::fma(x.b, y.b, z.b);
 #endif
   }
+
+  // xsimd 8 takes a few steps of Newton's method on ARM, which end a digit too early.
+#ifdef __aarch64__
+  static Batch quotient(Batch x, Batch y) { return Batch(vdivq_f32(x, y)); }
+  static Batch root(Batch x) { return Batch(vsqrtq_f32(x)); }
+#else
+  static Batch quotient(Batch x, Batch y) { return x / y; }
+  static Batch root(Batch x) { return xsimd::sqrt(x); }
+#endif
 
   // y = e^x, put right where xsimd's is infinite too early: from 88.38 on instead of 88.72.
   static Batch to_the_end(Batch x, Batch y) {

@@ -42,20 +42,24 @@ class FlushDenormals {
   FlushDenormals& operator=(const FlushDenormals&) = delete;
 };
 
-/// Calls piece(body, begin, end) on pieces that cover 0..n-1: on the threads of the team if at
-/// least `grain` items fall to each of two, or else as one piece. A team serves one caller at a
-/// time; who finds it taken, or is a piece of its work, works alone.
-void spread(std::int64_t n, std::int64_t grain,
+/// The work that is worth a thread, some ten microseconds of one: so many numbers read or written,
+/// or multiplications of a matrix product.
+inline constexpr std::int64_t accesses_per_thread = 40'000;
+inline constexpr std::int64_t products_per_thread = 333'000;
+
+/// parallel_for without the template. A team serves one caller at a time; who finds it taken, or is
+/// a piece of its work, works alone.
+void spread(std::int64_t n, std::int64_t threads,
             void (*piece)(const void* body, std::int64_t begin, std::int64_t end),
             const void* body);
 
 /// Calls body(begin, end) on pieces that cover 0..n-1, in parallel when there is work for more than
-/// one thread: at least `grain` items each. The body must give the same result however it is cut,
+/// one thread: it is worth `threads` of them. The body must give the same result however it is cut,
 /// and must not throw.
 template <class Body>
-void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
+void parallel_for(std::int64_t n, std::int64_t threads, const Body& body) {
   spread(
-      n, grain,
+      n, threads,
       [](const void* it, std::int64_t begin, std::int64_t end) {
         (*static_cast<const Body*>(it))(begin, end);
       },
