@@ -71,9 +71,7 @@ struct LstmCellVjp {
     Tensor gz = backward.is_last() ? make_view(gates, gates.shape(), gates.strides())
                                    : empty(gates.shape(), gates.dtype());
     Tensor g_c0 = empty(tanh_c.shape(), tanh_c.dtype());
-    auto [gi, gf, gg, go] = four_gates(gz);
-    auto [i, f, g, o] = four_gates(gates);
-    Tensor y[] = {gi, gf, gg, go, g_c0}, x[] = {i, f, g, o, tanh_c, *c, gh, gc};
+    Tensor y[] = {g_c0, gz}, x[] = {gates, tanh_c, *c, gh, gc};
     fn::LstmCellBackward functor;
     kernels_of(gz).pointwise(Pointwise::LstmCellBackward, &functor, y, x);
     backward.add(0, gz);
@@ -85,7 +83,7 @@ struct LstmCellVjp {
   void composed(Backward& backward) const {
     if (z.defined()) return composed_lstm_vjp(backward, *z, *c);
     auto [i, f, g, o] = four_gates(gates);
-    auto [gi, gf, gg, go, g_c0] =
+    auto [g_c0, gi, gf, gg, go] =
         fn::LstmCellBackward{}(i, f, g, o, tanh_c, *c, backward.output_gradient_or_zeros(0),
                                backward.output_gradient_or_zeros(1));
     backward.add(0, concatenate({gi, gf, gg, go}, 1));
@@ -97,9 +95,7 @@ std::array<Tensor, 2> lstm_step(const Tensor& z, const Tensor& c, const Tensor& 
                                 const Tensor& h_place) {
   std::array<Tensor, 2> out{h_place, empty(c.shape(), c.dtype())};
   Tensor tanh_c = empty(c.shape(), c.dtype());
-  auto [zi, zf, zg, zo] = four_gates(z);
-  auto [i, f, g, o] = four_gates(gates);
-  Tensor y[] = {out[0], out[1], i, f, g, o, tanh_c}, x[] = {zi, zf, zg, zo, c};
+  Tensor y[] = {out[0], out[1], gates, tanh_c}, x[] = {z, c};
   fn::LstmCellForward functor;
   kernels_of(c).pointwise(Pointwise::LstmCellForward, &functor, y, x);
   Tensor inputs[] = {z, c};
@@ -143,10 +139,10 @@ struct GruCellVjp {
 
   void operator()(Backward& backward) const {
     if (recording != nullptr && x.defined()) return composed_gru_vjp(backward, *x, *hz, *h);
-    auto [z, r, n] = three_gates(gates);
     Tensor hh = gate_of(*hz, 2, h->size(1)), g = backward.output_gradient(0);
     if (recording != nullptr) {
-      auto [gxz, gxr, gxh, ghz, ghr, ghh, gh] = fn::GruCellBackward{}(z, r, n, hh, *h, g);
+      auto [z, r, n] = three_gates(gates);
+      auto [gh, gxz, gxr, gxh, ghz, ghr, ghh] = fn::GruCellBackward{}(z, r, n, hh, *h, g);
       backward.add(0, concatenate({gxz, gxr, gxh}, 1));
       backward.add(1, concatenate({ghz, ghr, ghh}, 1));
       return backward.add(2, gh);
@@ -156,9 +152,7 @@ struct GruCellVjp {
       return may ? make_view(t, t.shape(), t.strides()) : empty(t.shape(), t.dtype());
     };
     Tensor gx = over(gates), ghz = over(*hz), gh = empty(h->shape(), h->dtype());
-    auto [gx0, gx1, gx2] = three_gates(gx);
-    auto [gh0, gh1, gh2] = three_gates(ghz);
-    Tensor y[] = {gx0, gx1, gx2, gh0, gh1, gh2, gh}, in[] = {z, r, n, hh, *h, g};
+    Tensor y[] = {gh, gx, ghz}, in[] = {gates, hh, *h, g};
     fn::GruCellBackward functor;
     kernels_of(gx).pointwise(Pointwise::GruCellBackward, &functor, y, in);
     backward.add(0, gx);
@@ -169,10 +163,7 @@ struct GruCellVjp {
 
 Tensor gru_step(const Tensor& x, const Tensor& hz, const Tensor& h, const Tensor& gates,
                 const Tensor& h_place) {
-  auto [x0, x1, x2] = three_gates(x);
-  auto [h0, h1, h2] = three_gates(hz);
-  auto [z, r, n] = three_gates(gates);
-  Tensor y[] = {h_place, z, r, n}, in[] = {x0, x1, x2, h0, h1, h2, h};
+  Tensor y[] = {h_place, gates}, in[] = {x, hz, h};
   fn::GruCellForward functor;
   kernels_of(h).pointwise(Pointwise::GruCellForward, &functor, y, in);
   Tensor inputs[] = {x, hz, h};

@@ -62,13 +62,12 @@ VariableId Record::watch(const Tensor& tensor) {
   return entry->second;
 }
 
-void Record::append(const char* op, std::span<const VariableId> ids,
-                    std::span<const Tensor> outputs, Closure vjp) {
-  nodes.push_back({op, current_scope, static_cast<std::uint32_t>(inputs.size()),
-                   static_cast<std::uint32_t>(ids.size()),
+void Record::append(const char* op, std::size_t first_input, std::span<const Tensor> outputs,
+                    Closure vjp) {
+  nodes.push_back({op, current_scope, static_cast<std::uint32_t>(first_input),
+                   static_cast<std::uint32_t>(inputs.size() - first_input),
                    static_cast<VariableId>(variables.size()),
                    static_cast<std::uint32_t>(outputs.size()), std::move(vjp)});
-  inputs.insert(inputs.end(), ids.begin(), ids.end());
   for (const Tensor& output : outputs) {
     TensorData::of(output).tag = epoch << 32 | variables.size();
     variables.push_back({output.shape(), output.dtype()});
@@ -187,7 +186,9 @@ bool Backward::wants(std::uint32_t i) const {
 void Backward::add(std::uint32_t i, const Tensor& gradient) {
   if (!wants(i)) return;
   VariableId id = input(i);
-  const Variable variable = record_->variables[id];  // a copy: an outer tape may move the list
+  const Variable& as = record_->variables[id];
+  if (gradient.dtype() == as.dtype && gradient.shape() == as.shape) return sum_of(id).add(gradient);
+  const Variable variable = as;  // a copy: an outer tape may move the list
   sum_of(id).add(sum_to(gradient, variable.shape).astype(variable.dtype));
 }
 

@@ -108,14 +108,14 @@ struct LstmCellForward {
   }
 };
 
-/// Gradients with respect to (i, f, g, o, c) from what LstmCellForward kept; about 2.5 times as
+/// Gradients with respect to (c, i, f, g, o) from what LstmCellForward kept; about 2.5 times as
 /// fast as deriving LstmCell, which must compute the activations again. The two are tested to
 /// agree.
 struct LstmCellBackward {
   auto operator()(auto i, auto f, auto g, auto o, auto tc, auto c, auto gh, auto gc) const {
     auto gc1 = gc + gh * o * (1.0 - tc * tc);
-    return std::tuple(gc1 * g * i * (1.0 - i), gc1 * c * f * (1.0 - f), gc1 * i * (1.0 - g * g),
-                      gh * tc * o * (1.0 - o), gc1 * f);
+    return std::tuple(gc1 * f, gc1 * g * i * (1.0 - i), gc1 * c * f * (1.0 - f),
+                      gc1 * i * (1.0 - g * g), gh * tc * o * (1.0 - o));
   }
 };
 
@@ -136,12 +136,12 @@ struct GruCellForward {
   }
 };
 
-/// Gradients with respect to (xz, xr, xh), to (hz, hr, hh) and to h.
+/// Gradients with respect to h, to (xz, xr, xh) and to (hz, hr, hh).
 struct GruCellBackward {
   auto operator()(auto z, auto r, auto n, auto hh, auto h, auto g) const {
     auto gn = g * (1.0 - z) * (1.0 - n * n);
     auto gz = g * (h - n) * z * (1.0 - z), gr = gn * hh * r * (1.0 - r);
-    return std::tuple(gz, gr, gn, gz, gr, gn * r, g * z);
+    return std::tuple(g * z, gz, gr, gn, gz, gr, gn * r);
   }
 };
 

@@ -34,7 +34,9 @@ class Kernels {
   /// y += x, one element after the other: elements of y may overlap.
   virtual void accumulate(const Tensor& y, const Tensor& x) const = 0;
 
-  // --- pointwise: x broadcasts to the shape of the outputs; all of one dtype
+  // --- pointwise: x broadcasts to the shape of the first output; all of one dtype
+  /// A tensor several times as wide along the last axis stands for as many operands side by side,
+  /// such as the gates of a cell.
   virtual void pointwise(Pointwise op, const void* functor, std::span<const Tensor> y,
                          std::span<const Tensor> x) const = 0;
   /// gx[i] is undefined where nobody wants it. x holds the inputs, or the output alone for a

@@ -8,6 +8,7 @@
 // input.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -96,7 +97,8 @@ struct Record {
 
   VariableId variable_of(const Tensor& tensor);
   VariableId watch(const Tensor& tensor);
-  void append(const char* op, std::span<const VariableId> inputs, std::span<const Tensor> outputs,
+  /// Adds a node whose inputs are those in `inputs` from `first_input` on.
+  void append(const char* op, std::size_t first_input, std::span<const Tensor> outputs,
               Closure vjp);
 };
 
@@ -227,19 +229,20 @@ inline bool follows(std::span<const Tensor> tensors) {
 template <class F>
 void record_node(const char* op, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
                  F vjp) {
-  std::vector<VariableId> ids;
-  ids.reserve(inputs.size());
+  std::size_t first = recording->inputs.size();
   for (const Tensor& input : inputs)
-    ids.push_back(input.defined() ? recording->variable_of(input) : 0);
-  recording->append(op, ids, outputs, Closure(std::move(vjp)));
+    recording->inputs.push_back(input.defined() ? recording->variable_of(input) : 0);
+  recording->append(op, first, outputs, Closure(std::move(vjp)));
 }
 
 template <class... F>
 Tensor record(const char* op, const Tensor& y, Wrt<F>... inputs) {
   if (recording == nullptr) return y;
   VariableId ids[] = {recording->variable_of(inputs.input)...};
-  if (((recording->variable_of(inputs.input) == 0) && ...)) return y;
-  recording->append(op, ids, {&y, 1},
+  if (std::all_of(std::begin(ids), std::end(ids), [](VariableId id) { return id == 0; })) return y;
+  std::size_t first = recording->inputs.size();
+  recording->inputs.insert(recording->inputs.end(), std::begin(ids), std::end(ids));
+  recording->append(op, first, {&y, 1},
                     Closure([... gradient = std::move(inputs.gradient)](Backward& backward) {
                       const Tensor& g = backward.output_gradient(0);
                       std::uint32_t i = 0;

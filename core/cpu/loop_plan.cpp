@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <keratin/core/cpu/loop_plan.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/internal/tensor_data.h>
@@ -12,22 +14,61 @@ bool can_join(const Loop& loop, int outer, int inner) {
   return true;
 }
 
+// For how many operands a tensor stands: as many as it is wider than the loop.
+int operands_in(const Tensor& tensor, const Shape& shape) {
+  if (shape.empty() || tensor.rank() < shape.rank()) return 1;
+  std::int64_t width = shape[-1], wide = tensor.shape()[-1];
+  return wide > width && width > 0 ? static_cast<int>(wide / width) : 1;
+}
+
+// The usual case, a single row: every operand is dense and of the loop's shape.
+bool plan_dense(Loop& loop, const Shape& shape,
+                std::initializer_list<std::span<const Tensor>> groups) {
+  int k = 0;
+  for (const auto& group : groups)
+    for (const Tensor& tensor : group) {
+      loop.data[k] = nullptr;
+      loop.bytes[k] = 0;
+      loop.stride[k][0] = 1;
+      if (tensor.defined()) {
+        if (!tensor.is_contiguous() || tensor.shape() != shape) return false;
+        loop.data[k] = raw<char>(tensor);
+        loop.bytes[k] = static_cast<int>(size_of(tensor.dtype()));
+      }
+      ++k;
+    }
+  loop.operands = k;
+  loop.rank = 1;
+  loop.size[0] = shape.numel();
+  return true;
+}
+
 }  // namespace
 
 Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>> groups) {
+  Loop loop;
+  if (plan_dense(loop, shape, groups)) return loop;
   Loop full;
   int rank = shape.rank();
   for (const auto& group : groups) {
     for (const Tensor& tensor : group) {
       int k = full.operands++;
       for (int axis = 0; axis < rank; ++axis) full.stride[k][axis] = 0;
-      full.data[k] = tensor.defined() ? raw<char>(tensor) : nullptr;
+      full.data[k] = nullptr;
       full.bytes[k] = 0;
       if (!tensor.defined()) continue;
-      full.bytes[k] = static_cast<int>(size_of(tensor.dtype()));
-      int missing = rank - tensor.rank();
-      for (int axis = 0; axis < tensor.rank(); ++axis)
-        if (tensor.shape()[axis] != 1) full.stride[k][missing + axis] = tensor.strides()[axis];
+      const TensorData& data = TensorData::of(tensor);
+      full.data[k] = raw<char>(tensor);
+      full.bytes[k] = static_cast<int>(size_of(data.dtype));
+      int missing = rank - data.shape.rank();
+      for (int axis = 0; axis < data.shape.rank(); ++axis)
+        if (data.shape[axis] != 1) full.stride[k][missing + axis] = data.strides[axis];
+      for (int more = operands_in(tensor, shape); more > 1; --more, ++k) {
+        full.operands++;
+        full.data[k + 1] = full.data[k] + shape[-1] * data.strides[-1] * full.bytes[k];
+        full.bytes[k + 1] = full.bytes[k];
+        std::copy_n(full.stride[k], rank, full.stride[k + 1]);
+      }
     }
   }
   // The axes of more than one element, in the order in which the first operand lies in memory.
@@ -45,7 +86,6 @@ Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>
     order[place] = axis;
   }
   // Each is joined to its predecessor where that is possible.
-  Loop loop;
   loop.operands = full.operands;
   for (int k = 0; k < full.operands; ++k) {
     loop.data[k] = full.data[k];

@@ -9,7 +9,8 @@
 
 namespace keratin::cpu {
 
-/// A loop over `shape`; operands of smaller shape are broadcast, undefined ones have null data.
+/// A loop over `shape`; operands of smaller shape are broadcast, undefined ones have null data. One
+/// that is several times as wide along the last axis stands for as many operands side by side.
 Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>> operands);
 
 /// Runs the loop, on several threads when each gets work worth its while. Outputs must not overlap.
