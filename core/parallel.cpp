@@ -148,7 +148,7 @@ class Team {
       unfinished_.notify_all();
   }
 
-  std::chrono::microseconds patience_{50};
+  std::chrono::microseconds patience_{100};
   Job job_{};
   std::vector<Share> shares_;
   alignas(64) std::atomic<std::uint32_t> call_{0};  // the number of the last job
@@ -191,8 +191,11 @@ void spread(std::int64_t n, std::int64_t threads,
   if (!alone) {
     Team& team = team_of(num_threads());
     if (team.awake() || threads >= worth_waking) {
+      // Only large shares are cut further, so that a thread which loses its processor holds up
+      // less. Of small ones a thread finds in its own cache what it wrote last time.
+      std::int64_t pieces = std::clamp<std::int64_t>(threads / (32 * shares), 1, 4);
       FlushDenormals guard;
-      team.run({n, std::min(4 * shares, n), piece, body});
+      team.run({n, std::min(shares * pieces, n), piece, body});
     } else {
       alone = true;
     }

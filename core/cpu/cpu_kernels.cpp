@@ -346,18 +346,18 @@ class CpuKernels final : public Kernels {
     return packed;
   }
 
-  // By panels, so that each thread keeps its own in its cache; where these are few, by rows too.
+  // By rows first, as pointwise loops are: what a thread wrote it finds in its own cache.
   void packed_gemm(const Tensor& c, const Tensor& a, const Tensor& packed,
                    bool accumulate) const override {
     FlushDenormals guard;
     const PackedKernels& kernels = float32_table().packed;
     std::int64_t m = c.size(0), n = c.size(1), k = a.size(1), panels = packed.size(0);
-    std::int64_t height = panels >= 8 ? std::max<std::int64_t>(m, 1) : 32;
+    constexpr std::int64_t height = 16;
     std::int64_t parts = (m + height - 1) / height;
     parallel_for(
         panels * parts, m * n * k / products_per_thread, [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t i = begin; i < end; ++i) {
-            std::int64_t panel = i / parts, row = i % parts * height;
+            std::int64_t panel = i % panels, row = i / panels * height;
             std::int64_t column = panel * kernels.width;
             kernels.multiply(raw<float>(c) + row * c.strides()[0] + column, c.strides()[0],
                              raw<float>(a) + row * a.strides()[0], a.strides()[0],
