@@ -1,6 +1,7 @@
 // The pointwise ops: most are one line of the catalogue. Written out are those whose gradient needs
 // no arithmetic at all.
 
+#include <keratin/autograd/internal/in_place.h>
 #include <keratin/autograd/internal/pointwise_op.h>
 #include <keratin/core/internal/message.h>
 
@@ -127,6 +128,15 @@ Tensor isfinite(const Tensor& x) {
 }
 Tensor isinf(const Tensor& x) { return logical_not(logical_or(isfinite(x), isnan(x))); }
 
+namespace {
+
+Tensor record_where(const Tensor& z, const Tensor& c, const Tensor& x, const Tensor& y) {
+  return record("where", z, wrt(x, [c](const Tensor& g) { return where(c, g, 0.0); }),
+                wrt(y, [c](const Tensor& g) { return where(c, 0.0, g); }));
+}
+
+}  // namespace
+
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   auto [x, y] = operands(a, b);
   Tensor c = cast(condition, boolean);
@@ -134,8 +144,13 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
       broadcast_shapes(broadcast_shapes(c.shape(), x.shape(), "where"), y.shape(), "where");
   Tensor z = empty(shape, x.dtype(), x.device());
   kernels_of(z).select(z, c, x, y);
-  return record("where", z, wrt(x, [c](const Tensor& g) { return where(c, g, 0.0); }),
-                wrt(y, [c](const Tensor& g) { return where(c, 0.0, g); }));
+  return record_where(z, c, x, y);
+}
+
+Tensor where_over(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  Tensor z = make_view(a, a.shape(), a.strides());
+  kernels_of(z).select(z, condition, z, b);
+  return record_where(z, condition, a, b);
 }
 
 // --- operators that rebind their left side

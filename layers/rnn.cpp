@@ -160,11 +160,17 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
   std::vector<Tensor> outputs;
   for (std::int64_t i = 0; i < time; ++i) {
     auto t = static_cast<std::size_t>(options_.go_backwards ? time - 1 - i : i);
+    Tensor here = place(i);
     std::vector<Tensor> next =
-        step({z[t], states, at_rest && i == 0, factor, noise, h_share[t], place(i)});
+        step({z[t], states, at_rest && i == 0, factor, noise, h_share[t], here});
     // A masked step leaves the states as they were; its output is the one before, or zeros.
-    if (!valid.empty())
-      for (int s = 0; s < state_count_; ++s) next[s] = where(valid[t], next[s], states[s]);
+    if (!valid.empty()) {
+      bool over =
+          raw<char>(next[0]) == raw<char>(here);  // a cell's states, which nobody else reads
+      for (int s = 0; s < state_count_; ++s)
+        next[s] =
+            over ? where_over(valid[t], next[s], states[s]) : where(valid[t], next[s], states[s]);
+    }
     states = std::move(next);
     bool needed = options_.return_sequences || i + 1 == time;
     if (!needed) continue;

@@ -37,6 +37,10 @@ std::array<Tensor, 2> lstm_cell_over(const Tensor& z, const Tensor& c, const Ten
 Tensor gru_cell_over(const Tensor& x, const Tensor& h_share, const Tensor& h,
                      const Tensor& h_place);
 
+/// where(condition, a, b), written over a. The condition is boolean, b has the dtype of a, and
+/// neither makes the result larger than a.
+Tensor where_over(const Tensor& condition, const Tensor& a, const Tensor& b);
+
 /// stack(parts, 0), which is a view where the parts already lie side by side.
 Tensor joined(const std::vector<Tensor>& parts);
 

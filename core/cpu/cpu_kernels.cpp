@@ -71,16 +71,26 @@ To convert(From x) {
   }
 }
 
+template <class T>
+void copy_row(T* to, std::int64_t to_stride, const T* from, std::int64_t from_stride,
+              std::int64_t n) {
+  if (to_stride == 1 && from_stride == 1)
+    std::memmove(to, from, static_cast<std::size_t>(n) * sizeof(T));
+  else if (to_stride == 1 && from_stride == 0)
+    std::fill_n(to, n, *from);
+  else
+    for (std::int64_t j = 0; j < n; ++j) to[j * to_stride] = from[j * from_stride];
+}
+
 template <class To, class From>
 void copy_rows(const Tensor& y, const Tensor& x) {
   for_each_row(y.shape(), {y, x}, [](char* const* p, const std::int64_t* s, std::int64_t n) {
     auto* to = reinterpret_cast<To*>(p[0]);
     auto* from = reinterpret_cast<const From*>(p[1]);
-    if (std::is_same_v<To, From> && s[0] == 1 && s[1] == 1) {
-      std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(To));
-      return;
-    }
-    for (std::int64_t j = 0; j < n; ++j) to[j * s[0]] = convert<To>(from[j * s[1]]);
+    if constexpr (std::is_same_v<To, From>)
+      copy_row(to, s[0], from, s[1], n);
+    else
+      for (std::int64_t j = 0; j < n; ++j) to[j * s[0]] = convert<To>(from[j * s[1]]);
   });
 }
 
@@ -202,6 +212,8 @@ class CpuKernels final : public Kernels {
                      auto* c = reinterpret_cast<const bool*>(p[1]);
                      auto* a = reinterpret_cast<const T*>(p[2]);
                      auto* b = reinterpret_cast<const T*>(p[3]);
+                     if (s[1] == 0)  // one answer for the row
+                       return *c ? copy_row(to, s[0], a, s[2], n) : copy_row(to, s[0], b, s[3], n);
                      for (std::int64_t j = 0; j < n; ++j)
                        to[j * s[0]] = c[j * s[1]] ? a[j * s[2]] : b[j * s[3]];
                    });
