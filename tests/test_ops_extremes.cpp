@@ -133,4 +133,28 @@ TEST_CASE("float32 gradients at the extremes are of float64's class") {
   }
 }
 
+TEST_CASE("the activations in an LSTM cell are within 5e-7 of the truth, and end at 1") {
+  // With i closed and f open, h = sigmoid(o) tanh(c).
+  const std::int64_t n = 40001;
+  const double infinite = std::numeric_limits<double>::infinity();
+  Tensor x = linspace(-20, 20, n, float32), open = full({n}, 40.0, float32);
+  auto h_of = [&](const Tensor& o, const Tensor& c) {
+    Tensor z = concatenate({-open, open, zeros_like(open), o}).reshape({1, 4 * n});
+    return lstm_cell(z, c.reshape({1, n}))[0].reshape({n});
+  };
+  Tensor squashed = h_of(open, x), gate = h_of(x, open);
+  auto exact = x.to_vector<double>();
+  for (std::int64_t j = 0; j < n; ++j) {
+    double at = exact[static_cast<std::size_t>(j)];
+    REQUIRE(std::abs(squashed.item(j) - std::tanh(at)) < 5e-7);
+    REQUIRE(std::abs(gate.item(j) - 1 / (1 + std::exp(-at))) < 5e-7);
+  }
+  CHECK(max(abs(squashed)).item() == 1);
+  CHECK(min(gate).item() >= 0);
+  Tensor z = full({1, 4}, infinite, float32);
+  CHECK(lstm_cell(z, full({1, 1}, 20.0, float32))[0].item() == 1);
+  CHECK(lstm_cell(-z, full({1, 1}, 2.0, float32))[0].item() == 0);
+  CHECK(std::isnan(lstm_cell(z * 0, full({1, 1}, 2.0, float32))[0].item()));
+}
+
 }  // namespace keratin::test
