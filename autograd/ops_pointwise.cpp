@@ -153,6 +153,14 @@ Tensor where_over(const Tensor& condition, const Tensor& a, const Tensor& b) {
   return record_where(z, condition, a, b);
 }
 
+Tensor multiply_into(const Tensor& place, const Tensor& a, const Tensor& b) {
+  Tensor y = make_view(place, place.shape(), place.strides()), factors[] = {a, b};
+  fn::Multiply multiply;
+  kernels_of(y).pointwise(Pointwise::Multiply, &multiply, {&y, 1}, factors);
+  return record("multiply", y, wrt(a, [b = save(b)](const Tensor& g) { return g * *b; }),
+                wrt(b, [a = save(a)](const Tensor& g) { return g * *a; }));
+}
+
 // --- operators that rebind their left side
 
 Tensor& Tensor::operator+=(const Tensor& other) { return *this = *this + other; }

@@ -128,6 +128,21 @@ void SharedFactor::multiply_transposed(const Tensor& c, const Tensor& a, bool ac
     kernels.gemm(c, a, flipped(matrix()), accumulate);
 }
 
+namespace {
+
+// The gradients of x . b, of which g is the product's: the node's inputs i and j.
+void add_dot_gradients(Backward& backward, std::uint32_t i, std::uint32_t j, const Tensor& g,
+                       const Tensor& x, const SharedFactor& b) {
+  if (backward.wants(j)) backward.add_product(j, flipped(x), g);
+  if (!backward.wants(i)) return;
+  if (recording != nullptr) return backward.add(i, matmul(g, flipped(b.matrix())));
+  backward.add_in_place(
+      i, g.size(0), b.matrix().size(0), g.dtype(),
+      [&](const Tensor& sum, bool accumulate) { b.multiply_transposed(sum, g, accumulate); });
+}
+
+}  // namespace
+
 Tensor add_dot_over(const Tensor& c, const Tensor& a, const SharedFactor& b) {
   Tensor z = make_view(c, c.shape(), c.strides()), x = readable(a);
   b.add_product(z, x);
@@ -136,14 +151,37 @@ Tensor add_dot_over(const Tensor& c, const Tensor& a, const SharedFactor& b) {
   record_node("add_dot", inputs, {&z, 1}, [x = save(x), b](Backward& backward) {
     Tensor g = backward.output_gradient(0);
     backward.add(2, g);
-    g = readable(g);
-    if (backward.wants(1)) backward.add_product(1, flipped(*x), g);
-    if (!backward.wants(0)) return;
-    if (recording != nullptr) return backward.add(0, matmul(g, flipped(b.matrix())));
-    backward.add_in_place(
-        0, g.size(0), b.matrix().size(0), g.dtype(),
-        [&](const Tensor& sum, bool accumulate) { b.multiply_transposed(sum, g, accumulate); });
+    add_dot_gradients(backward, 0, 1, readable(g), *x, b);
   });
+  return z;
+}
+
+Tensor add_dots_over(const Tensor& c, std::span<const Tensor> a, std::span<const SharedFactor> b) {
+  Tensor z = make_view(c, c.shape(), c.strides());
+  std::vector<Tensor> inputs{c};
+  std::vector<Saved> x;
+  std::int64_t column = 0;
+  for (std::size_t k = 0; k < a.size(); ++k) {
+    inputs.push_back(readable(a[k]));
+    inputs.push_back(b[k].matrix());
+    x.push_back(save(inputs[2 * k + 1]));
+    std::int64_t width = b[k].matrix().size(1);
+    b[k].add_product(make_view(z, {z.size(0), width}, z.strides(), column), *x[k]);
+    column += width;
+  }
+  if (!follows(inputs)) return z;
+  record_node("add_dots", inputs, {&z, 1},
+              [x = std::move(x), b = std::vector(b.begin(), b.end())](Backward& backward) {
+                Tensor g = backward.output_gradient(0);
+                backward.add(0, g);
+                std::int64_t begin = 0;
+                for (std::uint32_t k = 0; k < x.size(); ++k) {
+                  std::int64_t end = begin + b[k].matrix().size(1);
+                  Tensor part = readable(slice(g, {all, range(begin, end)}));
+                  add_dot_gradients(backward, 2 * k + 1, 2 * k + 2, part, *x[k], b[k]);
+                  begin = end;
+                }
+              });
   return z;
 }
 

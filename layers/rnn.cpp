@@ -102,20 +102,25 @@ Tensor RNN::input_product(const Tensor& inputs, const Noise& noise) const {
     return b.defined() ? linear(x, kernel, b) : dot(x, kernel);
   }
   std::vector<Tensor> parts;
-  for (int gate = 0; gate < gates_; ++gate)
-    parts.push_back(dot(x * noise.input[gate], gates_of(kernel, gate)));
-  Tensor z = concatenate(parts, -1);
-  return b.defined() ? z + b : z;
+  std::vector<SharedFactor> kernels;
+  std::int64_t rows = x.size(0) * x.size(1), columns = gates_ * units_;
+  for (int gate = 0; gate < gates_; ++gate) {
+    parts.push_back(reshape(x * noise.input[gate], {rows, x.size(2)}));
+    kernels.emplace_back(gates_of(kernel, gate), rows, 1);
+  }
+  Tensor start =
+      b.defined() ? broadcast_to(b, {rows, columns}).copy() : zeros({rows, columns}, dtype());
+  return reshape(add_dots_over(start, parts, kernels), {x.size(0), x.size(1), columns});
 }
 
 Tensor RNN::add_recurrent_product(const Tensor& z, const Step& s) const {
   const Tensor& h = s.states[0];
   if (s.at_rest) return z;
-  if (s.noise.recurrent.empty()) return add_dot_over(z, h, s.kernel);
-  std::vector<Tensor> parts;
+  if (s.noise.recurrent.empty()) return add_dot_over(z, h, s.kernel[0]);
+  std::vector<Tensor> masked;
   for (int gate = 0; gate < gates_; ++gate)
-    parts.push_back(dot(h * s.noise.recurrent[gate], gates_of(recurrent_kernel, gate)));
-  return z + concatenate(parts, -1);
+    masked.push_back(multiply_into(s.masked[gate], h, s.noise.recurrent[gate]));
+  return add_dots_over(z, masked, s.kernel);
 }
 
 std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& initial_state) {
@@ -151,18 +156,28 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
   Tensor side_by_side;
   if (options_.return_sequences || recording != nullptr)
     side_by_side = empty({time, batch, units_}, dtype());
-  auto place = [&](std::int64_t i) {
-    if (!side_by_side.defined()) return empty({batch, units_}, dtype());
-    return make_view(side_by_side, {batch, units_}, {units_, 1}, i * batch * units_);
+  auto place_in = [&](const Tensor& places, std::int64_t i) {
+    if (!places.defined()) return empty({batch, units_}, dtype());
+    return make_view(places, {batch, units_}, {units_, 1}, i * batch * units_);
   };
-
-  SharedFactor factor(recurrent_kernel, batch, time);
+  std::vector<SharedFactor> factors;
+  Tensor masked_side_by_side;
+  if (noise.recurrent.empty()) {
+    factors.emplace_back(recurrent_kernel, batch, time);
+  } else {
+    for (int gate = 0; gate < gates_; ++gate)
+      factors.emplace_back(gates_of(recurrent_kernel, gate), batch, time);
+    masked_side_by_side = empty({gates_, time, batch, units_}, dtype());
+  }
   std::vector<Tensor> outputs;
   for (std::int64_t i = 0; i < time; ++i) {
     auto t = static_cast<std::size_t>(options_.go_backwards ? time - 1 - i : i);
-    Tensor here = place(i);
+    Tensor here = place_in(side_by_side, i);
+    std::vector<Tensor> masked;
+    for (std::size_t gate = 0; gate < noise.recurrent.size(); ++gate)
+      masked.push_back(place_in(masked_side_by_side, static_cast<std::int64_t>(gate) * time + i));
     std::vector<Tensor> next =
-        step({z[t], states, at_rest && i == 0, factor, noise, h_share[t], here});
+        step({z[t], states, at_rest && i == 0, factors, noise, h_share[t], here, masked});
     // A masked step leaves the states as they were; its output is the one before, or zeros.
     if (!valid.empty()) {
       bool over =

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <keratin/layers/activations.h>
@@ -75,10 +76,11 @@ class RNN : public Layer {
                                         ///< to be overwritten at will
     const std::vector<Tensor>& states;  ///< before the step, h first
     bool at_rest;                       ///< the states are zeros
-    const SharedFactor& kernel;         ///< the recurrent kernel
+    std::span<const SharedFactor> kernel;  ///< the recurrent kernel, in gates where h is masked
     const Noise& noise;
     Tensor h_share;  ///< GRU with reset_after: the recurrent bias, shaped and free as z
     Tensor place;    ///< (batch, units), where the new h may be written
+    std::span<const Tensor> masked;  ///< likewise for h times the mask of each gate
   };
 
   /// The states after one step, h first.

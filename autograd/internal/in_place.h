@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 
 #include <keratin/core/tensor.h>
 
@@ -28,6 +29,12 @@ class SharedFactor {
 
 /// c + a . b, written over c. For matrices of one dtype.
 Tensor add_dot_over(const Tensor& c, const Tensor& a, const SharedFactor& b);
+
+/// c + (a[0] . b[0] | a[1] . b[1] | ...), products side by side, written over c.
+Tensor add_dots_over(const Tensor& c, std::span<const Tensor> a, std::span<const SharedFactor> b);
+
+/// a * b, written into `place`, which has the shape of the result.
+Tensor multiply_into(const Tensor& place, const Tensor& a, const Tensor& b);
 
 /// lstm_cell(z, c) with h written into `h_place` (batch, units) and, where the backward pass does
 /// not need z itself, the activated gates and later the gradient of z over z.
