@@ -92,6 +92,11 @@ TEST_CASE("layers are checked with all their weights, in training with fixed noi
   CHECK(gradcheck(LSTM(3, {.dropout = 0.3, .recurrent_dropout = 0.2}), x, {.training = true}));
   CHECK(gradcheck(GRU(3), x, {.mask = mask}, {.order = 2}));
   CHECK(gradcheck(SimpleRNN(3, {.go_backwards = true}), x));
+  CHECK(gradcheck(SimpleRNN(3, {.return_sequences = true}), x, {.mask = mask}));
+  CHECK(gradcheck(LSTM(3, {.return_sequences = true, .dropout = 0.3, .recurrent_dropout = 0.2}), x,
+                  {.training = true, .mask = mask}, {.order = 2}));
+  CHECK(gradcheck(GRU(3, {.recurrent_dropout = 0.4}), x, {.training = true, .mask = mask}));
+  CHECK(gradcheck(SimpleRNN(3, {.recurrent_dropout = 0.4}), x, {.training = true}, {.order = 2}));
   CHECK(gradcheck(BatchNormalization(), x, {.training = true}));
   CHECK(gradcheck(LayerNormalization(), x, {}, {.order = 2}));
   CHECK(gradcheck(AttentionLayer(5), x, {.mask = mask}));
