@@ -47,17 +47,17 @@ std::int64_t count_of(const Shape& shape, const std::vector<bool>& reduced) {
   return count;
 }
 
-// Whether one axis is reduced, and it is not the last. Then whole rows are combined one after the
-// other, and the result does not depend on the order of the axes in memory.
-bool sums_rows(const Tensor& x, const std::vector<bool>& reduced) {
+// Whether one axis is reduced. As long as the last one is dense, whole rows are then combined one
+// after the other, or each row in itself: the order of the other axes in memory does not matter.
+bool reduces_one_axis(const Tensor& x, const std::vector<bool>& reduced) {
   int count = 0;
   for (int axis = 0; axis < x.rank(); ++axis) count += reduced[axis] && x.shape()[axis] > 1;
-  return count == 1 && !reduced.back() && x.shape()[-1] > 1;
+  return count == 1 && x.shape()[-1] > 1;
 }
 
 // The values alone, of keepdims shape: one kernel call for each run of neighbouring axes.
 Tensor reduce_values(Reduction op, const Tensor& x, const std::vector<bool>& reduced) {
-  if (!x.is_contiguous() && sums_rows(x, reduced)) {
+  if (!x.is_contiguous() && reduces_one_axis(x, reduced)) {
     MemoryOrder order = memory_order(x);
     if (order.dense && order.axes.back() == x.rank() - 1) {
       std::vector<bool> reduced_there;
