@@ -95,7 +95,7 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<co
   // products leave more for more threads.
   bool by_rows = m >= n || (k <= 16 && m >= 64);
   std::int64_t length = by_rows ? m : n;
-  std::int64_t blocks = work < least_work ? 1 : work < 2e8 ? 4 : 16;
+  std::int64_t blocks = work < least_work ? 1 : work < 2e8 ? 4 : 8;
   while (blocks > 1 && blocks * 16 > length) blocks /= 2;
   std::int64_t units = (length + 15) / 16;
   parallel_for(blocks, m * n * k / products_per_thread, [&](std::int64_t first, std::int64_t last) {
