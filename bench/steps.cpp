@@ -1,14 +1,13 @@
 // Milliseconds per training step, or per predict, of the models in workloads.h.
 //
-//   bench_steps                 measures them all and writes a line of JSON for each
-//   bench_steps serve WORKLOAD  is one side of a comparison (peers/README.md): it prints "ready"
-//   and
-//                               its version, then answers each line of input with one measurement
-//   bench_steps first seed      does one training step of the seed model from a cold start
-//   bench_steps count           does ten of the vowels model, for count_instructions to count
-//   bench_steps weights FILE [OTHER]  writes the seed model's weights after fifty steps to
-//   FILE.npy,
-//                               and says how far they are from those in OTHER.npy
+//   bench_steps                       measures them all and writes a line of JSON for each
+//   bench_steps serve WORKLOAD [THREADS]  is one side of a comparison (peers/README.md): prints
+//                                     "ready" and its version, then answers each line of input with
+//                                     one measurement
+//   bench_steps first seed            does one training step of the seed model from a cold start
+//   bench_steps count                 does ten of the vowels model, for count_instructions to count
+//   bench_steps weights FILE [OTHER]  writes the seed model's weights after fifty steps to FILE and
+//                                     says how far they are from those in OTHER (.npy)
 
 #include <keratin/keratin.h>
 #include <keratin/layers/attention.h>
@@ -73,7 +72,8 @@ void measure(const bench::Workload& workload) {
 
 int main(int argc, char** argv) {
   std::string what = argc > 1 ? argv[1] : "";
-  if (what == "serve" && argc == 3) return serve(argv[2]);
+  if (what == "serve" && argc == 4) keratin::set_num_threads(std::stoi(argv[3]));
+  if (what == "serve" && argc >= 3) return serve(argv[2]);
   if (what == "first" && argc == 3) return steps(1, 64, 10, 32, 128), 0;
   if (what == "count") return steps(10, 16, 29, 12, 32), 0;
   if (what == "weights" && argc >= 3) return weights(argv[2], argc > 3 ? argv[3] : "");
