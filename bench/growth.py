@@ -24,7 +24,7 @@ CURVES = {
     "batch": [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024],
     "units": [16, 32, 64, 128, 256, 512, 1024],
 }
-ROUNDS = 5
+ROUNDS = 3
 
 
 def measure(program, sizes, threads):

@@ -1,6 +1,7 @@
 // The processor's kernels: picks the compiled loop for a dtype, cuts the work for the threads.
 
 #include <cstring>
+#include <functional>
 #include <vector>
 
 #include <keratin/core/cpu/gemm.h>
@@ -89,34 +90,49 @@ void copy_rows(const Tensor& y, const Tensor& x) {
     auto* from = reinterpret_cast<const From*>(p[1]);
     if constexpr (std::is_same_v<To, From>)
       copy_row(to, s[0], from, s[1], n);
+    else if (s[0] == 1 && s[1] == 1)
+      for (std::int64_t j = 0; j < n; ++j) to[j] = convert<To>(from[j]);
     else
       for (std::int64_t j = 0; j < n; ++j) to[j * s[0]] = convert<To>(from[j * s[1]]);
   });
 }
 
-template <class T>
-bool compare_values(Comparison op, T a, T b) {
+// y[j] = f(a[j], b[j]). The usual strides stand here as constants, so that the loop is vectorized.
+template <class To, class T, class F>
+void combine_row(To* y, const T* a, const T* b, const std::int64_t* s, std::int64_t n, F f) {
+  if (s[0] == 1 && s[1] == 1 && s[2] == 1) {
+    for (std::int64_t j = 0; j < n; ++j) y[j] = f(a[j], b[j]);
+  } else if (s[0] == 1 && s[1] == 1 && s[2] == 0) {
+    const T second = *b;
+    for (std::int64_t j = 0; j < n; ++j) y[j] = f(a[j], second);
+  } else {
+    for (std::int64_t j = 0; j < n; ++j) y[j * s[0]] = f(a[j * s[1]], b[j * s[2]]);
+  }
+}
+
+// Calls f with a function object that compares two numbers.
+template <class F>
+void with_comparison(Comparison op, const F& f) {
   switch (op) {
     case Comparison::equal:
-      return a == b;
+      return f(std::equal_to<>{});
     case Comparison::not_equal:
-      return a != b;
+      return f(std::not_equal_to<>{});
     case Comparison::less:
-      return a < b;
+      return f(std::less<>{});
     case Comparison::less_equal:
-      return a <= b;
+      return f(std::less_equal<>{});
     case Comparison::greater:
-      return a > b;
+      return f(std::greater<>{});
     case Comparison::greater_equal:
-      return a >= b;
+      return f(std::greater_equal<>{});
     case Comparison::logical_and:
-      return a != T(0) && b != T(0);
+      return f([](auto a, auto b) { return a != 0 && b != 0; });
     case Comparison::logical_or:
-      return a != T(0) || b != T(0);
+      return f([](auto a, auto b) { return a != 0 || b != 0; });
     case Comparison::logical_xor:
-      return (a != T(0)) != (b != T(0));
+      return f([](auto a, auto b) { return (a != 0) != (b != 0); });
   }
-  return false;
 }
 
 // The sizes of an array seen as (outer, n, inner) around one axis.
@@ -191,14 +207,13 @@ class CpuKernels final : public Kernels {
   void compare(Comparison op, const Tensor& y, const Tensor& a, const Tensor& b) const override {
     with_type(a.dtype(), [&](auto type) {
       using T = decltype(type);
-      for_each_row(y.shape(), {y, a, b},
-                   [op](char* const* p, const std::int64_t* s, std::int64_t n) {
-                     auto* to = reinterpret_cast<bool*>(p[0]);
-                     auto* a = reinterpret_cast<const T*>(p[1]);
-                     auto* b = reinterpret_cast<const T*>(p[2]);
-                     for (std::int64_t j = 0; j < n; ++j)
-                       to[j * s[0]] = compare_values(op, a[j * s[1]], b[j * s[2]]);
-                   });
+      for_each_row(
+          y.shape(), {y, a, b}, [op](char* const* p, const std::int64_t* s, std::int64_t n) {
+            auto* to = reinterpret_cast<bool*>(p[0]);
+            auto* a = reinterpret_cast<const T*>(p[1]);
+            auto* b = reinterpret_cast<const T*>(p[2]);
+            with_comparison(op, [=](auto compare) { combine_row(to, a, b, s, n, compare); });
+          });
     });
   }
 
