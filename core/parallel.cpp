@@ -68,8 +68,6 @@ T wait_while(const std::atomic<T>& value, T old, std::chrono::microseconds watch
 class Team {
  public:
   explicit Team(int threads) : shares_(static_cast<std::size_t>(threads)) {
-    // With more threads than processors, whoever watches keeps another from working.
-    if (threads > processors()) patience_ = std::chrono::microseconds(0);
     try {
       for (int i = 1; i < threads; ++i)
         workers_.emplace_back([this, i] { serve(static_cast<std::size_t>(i)); });
@@ -109,7 +107,7 @@ class Team {
     call_.notify_all();
     work(0);
     for (int left; (left = unfinished_.load(std::memory_order_acquire)) != 0;)
-      wait_while(unfinished_, left, patience_);
+      wait_while(unfinished_, left, patience);
   }
 
  private:
@@ -123,7 +121,7 @@ class Team {
   void serve(std::size_t self) {
     FlushDenormals guard;
     for (std::uint32_t seen = 0;;) {
-      seen = wait_while(call_, seen, patience_, &asleep_);
+      seen = wait_while(call_, seen, patience, &asleep_);
       if (stop_) return;
       work(self);
     }
@@ -148,7 +146,7 @@ class Team {
       unfinished_.notify_all();
   }
 
-  std::chrono::microseconds patience_{100};
+  static constexpr std::chrono::microseconds patience{100};
   Job job_{};
   std::vector<Share> shares_;
   alignas(64) std::atomic<std::uint32_t> call_{0};  // the number of the last job
@@ -187,9 +185,9 @@ void spread(std::int64_t n, std::int64_t threads,
   // What sleeping threads are woken for: they need some 50 microseconds to come.
   constexpr std::int64_t worth_waking = 12;
   std::int64_t shares = std::min<std::int64_t>({threads, n, num_threads()});
-  bool alone = shares < 2 || taken.exchange(true, std::memory_order_acquire);
+  bool alone = shares < 2 || processors() < 2 || taken.exchange(true, std::memory_order_acquire);
   if (!alone) {
-    Team& team = team_of(num_threads());
+    Team& team = team_of(std::min(num_threads(), processors()));
     if (team.awake() || threads >= worth_waking) {
       // Only large shares are cut further, so that a thread which loses its processor holds up
       // less. Of small ones a thread finds in its own cache what it wrote last time.
