@@ -7,8 +7,8 @@ namespace keratin {
 /// never more than there are processors to run them on.
 int num_threads();
 
-/// Sets num_threads() for the whole program; 0 returns to the default. When it exceeds the number of
-/// processors, work is cut for so many threads and done by one for each processor.
+/// Sets num_threads() for the whole program; 0 returns to the default. When it exceeds the number
+/// of processors, work is cut for so many threads and done by one for each processor.
 void set_num_threads(int threads);
 
 }  // namespace keratin
