@@ -18,6 +18,8 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+plt.rcParams["svg.fonttype"] = "none"
+
 SEED = {"time": 10, "batch": 64, "features": 32, "units": 128}
 CURVES = {
     "time": [10, 20, 50, 100, 200, 500, 1000, 2000],
@@ -59,7 +61,7 @@ def draw(rows, file):
         above.set_title(f"against {name}\n({fixed})", fontsize=10)
         below.set_xlabel(name)
         for panel in (above, below):
-            panel.grid(True, which="both", alpha=0.25)
+            panel.grid(True, alpha=0.25)
     axes[0][0].set_ylabel("ms per training step")
     axes[1][0].set_ylabel("MiB")
     axes[0][0].legend()
