@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
@@ -13,21 +12,14 @@
 namespace keratin {
 namespace {
 
-// Q of the QR decomposition of a (rows, columns) matrix, rows >= columns, with the signs that make
-// R's diagonal positive: Gram and Schmidt's method, each column cleaned twice.
-std::vector<double> orthonormal_columns(std::vector<double> a, std::int64_t rows,
-                                        std::int64_t columns) {
-  auto column = [&](std::int64_t j) { return a.data() + j * rows; };
-  for (std::int64_t j = 0; j < columns; ++j) {
-    double* v = column(j);
-    for (int pass = 0; pass < 2; ++pass) {
-      for (std::int64_t i = 0; i < j; ++i) {
-        double along = std::inner_product(v, v + rows, column(i), 0.0);
-        for (std::int64_t r = 0; r < rows; ++r) v[r] -= along * column(i)[r];
-      }
-    }
-    double length = std::sqrt(std::inner_product(v, v + rows, v, 0.0));
-    for (std::int64_t r = 0; r < rows; ++r) v[r] /= length;
+// The rows of a (m, n) matrix, m <= n, made orthonormal: Q^T of the QR decomposition of its
+// transpose, with the signs that make R's diagonal positive. Gram and Schmidt's method; cleaning
+// each row twice is enough (Giraud et al., 2005).
+Tensor orthonormal_rows(Tensor a) {
+  for (std::int64_t i = 0; i < a.size(0); ++i) {
+    Tensor v = a[i], before = slice(a, {range(0, i)});
+    for (int pass = 0; pass < 2 && i > 0; ++pass) v = v - dot(dot(before, v), before);
+    a[i].assign(v / norm(v));
   }
   return a;
 }
@@ -36,11 +28,8 @@ Tensor orthogonal(const Shape& shape, DType dtype, Random& random, double gain) 
   if (shape.rank() < 2) fail("orthogonal: expected a shape of rank 2 or more, got {}", shape);
   std::int64_t columns = shape[-1], rows = shape.numel() / std::max<std::int64_t>(columns, 1);
   std::int64_t tall = std::max(rows, columns), wide = std::min(rows, columns);
-  // Stored by columns: (wide, tall) in row-major order.
-  std::vector<double> q = orthonormal_columns(
-      random.normal({wide, tall}, 0, 1, float64).to_vector<double>(), tall, wide);
-  Tensor by_columns = tensor(q, {wide, tall}, float64);
-  Tensor matrix = rows < columns ? by_columns : by_columns.transpose();
+  Tensor q = orthonormal_rows(random.normal({wide, tall}, 0, 1, float64));
+  Tensor matrix = rows < columns ? q : q.transpose();
   return (matrix * gain).reshape(shape).astype(dtype);
 }
 

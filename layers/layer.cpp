@@ -9,6 +9,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
+#include <keratin/core/memory.h>
 #include <keratin/layers/internal/context.h>
 #include <keratin/layers/layer.h>
 
@@ -138,6 +139,7 @@ void Layer::ensure_built(const Shape& input_shape) {
   }
   input_shape_ = shape;
   built_ = true;
+  release_cached_memory();  // an initializer's float64 blocks fit nothing that comes later
 }
 
 Tensor Layer::operator()(const Tensor& inputs, const CallOptions& options) {

@@ -16,6 +16,7 @@
 #include <keratin/core/create.h>
 #include <keratin/core/memory.h>
 #include <keratin/core/random.h>
+#include <keratin/layers/rnn.h>
 
 #include "pooled.h"
 
@@ -105,6 +106,16 @@ TEST_CASE("freed memory goes back to the system when asked for" * doctest::skip(
   CHECK(reserved() >= before + 4'000'000);
   release_cached_memory();
   CHECK(reserved() == before);
+}
+
+TEST_CASE("what an initializer used for its computations goes back when the layer is built") {
+  release_cached_memory();
+  std::int64_t before = reserved();
+  LSTM layer(256);
+  layer.ensure_built(Shape{2, 5, 32});
+  std::int64_t weights = (256 + 32 + 1) * 4 * 256 * 4;
+  CHECK(reserved() - before >= weights);
+  CHECK(reserved() - before <= weights * 3 / 2);
 }
 
 TEST_CASE("memory in use is counted, and the caller's own is not") {
