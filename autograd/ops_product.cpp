@@ -22,19 +22,34 @@ std::array<Tensor, 2> float_operands(const Tensor& a, const Tensor& b) {
   return {a.astype(dtype), b.astype(dtype)};
 }
 
+}  // namespace
+
+void product_into(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate,
+                  const Tensor& bias) {
+  const Kernels& kernels = kernels_of(c);
+  // A tall product has rows enough to make packing the second factor worth it.
+  bool tall = a.size(0) >= 256 && a.size(1) >= 8 && c.size(1) >= 8 && a.strides()[1] == 1 &&
+              c.strides()[1] == 1;
+  Tensor packed = tall ? kernels.pack(b) : Tensor();
+  if (packed.defined()) return kernels.packed_gemm(c, a, packed, bias, accumulate);
+  if (bias.defined()) kernels.copy(c, bias);
+  kernels.gemm(c, a, b, accumulate || bias.defined());
+}
+
+namespace {
+
 // (m, k) . (k, n) + bias, which may be undefined. With respect to a factor: the gradient times the
 // other, transposed.
 Tensor matrix_product(const char* name, const Tensor& a, const Tensor& b, const Tensor& bias) {
   Tensor x = readable(a), y = readable(b);
   Tensor z = empty({x.size(0), y.size(1)}, x.dtype(), x.device());
-  if (bias.defined()) kernels_of(z).copy(z, bias);
-  kernels_of(z).gemm(z, x, y, bias.defined());
+  product_into(z, x, y, false, bias);
   Tensor inputs[] = {x, y, bias};
   if (!follows(inputs)) return z;
   record_node(name, {inputs, bias.defined() ? 3u : 2u}, {&z, 1},
               [x = save(x), y = save(y), biased = bias.defined()](Backward& backward) {
                 Tensor g = backward.output_gradient(0);
-                if (biased) backward.add(2, g);
+                if (biased) backward.add_rows(2, g);
                 g = readable(g);
                 if (backward.wants(0)) backward.add_product(0, g, flipped(*y));
                 if (backward.wants(1)) backward.add_product(1, flipped(*x), g);
@@ -113,7 +128,7 @@ void SharedFactor::add_product(const Tensor& c, const Tensor& a) const {
   const Kernels& kernels = kernels_of(c);
   if (state_->worthwhile && !state_->packed.defined()) state_->packed = kernels.pack(matrix());
   if (state_->packed.defined() && a.strides()[1] == 1)
-    kernels.packed_gemm(c, a, state_->packed, true);
+    kernels.packed_gemm(c, a, state_->packed, {}, true);
   else
     kernels.gemm(c, a, matrix(), true);
 }
@@ -123,7 +138,7 @@ void SharedFactor::multiply_transposed(const Tensor& c, const Tensor& a, bool ac
   Tensor& packed = state_->packed_transpose;
   if (state_->worthwhile && !packed.defined()) packed = kernels.pack(flipped(matrix()));
   if (packed.defined() && a.strides()[1] == 1)
-    kernels.packed_gemm(c, a, packed, accumulate);
+    kernels.packed_gemm(c, a, packed, {}, accumulate);
   else
     kernels.gemm(c, a, flipped(matrix()), accumulate);
 }

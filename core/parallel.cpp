@@ -89,6 +89,7 @@ class Team {
     std::int64_t n, pieces;
     void (*piece)(const void* body, std::int64_t begin, std::int64_t end);
     const void* body;
+    FloatingPointMode mode;
   };
 
   void run(const Job& job) {
@@ -118,7 +119,6 @@ class Team {
   };
 
   void serve(std::size_t self) {
-    FlushDenormals guard;
     for (std::uint32_t seen = 0;;) {
       seen = wait_while(call_, seen, patience, &asleep_);
       if (stop_) return;
@@ -135,6 +135,7 @@ class Team {
         if (!share.untaken.compare_exchange_weak(word, word - 1, std::memory_order_acq_rel))
           continue;
         // The job stays as it is until this piece is counted as done.
+        WithMode mode(job_.mode);
         std::int64_t piece = share.end - static_cast<std::uint32_t>(word);
         job_.piece(job_.body, job_.n * piece / job_.pieces, job_.n * (piece + 1) / job_.pieces);
         ++done;
@@ -191,8 +192,7 @@ void spread(std::int64_t n, std::int64_t threads,
       // Only large shares are cut further, so that a thread which loses its processor holds up
       // less. Of small ones a thread finds in its own cache what it wrote last time.
       std::int64_t pieces = std::clamp<std::int64_t>(threads / (32 * shares), 1, 4);
-      FlushDenormals guard;
-      team.run({n, std::min(shares * pieces, n), piece, body});
+      team.run({n, std::min(shares * pieces, n), piece, body, FloatingPointMode::current()});
     } else {
       alone = true;
     }

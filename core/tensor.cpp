@@ -102,13 +102,14 @@ bool Tensor::is_contiguous() const { return checked(data_).contiguous; }
 
 const void* Tensor::address(DType dtype) const {
   if (this->dtype() != dtype) fail("data: the tensor holds {}, not {}", this->dtype(), dtype);
-  return data_->data;
+  return raw<void>(*this);
 }
 
 void* Tensor::writable_address(DType dtype) {
   address(dtype);
   begin_write(*this, "mutable_data");
-  return data_->data;
+  data_->storage->exposed = true;
+  return raw<void>(*this);
 }
 
 double Tensor::element(std::initializer_list<std::int64_t> index) const {
@@ -199,6 +200,7 @@ Tensor& Tensor::assign(const Tensor& value) {
     kernels_of(*this).copy(source, value);
   }
   kernels_of(*this).copy(*this, source);
+  settle(*this);  // whoever has its address may read there
   return *this;
 }
 
@@ -282,8 +284,10 @@ Tensor cast(const Tensor& tensor, DType dtype) {
 
 bool is_unique(const Tensor& tensor) {
   const TensorData& data = TensorData::of(tensor);
+  int waiting = is_held_for_waiting(tensor) ? 1 : 0;
   return data.refs.load(std::memory_order_relaxed) == 1 &&
-         data.storage->refs.load(std::memory_order_relaxed) == 1 && !data.storage->external;
+         data.storage->refs.load(std::memory_order_relaxed) == 1 + waiting &&
+         !data.storage->external;
 }
 
 namespace {

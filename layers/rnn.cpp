@@ -5,6 +5,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/row_by_row.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/internal/options.h>
@@ -130,6 +131,7 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
   if (mask().defined() && mask().shape() != Shape{batch, time})
     fail("expected a mask of shape {}, got {}", Shape{batch, time}, mask().shape());
 
+  RowByRow sequences(batch);
   std::vector<Tensor> states = initial_state;
   if (states.empty() && options_.stateful) states = kept_states_;
   bool at_rest = states.empty();
@@ -152,7 +154,8 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
   }
   std::vector<Tensor> valid;  // for each step (batch, 1)
   if (mask().defined()) valid = unstack(expand_dims(mask(), -1), 1);
-  // The steps' states side by side: their gradient products become one, and so do the outputs.
+  // The steps' states side by side, in the order of their z: their gradient products become one,
+  // and so do the outputs.
   Tensor side_by_side;
   if (options_.return_sequences || recording != nullptr)
     side_by_side = empty({time, batch, units_}, dtype());
@@ -171,17 +174,18 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
   }
   std::vector<Tensor> outputs;
   for (std::int64_t i = 0; i < time; ++i) {
-    auto t = static_cast<std::size_t>(options_.go_backwards ? time - 1 - i : i);
-    Tensor here = place_in(side_by_side, i);
+    std::int64_t place = options_.go_backwards ? time - 1 - i : i;
+    auto t = static_cast<std::size_t>(place);
+    Tensor here = place_in(side_by_side, place);
     std::vector<Tensor> masked;
     for (std::size_t gate = 0; gate < noise.recurrent.size(); ++gate)
-      masked.push_back(place_in(masked_side_by_side, static_cast<std::int64_t>(gate) * time + i));
+      masked.push_back(
+          place_in(masked_side_by_side, static_cast<std::int64_t>(gate) * time + place));
     std::vector<Tensor> next =
         step({z[t], states, at_rest && i == 0, factors, noise, h_share[t], here, masked});
     // A masked step leaves the states as they were; its output is the one before, or zeros.
     if (!valid.empty()) {
-      bool over =
-          raw<char>(next[0]) == raw<char>(here);  // a cell's states, which nobody else reads
+      bool over = begin_together(next[0], here);  // a cell's states, which nobody else reads
       for (int s = 0; s < state_count_; ++s)
         next[s] =
             over ? where_over(valid[t], next[s], states[s]) : where(valid[t], next[s], states[s]);

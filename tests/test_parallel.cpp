@@ -157,7 +157,7 @@ TEST_CASE("each item of a loop is done once, by any number of threads") {
 TEST_CASE("a loop within a loop runs where it is") {
   Threads two(2);
   std::atomic<int> done{0};
-  parallel_for(8, 8, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(8, 100, [&](std::int64_t begin, std::int64_t end) {  // worth waking threads for
     for (std::int64_t i = begin; i < end; ++i)
       parallel_for(100, 100, [&](std::int64_t first, std::int64_t last) {
         CHECK(last - first == 100);
@@ -190,7 +190,10 @@ TEST_CASE("kernels take denormal numbers for zero, on every thread") {
   }
 }
 
-TEST_CASE("copies keep denormal numbers") {
+TEST_CASE("copies keep denormal numbers, on every thread") {
+  Threads several(4);
+  Tensor large = full({1003, 260}, denormal);
+  CHECK(min(large.astype(float64)).item() == static_cast<double>(denormal));
   Tensor x = full({3, 2}, denormal);
   CHECK(x.item(0, 0) == static_cast<double>(denormal));
   CHECK(x.transpose().copy().item(1, 2) == static_cast<double>(denormal));

@@ -10,6 +10,11 @@
 
 namespace keratin {
 
+/// c = a . b, or c += a . b. Not recorded. A bias (columns), if defined, is what c starts
+/// from; there is none where c accumulates.
+void product_into(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate,
+                  const Tensor& bias = {});
+
 /// A matrix that takes part in many products: it is packed for them once, and so is its transpose
 /// for their gradients.
 class SharedFactor {

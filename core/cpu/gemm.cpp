@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <keratin/core/cpu/gemm.h>
+#include <keratin/core/cpu/kernel_table.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 
@@ -65,6 +66,38 @@ void block(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<c
             b.data, lb.leading, accumulate ? T(1) : T(0), c.data, lc.leading);
 }
 
+// c = a b for an a that lies by columns and a b that lies by rows: the gradient of a weight, summed
+// over many rows k. A block of b's rows is packed panel by panel and stays in the cache. Each
+// element is one chain of sums, so that it does not depend on how the work is cut.
+void column_by_row_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<float> c,
+                           Matrix<const float> a, Matrix<const float> b, bool accumulate) {
+  constexpr std::int64_t depth = 256;  // rows of b at a time
+  const PackedKernels& kernels = float32_table().packed;
+  const std::int64_t width = kernels.width, panels = (n + width - 1) / width;
+  // Few panels are also cut by rows of c, in pairs of tiles.
+  std::int64_t parts = std::clamp<std::int64_t>(2 * num_threads() / panels, 1, (m + 15) / 16);
+  const std::int64_t height = (m + 16 * parts - 1) / (16 * parts) * 16;
+  parts = (m + height - 1) / height;
+  constexpr std::size_t floats = static_cast<std::size_t>(depth) * PackedKernels::most_width;
+  parallel_for(
+      panels * parts, m * n * k / products_per_thread, [&](std::int64_t first, std::int64_t last) {
+        alignas(64) float panel[floats];
+        for (std::int64_t i = first; i < last; ++i) {
+          std::int64_t column = i / parts * width, row = i % parts * height;
+          float* to = c.data + row * c.row_stride + column;
+          for (std::int64_t p = 0; p < k; p += depth) {
+            std::int64_t length = std::min(depth, k - p);
+            kernels.pack(panel, b.data + p * b.row_stride + column, b.row_stride, 1, length,
+                         n - column, 0, 1);
+            const float* start = p > 0 || accumulate ? to : nullptr;
+            kernels.multiply(to, c.row_stride, start, c.row_stride,
+                             a.data + row + p * a.column_stride, 1, a.column_stride, panel,
+                             std::min(height, m - row), length, std::min(width, n - column));
+          }
+        }
+      });
+}
+
 // Multiplications below which a product is not worth cutting: some 20 us of one core.
 constexpr double least_work = 1e6;
 
@@ -89,6 +122,12 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<co
     return;
   }
   FlushDenormals guard;
+  if constexpr (std::is_same_v<T, float>) {
+    // With more rows a's columns lie so far apart that BLAS, which packs a too, is faster.
+    bool suits = a.row_stride == 1 && b.column_stride == 1 && c.column_stride == 1;
+    if (suits && m >= 16 && m <= 256 && n >= 16 && k >= 64)
+      return column_by_row_product(m, n, k, c, a, b, accumulate);
+  }
   double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   // Each block packs the whole of the other factor, so tall products are cut into blocks of rows,
   // the others of columns. Four blocks were fastest for two threads at nearly all sizes; large

@@ -13,21 +13,24 @@
 namespace keratin::cpu {
 
 struct PackedKernels {
+  static constexpr int most_width = 32;
   int width;  // columns of a panel
 
   /// Packs panels first..last-1 of b (k, n); missing columns of the last panel become zeros.
   void (*pack)(float* packed, const float* b, std::int64_t row_stride, std::int64_t column_stride,
                std::int64_t k, std::int64_t n, std::int64_t first, std::int64_t last);
-  /// c (m, columns) = a (m, k) panel, or c += a panel; columns <= width.
-  void (*multiply)(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                   const float* panel, std::int64_t m, std::int64_t k, std::int64_t columns,
-                   bool accumulate);
+  /// c (m, columns) = start + a (m, k) panel; columns <= width. Start may be c itself, or a single
+  /// row, whose stride is 0, or null.
+  void (*multiply)(float* c, std::int64_t c_stride, const float* start, std::int64_t start_stride,
+                   const float* a, std::int64_t a_row_stride, std::int64_t a_column_stride,
+                   const float* panel, std::int64_t m, std::int64_t k, std::int64_t columns);
 };
 
 template <class Simd>
 struct PackedProduct {
   static constexpr std::int64_t lanes = Simd::width;
   static constexpr std::int64_t width = 2 * lanes;
+  static_assert(width <= PackedKernels::most_width);
   // Rows at a time: 8 by 2 sums in registers where there are 32 of them, 4 by 2 of 16.
   static constexpr int tile_rows = lanes == 16 ? 8 : 4;
 
@@ -39,6 +42,12 @@ struct PackedProduct {
       float* to = packed + panel * k * width;
       const float* from = b + panel * width * column_stride;
       std::int64_t columns = n - panel * width < width ? n - panel * width : width;
+      if (column_stride == 1 && columns == width) {
+        for (std::int64_t p = 0; p < k; ++p)
+          for (std::int64_t j = 0; j < width; j += lanes)
+            Simd::load(from + p * row_stride + j).store(to + p * width + j);
+        continue;
+      }
       for (std::int64_t p0 = 0; p0 < k; p0 += block) {
         std::int64_t p1 = p0 + block < k ? p0 + block : k;
         for (std::int64_t j = 0; j < width; ++j)
@@ -48,57 +57,59 @@ struct PackedProduct {
     }
   }
 
-  static void multiply(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                       const float* panel, std::int64_t m, std::int64_t k, std::int64_t columns,
-                       bool accumulate) {
+  static void multiply(float* c, std::int64_t c_stride, const float* start,
+                       std::int64_t start_stride, const float* a, std::int64_t a_row_stride,
+                       std::int64_t a_column_stride, const float* panel, std::int64_t m,
+                       std::int64_t k, std::int64_t columns) {
+    Rows rows{c, start, a, c_stride, start_stride, a_row_stride, a_column_stride};
     std::int64_t i = 0;
-    for (; i + tile_rows <= m; i += tile_rows)
-      rows<tile_rows>(c + i * c_stride, c_stride, a + i * a_stride, a_stride, panel, k, columns,
-                      accumulate);
-    for (; i + 2 <= m; i += 2)
-      rows<2>(c + i * c_stride, c_stride, a + i * a_stride, a_stride, panel, k, columns,
-              accumulate);
-    if (i < m)
-      rows<1>(c + i * c_stride, c_stride, a + i * a_stride, a_stride, panel, k, columns,
-              accumulate);
+    for (; i + tile_rows <= m; i += tile_rows) rows.template from<tile_rows>(i, panel, k, columns);
+    for (; i + 2 <= m; i += 2) rows.template from<2>(i, panel, k, columns);
+    if (i < m) rows.template from<1>(i, panel, k, columns);
   }
 
  private:
-  template <int R>
-  static void rows(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                   const float* panel, std::int64_t k, std::int64_t columns, bool accumulate) {
-    if (columns == width) return tile<R>(c, c_stride, a, a_stride, panel, k, accumulate);
-    float whole[R * width];
-    for (int r = 0; r < R; ++r)
-      for (std::int64_t j = 0; j < width; ++j)
-        whole[r * width + j] = accumulate && j < columns ? c[r * c_stride + j] : 0.0f;
-    tile<R>(whole, width, a, a_stride, panel, k, true);
-    for (int r = 0; r < R; ++r)
-      for (std::int64_t j = 0; j < columns; ++j) c[r * c_stride + j] = whole[r * width + j];
-  }
+  struct Rows {
+    float* c;
+    const float *start, *a;
+    std::int64_t c_stride, start_stride, a_row_stride, a_column_stride;
 
-  template <int R>
-  static void tile(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                   const float* panel, std::int64_t k, bool accumulate) {
-    tile(c, c_stride, a, a_stride, panel, k, accumulate, std::make_integer_sequence<int, R>{});
-  }
-
-  // Written out for each row r: a compiler keeps what is indexed by constants in registers.
-  template <int... r>
-  static void tile(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                   const float* panel, std::int64_t k, bool accumulate,
-                   std::integer_sequence<int, r...>) {
-    Simd left[] = {(accumulate ? Simd::load(c + r * c_stride) : Simd(0.0))...};
-    Simd right[] = {(accumulate ? Simd::load(c + r * c_stride + lanes) : Simd(0.0))...};
-    for (std::int64_t p = 0; p < k; ++p, panel += width) {
-      Simd b0 = Simd::load(panel), b1 = Simd::load(panel + lanes);
-      ((left[r] = multiply_add(Simd::repeat(a + r * a_stride + p), b0, left[r]),
-        right[r] = multiply_add(Simd::repeat(a + r * a_stride + p), b1, right[r])),
-       ...);
+    /// R rows from row i on.
+    template <int R>
+    void from(std::int64_t i, const float* panel, std::int64_t k, std::int64_t columns) const {
+      Rows here{c + i * c_stride,     start == nullptr ? start : start + i * start_stride,
+                a + i * a_row_stride, c_stride,
+                start_stride,         a_row_stride,
+                a_column_stride};
+      constexpr auto rows = std::make_integer_sequence<int, R>{};
+      if (columns == width) return here.tile(panel, k, rows);
+      float first[R * width], whole[R * width];
+      for (int r = 0; r < R; ++r)
+        for (std::int64_t j = 0; j < width; ++j)
+          first[r * width + j] =
+              start != nullptr && j < columns ? here.start[r * start_stride + j] : 0.0f;
+      Rows{whole, first, here.a, width, width, a_row_stride, a_column_stride}.tile(panel, k, rows);
+      for (int r = 0; r < R; ++r)
+        for (std::int64_t j = 0; j < columns; ++j) here.c[r * c_stride + j] = whole[r * width + j];
     }
-    (left[r].store(c + r * c_stride), ...);
-    (right[r].store(c + r * c_stride + lanes), ...);
-  }
+
+    // Written out for each row r: a compiler keeps what is indexed by constants in registers.
+    template <int... r>
+    void tile(const float* panel, std::int64_t k, std::integer_sequence<int, r...>) const {
+      Simd left[] = {(start != nullptr ? Simd::load(start + r * start_stride) : Simd(0.0))...};
+      Simd right[] = {
+          (start != nullptr ? Simd::load(start + r * start_stride + lanes) : Simd(0.0))...};
+      const float* column = a;
+      for (std::int64_t p = 0; p < k; ++p, panel += width, column += a_column_stride) {
+        Simd b0 = Simd::load(panel), b1 = Simd::load(panel + lanes);
+        ((left[r] = multiply_add(Simd::repeat(column + r * a_row_stride), b0, left[r]),
+          right[r] = multiply_add(Simd::repeat(column + r * a_row_stride), b1, right[r])),
+         ...);
+      }
+      (left[r].store(c + r * c_stride), ...);
+      (right[r].store(c + r * c_stride + lanes), ...);
+    }
+  };
 };
 
 }  // namespace keratin::cpu

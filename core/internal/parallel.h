@@ -12,34 +12,61 @@
 
 namespace keratin {
 
-/// Flushes denormal numbers to zero while it lives, and restores the caller's mode. An LSTM meets
-/// denormals in its gates, and each costs a hundred times a normal operation.
-class FlushDenormals {
+/// The processor's floating-point mode of the calling thread.
+class FloatingPointMode {
  public:
+  static FloatingPointMode current() {
+    FloatingPointMode mode;
 #if defined(__SSE2__)
-  FlushDenormals() : saved_(_mm_getcsr()) {
-    if ((saved_ & flush) != flush) _mm_setcsr(saved_ | flush);
-  }
-  ~FlushDenormals() {
-    if ((saved_ & flush) != flush) _mm_setcsr(saved_);
-  }
-
- private:
-  static constexpr unsigned flush = 0x8040;  // FTZ | DAZ
-  unsigned saved_;
+    mode.bits_ = _mm_getcsr() & ~0x3fu;  // without the flags of what has happened
 #elif defined(__aarch64__)
-  FlushDenormals() {
-    asm volatile("mrs %0, fpcr" : "=r"(saved_));
-    asm volatile("msr fpcr, %0" ::"r"(saved_ | (1ull << 24)));
+    asm volatile("mrs %0, fpcr" : "=r"(mode.bits_));
+#endif
+    return mode;
   }
-  ~FlushDenormals() { asm volatile("msr fpcr, %0" ::"r"(saved_)); }
+  FloatingPointMode flushing_denormals() const {
+    FloatingPointMode mode;
+#if defined(__SSE2__)
+    mode.bits_ = bits_ | 0x8040;  // FTZ | DAZ
+#elif defined(__aarch64__)
+    mode.bits_ = bits_ | (1ull << 24);
+#endif
+    return mode;
+  }
+  void set() const {
+#if defined(__SSE2__)
+    _mm_setcsr(static_cast<unsigned>(bits_));
+#elif defined(__aarch64__)
+    asm volatile("msr fpcr, %0" ::"r"(bits_));
+#endif
+  }
+  bool operator==(const FloatingPointMode&) const = default;
 
  private:
-  std::uint64_t saved_;
-#endif
+  std::uint64_t bits_ = 0;
+};
+
+/// A mode while it lives, then the mode that was before.
+class WithMode {
  public:
-  FlushDenormals(const FlushDenormals&) = delete;
-  FlushDenormals& operator=(const FlushDenormals&) = delete;
+  explicit WithMode(FloatingPointMode mode) : before_(FloatingPointMode::current()), mode_(mode) {
+    if (mode_ != before_) mode_.set();
+  }
+  ~WithMode() {
+    if (mode_ != before_) before_.set();
+  }
+  WithMode(const WithMode&) = delete;
+  WithMode& operator=(const WithMode&) = delete;
+
+ private:
+  FloatingPointMode before_, mode_;
+};
+
+/// Flushes denormal numbers to zero while it lives. An LSTM meets denormals in its gates, and each
+/// costs a hundred times a normal operation.
+class FlushDenormals : WithMode {
+ public:
+  FlushDenormals() : WithMode(FloatingPointMode::current().flushing_denormals()) {}
 };
 
 /// The work that is worth a thread, some ten microseconds of one: so many numbers read or written,
@@ -55,7 +82,7 @@ void spread(std::int64_t n, std::int64_t threads,
 
 /// Calls body(begin, end) on pieces that cover 0..n-1, in parallel when there is work for more than
 /// one thread: it is worth `threads` of them. The body must give the same result however it is cut,
-/// and must not throw.
+/// and must not throw. It runs in the caller's floating-point mode on every thread.
 template <class Body>
 void parallel_for(std::int64_t n, std::int64_t threads, const Body& body) {
   spread(

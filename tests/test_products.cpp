@@ -1,0 +1,66 @@
+// Matrix products in every way they are computed: sizes on both sides of each rule, tails, bias,
+// layouts. The oracle is float64, which goes through BLAS.
+#include <doctest/doctest.h>
+#include <keratin/keratin.h>
+
+namespace keratin {
+namespace {
+
+struct Threads {
+  explicit Threads(int n) { set_num_threads(n); }
+  ~Threads() { set_num_threads(0); }
+};
+
+// The largest difference to float64, in units of what roundings may add up to: k of them, of sums
+// that grow as the root of k.
+double error(const Tensor& found, const Tensor& a, const Tensor& b, const Tensor& bias = {}) {
+  Tensor expected = dot(a.astype(float64), b.astype(float64));
+  if (bias.defined()) expected = expected + bias.astype(float64);
+  double k = static_cast<double>(b.size(0));
+  return max(abs(found.astype(float64) - expected)).item() / (4e-7 * (k + 10));
+}
+
+}  // namespace
+
+TEST_CASE("products with many rows agree with float64, with a bias and without") {
+  Random random(1);
+  for (int m : {255, 256, 263, 300})
+    for (int k : {7, 8, 31, 130})
+      for (int n : {7, 8, 33, 64}) {
+        CAPTURE(m);
+        CAPTURE(k);
+        CAPTURE(n);
+        Tensor a = random.normal({m, k}), b = random.normal({k, n}), bias = random.normal({n});
+        CHECK(error(dot(a, b), a, b) < 1);
+        CHECK(error(linear(a, b, bias), a, b, bias) < 1);
+        Tensor transposed = random.normal({n, k}).transpose();
+        CHECK(error(dot(a, transposed), a, transposed) < 1);
+      }
+}
+
+TEST_CASE("products over many rows, as for the gradient of a weight, agree with float64") {
+  Random random(2);
+  for (int k : {63, 64, 256, 257, 700})
+    for (int m : {15, 16, 45, 256, 257})
+      for (int n : {15, 16, 31, 100}) {
+        CAPTURE(m);
+        CAPTURE(k);
+        CAPTURE(n);
+        Tensor a = random.normal({k, m}).transpose(), b = random.normal({k, n});
+        Tensor one, two;
+        {
+          Threads single(1);
+          one = dot(a, b);
+        }
+        {
+          Threads several(3);
+          two = dot(a, b);
+        }
+        CHECK(error(one, a, b) < 1);
+        CHECK(keratin::all(one == two).item() == 1);
+        Tensor part = slice(b, {keratin::all, range(3, 15)});  // rows that do not lie side by side
+        CHECK(error(dot(a, part), a, part) < 1);
+      }
+}
+
+}  // namespace keratin
