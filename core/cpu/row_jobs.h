@@ -60,7 +60,7 @@ struct ProductJob {
 };
 
 inline bool taken_by_chain(const PackedGemm& product, const Tensor& c, const Tensor& a,
-                    const Tensor& packed, const Tensor& bias) {
+                           const Tensor& packed, const Tensor& bias) {
   RowChain* chain = RowChain::current();
   double threads = product.work() / static_cast<double>(products_per_thread);
   if (chain == nullptr || !chain->is_open_to(threads)) return false;
