@@ -161,6 +161,28 @@ Record& GradientTape::record() const {
   return *record_;
 }
 
+// A tape made where all others are silent has a record of its own.
+WanderingTape::WanderingTape() {
+  NoGradient others;
+  tape_.emplace();
+}
+
+WanderingTape::~WanderingTape() {
+  if (tape_->thread_ == nullptr) join();
+}
+
+void WanderingTape::leave() {
+  current_record() = std::exchange(tape_->record_->outer, nullptr);
+  tape_->thread_ = nullptr;
+  update_recording(*current_record());
+}
+
+void WanderingTape::join() {
+  tape_->record_->outer = std::exchange(current_record(), tape_->record_);
+  tape_->thread_ = this_thread();
+  update_recording(*tape_->record_);
+}
+
 void GradientTape::watch(const Tensor& x) {
   Record& record = this->record();
   if (!is_floating(x.dtype())) fail("watch: only floats have gradients, got {}", x.dtype());

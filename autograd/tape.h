@@ -73,6 +73,7 @@ class GradientTape {
   friend std::ostream& operator<<(std::ostream& out, const GradientTape& tape);
 
  private:
+  friend class WanderingTape;
   std::vector<Tensor> backward(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
                                const std::vector<Tensor>& output_gradients, bool consume) const;
   Record& record() const;

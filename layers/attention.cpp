@@ -1,6 +1,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/core/internal/row_by_row.h>
 #include <keratin/layers/attention.h>
+#include <keratin/layers/internal/by_parts.h>
 #include <keratin/layers/internal/options.h>
 
 namespace keratin {
@@ -20,5 +21,7 @@ Tensor AttentionLayer::call(const Tensor& inputs) {
   auto a = name("attention", softmax(e, /*axis=*/1));              // how much each step counts
   return sum(inputs * a, /*axis=*/1);                              // (batch, features)
 }
+
+bool AttentionLayer::splits_batch() const { return is_exactly<AttentionLayer>(*this); }
 
 }  // namespace keratin

@@ -2,6 +2,7 @@
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
 #include <keratin/layers/core_layers.h>
+#include <keratin/layers/internal/by_parts.h>
 #include <keratin/layers/internal/options.h>
 
 namespace keratin {
@@ -36,6 +37,8 @@ Tensor Dropout::call(const Tensor& inputs) {
   Random& noise = random(random_ ? &*random_ : nullptr);
   return inputs * dropout_mask(inputs.shape(), rate_, inputs.dtype(), noise);
 }
+
+bool Dropout::splits_batch() const { return is_exactly<Dropout>(*this) && !random_; }
 
 // --- shapes
 
@@ -89,6 +92,8 @@ Tensor RepeatVector::call(const Tensor& inputs) {
 Masking::Masking(double mask_value, const NameOptions& options) : mask_value_(mask_value) {
   apply_common(*this, options);
 }
+
+bool Masking::splits_batch() const { return is_exactly<Masking>(*this); }
 
 Tensor Masking::compute_mask(const Tensor& inputs, const Tensor&) {
   return any(inputs != mask_value_, -1);

@@ -17,10 +17,9 @@ namespace keratin {
 
 thread_local CallContext* current_call = nullptr;
 thread_local Random* shared_noise = nullptr;
+thread_local Capture* current_capture = nullptr;
 
 namespace {
-
-thread_local Capture* current_capture = nullptr;
 
 // Names that a tape's nodes may point to for good.
 const char* interned(const std::string& name) {
@@ -38,20 +37,6 @@ NameCounts& name_counts() {
   static NameCounts counts;
   return counts;
 }
-
-/// Sets a thread's variable for a while.
-template <class T>
-class Swap {
- public:
-  Swap(T& place, T value) : place_(place), saved_(std::exchange(place, value)) {}
-  ~Swap() { place_ = saved_; }
-  Swap(const Swap&) = delete;
-  Swap& operator=(const Swap&) = delete;
-
- private:
-  T& place_;
-  T saved_;
-};
 
 }  // namespace
 

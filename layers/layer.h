@@ -61,6 +61,10 @@ class Layer {
   /// None where the size depends on the input's. By default found out by trying.
   virtual Shape compute_output_shape(const Shape& input_shape);
 
+  /// Whether call computes each sample from that sample alone and may be called by several threads
+  /// at once: then training and prediction give parts of a batch to different threads.
+  virtual bool splits_batch() const { return false; }
+
   // --- to use
 
   /// Builds the layer if it is not built yet, and calls it. Errors begin with the layer's name.

@@ -8,6 +8,7 @@
 #include <keratin/core/internal/row_by_row.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/layers/core_layers.h>
+#include <keratin/layers/internal/by_parts.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/rnn.h>
 
@@ -47,6 +48,13 @@ void RNN::build(const Shape& input_shape) {
 void RNN::make_bias() {
   bias = add_weight("bias", {gates_ * units_}, options_.bias_initializer, options_.bias_regularizer,
                     options_.bias_constraint);
+}
+
+bool RNN::splits_batch() const {
+  bool ours = is_exactly<LSTM>(*this) || is_exactly<GRU>(*this) || is_exactly<SimpleRNN>(*this);
+  bool own_functions =
+      options_.activation.name() == "custom" || options_.recurrent_activation.name() == "custom";
+  return ours && !own_functions && !options_.stateful && !random_;
 }
 
 // --- calling

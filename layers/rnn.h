@@ -47,6 +47,7 @@ class RNN : public Layer {
   Tensor call(const Tensor& inputs) override;
   Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;
   Shape compute_output_shape(const Shape& input_shape) override;
+  bool splits_batch() const override;
   bool supports_masking() const override { return true; }
 
   /// The output followed by the final states: {y, h} or, of an LSTM, {y, h, c}. Begins from

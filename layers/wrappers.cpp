@@ -1,5 +1,6 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
+#include <keratin/layers/internal/by_parts.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/wrappers.h>
 
@@ -50,6 +51,10 @@ void Bidirectional::build(const Shape& input_shape) {
 
 Tensor Bidirectional::compute_mask(const Tensor&, const Tensor& mask) {
   return std::as_const(*forward_).options().return_sequences ? mask : Tensor();
+}
+
+bool Bidirectional::splits_batch() const {
+  return is_exactly<Bidirectional>(*this) && forward_->splits_batch() && backward_->splits_batch();
 }
 
 Tensor Bidirectional::merge(const Tensor& forward, const Tensor& backward) const {

@@ -2,7 +2,7 @@
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/core_layers.h>
-#include <keratin/layers/internal/context.h>
+#include <keratin/layers/internal/by_parts.h>
 #include <keratin/training/sequential.h>
 
 namespace keratin {
@@ -66,16 +66,38 @@ void Sequential::build(const Shape& input_shape) {
 Tensor Sequential::call(const Tensor& inputs) {
   if (layers_.empty()) fail("a model without layers cannot be called");
   Tensor x = inputs, mask = this->mask();
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
+  for (std::size_t i = 0; i < layers_.size();) {
+    std::size_t end = i;
+    std::vector<Weight> weights;
+    for (; end < layers_.size() && layers_[end]->splits_batch(); ++end)
+      for (const Weight& weight : layers_[end]->weights()) weights.push_back(weight);
+    int parts = weights.empty() ? 1 : parts_worth(x, weights);
+    if (parts > 1) {
+      auto layers = [&, training = training()](const Tensor& part, const Tensor& part_mask) {
+        return call_layers(i, end, part, part_mask, training);
+      };
+      std::tie(x, mask) = by_parts(parts, layers, x, mask, weights, training());
+    } else {
+      end = i + 1;
+      std::tie(x, mask) = call_layers(i, end, x, mask, training());
+    }
+    i = end;
+  }
+  set_output_mask(mask);
+  return x;
+}
+
+std::pair<Tensor, Tensor> Sequential::call_layers(std::size_t begin, std::size_t end, Tensor x,
+                                                  Tensor mask, bool training) const {
+  for (std::size_t i = begin; i < end; ++i) {
     try {
-      std::tie(x, mask) = layers_[i]->call_with_mask(x, {.training = training(), .mask = mask});
+      std::tie(x, mask) = layers_[i]->call_with_mask(x, {.training = training, .mask = mask});
     } catch (const LayerError& error) {
       throw LayerError(fmt::format("{}.\n  {}{}", error.what(), chain(i), layers_[i]->name()));
     }
     name_output(*layers_[i], x);
   }
-  set_output_mask(mask);
-  return x;
+  return {x, mask};
 }
 
 Shape Sequential::compute_output_shape(const Shape& input_shape) {

@@ -33,6 +33,9 @@ class Sequential : public Model {
 
  private:
   std::string chain(std::size_t up_to) const;
+  /// Calls layers begin..end-1; what comes out, and its mask.
+  std::pair<Tensor, Tensor> call_layers(std::size_t begin, std::size_t end, Tensor x, Tensor mask,
+                                        bool training) const;
 
   std::vector<AnyLayer> layers_;
   std::vector<Shape> output_shapes_;

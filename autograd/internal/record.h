@@ -9,6 +9,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -101,6 +102,23 @@ struct Record {
   /// Adds a node whose inputs are those in `inputs` from `first_input` on.
   void append(const char* op, std::size_t first_input, std::span<const Tensor> outputs,
               Closure vjp);
+};
+
+/// A tape that one thread after the other goes on with. It is this thread's while it is made, then
+/// from each join to the next leave; tapes that the thread has besides record nothing meanwhile.
+class WanderingTape {
+ public:
+  WanderingTape();
+  ~WanderingTape();
+  WanderingTape(const WanderingTape&) = delete;
+  WanderingTape& operator=(const WanderingTape&) = delete;
+  void leave();
+  void join();
+  GradientTape& operator*() { return *tape_; }
+  GradientTape* operator->() { return &*tape_; }
+
+ private:
+  std::optional<GradientTape> tape_;
 };
 
 /// The record that ops append to; null when no tape of this thread is recording.

@@ -158,7 +158,8 @@ void RowChain::run() noexcept {
 
 RowByRow::RowByRow(std::int64_t rows) : outer_(innermost), rows_(rows) {
   if (kernels_wait) collector->run();
-  if (rows >= 16 && num_threads() > 1) chain_ = std::make_unique<cpu::RowChain>(rows);
+  if (rows >= 16 && num_threads() > 1 && !getenv("NOCHAIN"))
+    chain_ = std::make_unique<cpu::RowChain>(rows);
   innermost = this;
   collector = chain_.get();
 }

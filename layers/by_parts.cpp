@@ -1,0 +1,205 @@
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <keratin/autograd/internal/record.h>
+#include <keratin/autograd/ops.h>
+#include <keratin/core/create.h>
+#include <keratin/core/internal/parallel.h>
+#include <keratin/core/random.h>
+#include <keratin/layers/internal/by_parts.h>
+#include <keratin/layers/internal/context.h>
+
+namespace keratin {
+namespace {
+
+thread_local bool may_cut = false;
+
+/// Some samples of a batch, and what became of them.
+struct Part {
+  std::int64_t begin = 0, end = 0;
+  Tensor inputs, outputs, output_mask;
+  std::optional<Random> noise;
+  std::optional<WanderingTape> tape;
+  std::exception_ptr error;
+
+  Tensor rows_of(const Tensor& x) const {
+    NoGradient scope;
+    return x.defined() ? slice(x, {range(begin, end)}) : x;
+  }
+
+  void forward(const MaskedFunction& f, const Tensor& mask, std::span<const Tensor> followed) {
+    Swap<bool> uncut(may_cut, false);
+    Swap<Random*> own_noise(shared_noise, noise ? &*noise : shared_noise);
+    NoGradient others;
+    if (!followed.empty()) tape.emplace();
+    attempt([&] {
+      for (const Tensor& x : followed) (*tape)->watch(x);
+      std::tie(outputs, output_mask) = f(inputs, mask);
+    });
+    if (tape) tape->leave();
+  }
+
+  /// Writes the gradients of `wanted` into `places`: memory of this thread stays in it.
+  void backward(const Tensor& output_gradient, const std::vector<Tensor>& wanted, bool last,
+                std::vector<Tensor>& places) {
+    tape->join();
+    attempt([&] {
+      std::vector<Tensor> gradients =
+          last ? std::move(**tape).gradient(outputs, wanted, output_gradient)
+               : (*tape)->gradient(outputs, wanted, output_gradient);
+      for (std::size_t i = 0; i < wanted.size(); ++i) places[i].assign(gradients[i]);
+    });
+    if (last) {
+      tape.reset();
+      inputs = outputs = {};
+    } else {
+      tape->leave();
+    }
+  }
+
+ private:
+  template <class F>
+  void attempt(const F& f) {
+    try {
+      f();
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }
+};
+
+/// A batch cut into parts, and the op that its tape sees.
+class CutBatch {
+ public:
+  CutBatch(int parts, const Tensor& inputs, std::span<const Weight> weights)
+      : parts_(static_cast<std::size_t>(parts)) {
+    for (int p = 0; p < parts; ++p) {
+      Part& part = parts_[static_cast<std::size_t>(p)];
+      part.begin = inputs.size(0) * p / parts;
+      part.end = inputs.size(0) * (p + 1) / parts;
+      part.inputs = part.rows_of(inputs);
+    }
+    follows_inputs_ = follows({&inputs, 1});
+    if (follows_inputs_) followed_.push_back(inputs);
+    for (const Weight& weight : weights)
+      if (follows({&weight.value(), 1})) followed_.push_back(weight.value());
+  }
+
+  /// Random numbers of its own for each part.
+  void seed(Random& random) {
+    std::uint64_t first = random.next_seed();
+    for (Part& part : parts_) part.noise.emplace(first++);
+  }
+
+  /// Outputs and mask; false when a part failed.
+  bool forward(const MaskedFunction& f, const Tensor& mask, std::pair<Tensor, Tensor>& result) {
+    each([&](Part& part) { part.forward(f, part.rows_of(mask), followed_by(part)); });
+    std::vector<Tensor> outputs, masks;
+    for (const Part& part : parts_) {
+      if (part.error) return false;
+      outputs.push_back(part.outputs);
+      if (part.output_mask.defined()) masks.push_back(part.output_mask);
+    }
+    NoGradient scope;
+    result = {concatenate(outputs, 0), masks.empty() ? Tensor() : concatenate(masks, 0)};
+    return true;
+  }
+
+  const std::vector<Tensor>& followed() const { return followed_; }
+
+  void backward(Backward& backward) {
+    std::vector<std::uint32_t> numbers;   // of the gradients that are wanted
+    std::vector<std::int64_t> begins{0};  // of the weights' among them in a row of `partial`
+    for (std::uint32_t i = 0; i < followed_.size(); ++i) {
+      if (!backward.wants(i)) continue;
+      numbers.push_back(i);
+      begins.push_back(begins.back() + (is_inputs(i) ? 0 : followed_[i].numel()));
+    }
+    auto gradient_in = [&](const Tensor& row, std::size_t k) {
+      return reshape(slice(row, {range(begins[k], begins[k + 1])}), followed_[numbers[k]].shape());
+    };
+    // A row for each part, to be summed in their order.
+    DType dtype = followed_.back().dtype();
+    Tensor partial = empty({static_cast<std::int64_t>(parts_.size()), begins.back()}, dtype);
+    Tensor inputs_gradient =
+        follows_inputs_ ? empty(followed_[0].shape(), followed_[0].dtype()) : Tensor();
+    const Tensor& output_gradient = backward.output_gradient(0);
+
+    each([&](Part& part) {
+      std::vector<Tensor> all = followed_by(part), wanted, places;
+      for (std::size_t k = 0; k < numbers.size(); ++k) {
+        wanted.push_back(all[numbers[k]]);
+        places.push_back(is_inputs(numbers[k]) ? part.rows_of(inputs_gradient)
+                                               : gradient_in(partial[&part - &parts_[0]], k));
+      }
+      part.backward(part.rows_of(output_gradient), wanted, backward.is_last(), places);
+    });
+    for (const Part& part : parts_)
+      if (part.error) std::rethrow_exception(part.error);
+    Tensor total = sum(partial, 0);
+    for (std::size_t k = 0; k < numbers.size(); ++k)
+      backward.give(numbers[k], is_inputs(numbers[k]) ? inputs_gradient : gradient_in(total, k));
+  }
+
+ private:
+  bool is_inputs(std::uint32_t i) const { return follows_inputs_ && i == 0; }
+
+  std::vector<Tensor> followed_by(const Part& part) const {
+    std::vector<Tensor> all = followed_;
+    if (follows_inputs_) all[0] = part.inputs;
+    return all;
+  }
+
+  template <class F>
+  void each(const F& f) {
+    auto count = static_cast<std::int64_t>(parts_.size());
+    parallel_for(count, 32 * count, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t p = begin; p < end; ++p) f(parts_[static_cast<std::size_t>(p)]);
+    });
+  }
+
+  std::vector<Part> parts_;
+  bool follows_inputs_;
+  std::vector<Tensor> followed_;  // what f computes with and the tape follows
+};
+
+}  // namespace
+
+CutBatches::CutBatches() : outer_(std::exchange(may_cut, true)) {}
+CutBatches::~CutBatches() { may_cut = outer_; }
+
+int parts_worth(const Tensor& inputs, std::span<const Weight> weights) {
+  bool alone = recording == nullptr || recording->tapes == 1;
+  bool watched = current_capture != nullptr || op_watcher != nullptr || shared_noise != nullptr;
+  if (!may_cut || !alone || watched) return 1;
+  std::int64_t numbers = 0;
+  for (const Weight& weight : weights) {
+    if (weight.value().dtype() != weights[0].value().dtype()) return 1;
+    numbers += weight.numel();
+  }
+  // Larger kernels do as well when they are shared out one by one, among more threads than there
+  // are parts; for smaller ones, what each part does again costs more than the threads gain.
+  constexpr std::int64_t most_numbers = 1 << 18, least_products = 3'000'000, least_rows = 16;
+  std::int64_t rows = inputs.size(0), steps = inputs.rank() > 2 ? inputs.size(1) : 1;
+  if (rows < least_rows || numbers > most_numbers || rows * steps * numbers < least_products)
+    return 1;
+  return static_cast<int>(std::clamp<std::int64_t>(rows / 32, 2, 8));
+}
+
+std::pair<Tensor, Tensor> by_parts(int parts, const MaskedFunction& f, const Tensor& inputs,
+                                   const Tensor& mask, std::span<const Weight> weights,
+                                   bool training) {
+  auto batch = std::make_shared<CutBatch>(parts, inputs, weights);
+  if (training) batch->seed(default_random());
+  std::pair<Tensor, Tensor> result;
+  if (!batch->forward(f, mask, result)) return f(inputs, mask);  // an error speaks of it whole
+  if (!batch->followed().empty())
+    record_node("by_parts", batch->followed(), {&result.first, 1},
+                [batch](Backward& backward) { batch->backward(backward); });
+  return result;
+}
+
+}  // namespace keratin

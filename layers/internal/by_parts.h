@@ -1,0 +1,54 @@
+// A training step on parts of its batch at the same time.
+//
+// The steps of a recurrent layer depend on each other, the samples of a batch do not. So the
+// kernels of such layers need not be shared out among the threads one by one: the batch is cut into
+// parts, and each is taken through all of the layers, forward and backward, by one thread. The
+// threads meet twice in a step, and what a part needs is in the cache of the thread at work. How
+// the batch is cut depends on sizes alone, and the parts' gradients are added in their order, so
+// that the result is the same for any number of threads.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <typeinfo>
+#include <utility>
+
+#include <keratin/autograd/weight.h>
+#include <keratin/core/tensor.h>
+#include <keratin/layers/layer.h>
+
+namespace keratin {
+
+/// What layers make of inputs and their mask (undefined when there is none): outputs, and theirs.
+using MaskedFunction =
+    std::function<std::pair<Tensor, Tensor>(const Tensor& inputs, const Tensor& mask)>;
+
+/// The parts in which to compute layers with these weights; 1 where cutting the batch would bring
+/// nothing, or is not allowed.
+int parts_worth(const Tensor& inputs, std::span<const Weight> weights);
+
+/// f(inputs, mask) of that many parts, at the same time. On the tape it is one op. `weights` are
+/// those that f computes with; in training, each part has random numbers of its own.
+std::pair<Tensor, Tensor> by_parts(int parts, const MaskedFunction& f, const Tensor& inputs,
+                                   const Tensor& mask, std::span<const Weight> weights,
+                                   bool training);
+
+/// Whether a layer is an L, and not of a class derived from it, which may do what it likes.
+template <class L>
+bool is_exactly(const Layer& layer) {
+  return typeid(layer) == typeid(L);
+}
+
+/// While it lives, models of this thread may cut their batches.
+class CutBatches {
+ public:
+  CutBatches();
+  ~CutBatches();
+  CutBatches(const CutBatches&) = delete;
+  CutBatches& operator=(const CutBatches&) = delete;
+
+ private:
+  bool outer_;
+};
+
+}  // namespace keratin
