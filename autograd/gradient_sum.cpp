@@ -1,8 +1,6 @@
 // Gradients while they are summed up: products wait as their two factors, and are joined with those
 // beside them in memory.
 
-#include <utility>
-
 #include <keratin/autograd/internal/in_place.h>
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
@@ -69,16 +67,7 @@ void GradientSum::add_product(const Tensor& a, const Tensor& b) {
   b_ = b;
 }
 
-// When somebody reads the sum all of its rows are needed; until then each may be computed by
-// itself.
-void GradientSum::add_rows(const Tensor& rows) {
-  if (recording != nullptr) return add(sum(rows, 0));
-  settle();
-  rows_ = rows;
-}
-
 void GradientSum::settle() {
-  if (rows_.defined()) add(sum(std::exchange(rows_, {}), 0));
   if (!a_.defined()) return;
   Tensor a = std::move(a_), b = std::move(b_);
   add_in_place(a.size(0), b.size(1), a.dtype(),

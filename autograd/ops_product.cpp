@@ -49,7 +49,7 @@ Tensor matrix_product(const char* name, const Tensor& a, const Tensor& b, const 
   record_node(name, {inputs, bias.defined() ? 3u : 2u}, {&z, 1},
               [x = save(x), y = save(y), biased = bias.defined()](Backward& backward) {
                 Tensor g = backward.output_gradient(0);
-                if (biased) backward.add_rows(2, g);
+                if (biased) backward.add(2, g);
                 g = readable(g);
                 if (backward.wants(0)) backward.add_product(0, g, flipped(*y));
                 if (backward.wants(1)) backward.add_product(1, flipped(*x), g);

@@ -63,11 +63,10 @@ void run(const cpu::KernelTable& table, BlockFunction function, T* y, const T* x
   const void* data[] = {y, x, z};
   for (int k = 0; k < 3; ++k) {
     loop.data[k] = static_cast<char*>(const_cast<void*>(data[k]));
-    loop.bytes[k] = sizeof(T);
     loop.stride[k][0] = 1;
   }
   char no_state = 0;  // none of these functors has any
-  table.forward[static_cast<int>(id_of(function))](loop, &no_state, 0, loop.size[0]);
+  table.forward[static_cast<int>(id_of(function))](loop, &no_state);
 }
 
 }  // namespace
@@ -92,7 +91,6 @@ template <class T, class Block>
 void for_blocks(const std::vector<Tensor>& operands, const Block& block) {
   std::int64_t n = operands[0].numel();
   std::size_t count = operands.size();
-  for (const Tensor& operand : operands) settle(operand);
   parallel_for((n + width - 1) / width, n / 4096, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::array<T, width>> filled(count);
     std::vector<const T*> at(count);

@@ -7,7 +7,6 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
-#include <keratin/core/internal/row_by_row.h>
 
 namespace keratin {
 
@@ -65,8 +64,7 @@ VariableId Record::watch(const Tensor& tensor) {
 
 void Record::append(const char* op, std::size_t first_input, std::span<const Tensor> outputs,
                     Closure vjp) {
-  nodes.push_back({op, current_scope, RowByRow::rows_here(),
-                   static_cast<std::uint32_t>(first_input),
+  nodes.push_back({op, current_scope, static_cast<std::uint32_t>(first_input),
                    static_cast<std::uint32_t>(inputs.size() - first_input),
                    static_cast<VariableId>(variables.size()),
                    static_cast<std::uint32_t>(outputs.size()), std::move(vjp)});
@@ -119,10 +117,6 @@ void Backward::give(std::uint32_t i, const Tensor& gradient) {
 
 void Backward::add_product(std::uint32_t i, const Tensor& a, const Tensor& b) {
   if (wants(i)) sum_of(input(i)).add_product(a, b);
-}
-
-void Backward::add_rows(std::uint32_t i, const Tensor& rows) {
-  if (wants(i)) sum_of(input(i)).add_rows(rows);
 }
 
 // --- the tape
@@ -267,12 +261,7 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
   std::vector<char> asked(count, 0);
   for (VariableId id : sources) asked[id - first] = 1;
   backward.asked_ = &asked;
-  std::optional<RowByRow> rows;  // as when the node was recorded
   for (std::size_t n = last_node; n-- > first_node_;) {
-    if (std::int64_t here = record.nodes[n].rows; here != (rows ? rows->rows() : 0)) {
-      rows.reset();
-      if (here != 0) rows.emplace(here);
-    }
     // An outer tape may append while a closure runs: hold no reference into the list.
     Node node = std::move(record.nodes[n]);
     backward.node_ = &node;
@@ -300,7 +289,6 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
     record.nodes[n] = std::move(node);
   }
 
-  rows.reset();
   std::vector<Tensor> results;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const Tensor& g = gradients[sources[i] - first].value();

@@ -102,14 +102,13 @@ bool Tensor::is_contiguous() const { return checked(data_).contiguous; }
 
 const void* Tensor::address(DType dtype) const {
   if (this->dtype() != dtype) fail("data: the tensor holds {}, not {}", this->dtype(), dtype);
-  return raw<void>(*this);
+  return data_->data;
 }
 
 void* Tensor::writable_address(DType dtype) {
   address(dtype);
   begin_write(*this, "mutable_data");
-  data_->storage->exposed = true;
-  return raw<void>(*this);
+  return data_->data;
 }
 
 double Tensor::element(std::initializer_list<std::int64_t> index) const {
@@ -200,7 +199,6 @@ Tensor& Tensor::assign(const Tensor& value) {
     kernels_of(*this).copy(source, value);
   }
   kernels_of(*this).copy(*this, source);
-  settle(*this);  // whoever has its address may read there
   return *this;
 }
 
@@ -284,10 +282,8 @@ Tensor cast(const Tensor& tensor, DType dtype) {
 
 bool is_unique(const Tensor& tensor) {
   const TensorData& data = TensorData::of(tensor);
-  int waiting = is_held_for_waiting(tensor) ? 1 : 0;
   return data.refs.load(std::memory_order_relaxed) == 1 &&
-         data.storage->refs.load(std::memory_order_relaxed) == 1 + waiting &&
-         !data.storage->external;
+         data.storage->refs.load(std::memory_order_relaxed) == 1 && !data.storage->external;
 }
 
 namespace {

@@ -1,5 +1,4 @@
 #include <keratin/autograd/ops.h>
-#include <keratin/core/internal/row_by_row.h>
 #include <keratin/layers/attention.h>
 #include <keratin/layers/internal/by_parts.h>
 #include <keratin/layers/internal/options.h>
@@ -15,7 +14,6 @@ void AttentionLayer::build(const Shape& input_shape) {
 }
 
 Tensor AttentionLayer::call(const Tensor& inputs) {
-  RowByRow sequences(inputs.size(0));                              // shared among the threads
   auto e = dot(tanh(linear(inputs, W, b)), u);                     // (batch, time, 1)
   if (mask().defined()) e += (expand_dims(mask(), -1) - 1) * 1e9;  // padding counts for nothing
   auto a = name("attention", softmax(e, /*axis=*/1));              // how much each step counts

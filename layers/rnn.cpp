@@ -5,7 +5,6 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
-#include <keratin/core/internal/row_by_row.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/internal/by_parts.h>
@@ -139,7 +138,6 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
   if (mask().defined() && mask().shape() != Shape{batch, time})
     fail("expected a mask of shape {}, got {}", Shape{batch, time}, mask().shape());
 
-  RowByRow sequences(batch);
   std::vector<Tensor> states = initial_state;
   if (states.empty() && options_.stateful) states = kept_states_;
   bool at_rest = states.empty();

@@ -76,7 +76,6 @@ struct Variable {
 struct Node {
   const char* op;
   const char* scope;     // the layer it ran in, or null
-  std::int64_t rows;     // of the RowByRow scope it ran in, or 0
   std::uint32_t inputs;  // where its inputs begin in Record::inputs
   std::uint32_t input_count;
   VariableId output;  // its first output; the others follow
@@ -160,7 +159,7 @@ inline Saved save(const Tensor& tensor) { return Saved(tensor); }
 /// steps, (a1 a2 ...) (b1 b2 ...)^T = a1 b1^T + a2 b2^T + ..., several times as fast.
 class GradientSum {
  public:
-  bool defined() const { return sum_.defined() || a_.defined() || rows_.defined(); }
+  bool defined() const { return sum_.defined() || a_.defined(); }
   /// The sum; undefined when nothing was added.
   const Tensor& value();
   /// Whether nobody but the sum holds its memory, so that it may be added to in place.
@@ -170,8 +169,6 @@ class GradientSum {
   /// The same of a gradient in memory that nobody else will read.
   void give(const Tensor& gradient);
   void add_product(const Tensor& a, const Tensor& b);
-  /// Adds the sum of the rows of a matrix.
-  void add_rows(const Tensor& rows);
   /// Adds what multiply(sum, accumulate) computes: a tensor (rows, columns).
   template <class Multiply>
   void add_in_place(std::int64_t rows, std::int64_t columns, DType dtype,
@@ -183,7 +180,7 @@ class GradientSum {
  private:
   void settle();
   bool make_room(std::int64_t rows, std::int64_t columns, DType dtype);
-  Tensor sum_, a_, b_, rows_;
+  Tensor sum_, a_, b_;
   bool given_ = false;
 };
 
@@ -207,8 +204,6 @@ class Backward {
   void give(std::uint32_t input, const Tensor& gradient);
   /// Adds the product of two matrices.
   void add_product(std::uint32_t input, const Tensor& a, const Tensor& b);
-  /// The same of the sum of the rows of a matrix.
-  void add_rows(std::uint32_t input, const Tensor& rows);
   /// Adds what multiply(sum, accumulate) computes: a tensor (rows, columns).
   template <class Multiply>
   void add_in_place(std::uint32_t i, std::int64_t rows, std::int64_t columns, DType dtype,

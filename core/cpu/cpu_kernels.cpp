@@ -7,8 +7,6 @@
 #include <keratin/core/cpu/gemm.h>
 #include <keratin/core/cpu/kernel_table.h>
 #include <keratin/core/cpu/loop_plan.h>
-#include <keratin/core/cpu/packed_gemm.h>
-#include <keratin/core/cpu/row_jobs.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/internal/tensor_data.h>
@@ -29,20 +27,6 @@ const KernelTable& table_for(DType dtype) {
   }
 }
 
-// The sizes of the functors: the op knows the type, a kernel that has to wait only the bytes.
-template <class F>
-constexpr std::size_t checked_size() {
-  static_assert(std::is_trivially_copyable_v<F> && sizeof(F) <= Functor::most_bytes);
-  return sizeof(F);
-}
-constexpr std::size_t functor_bytes[] = {
-#define KERATIN_UNARY(op, Functor) checked_size<fn::Functor>(),
-#define KERATIN_BINARY(op, Functor) checked_size<fn::Functor>(),
-#define KERATIN_FUNCTOR(Functor) checked_size<fn::Functor>(),
-#define KERATIN_STEP(Functor) checked_size<fn::Functor>(),
-#include <keratin/core/catalogue.def>
-};
-
 // Calls f with a value of the C++ type of `dtype`; bool is stored as one byte, 0 or 1.
 template <class F>
 void with_type(DType dtype, const F& f) {
@@ -60,19 +44,17 @@ void with_type(DType dtype, const F& f) {
 
 // A loop of plain C++ over operands of any types: row(pointers, strides, n).
 template <class Row>
-void visit_rows(const Loop& loop, const void* row, std::int64_t begin, std::int64_t end) {
+void visit_rows(const Loop& loop, const void* row) {
+  int last = loop.rank - 1;
   std::int64_t stride[Loop::max_operands];
-  for (int k = 0; k < loop.operands; ++k) stride[k] = loop.stride[k][loop.rank - 1];
-  for_rows(loop, begin, end,
-           [&](char* const* p, std::int64_t n) { (*static_cast<const Row*>(row))(p, stride, n); });
+  for (int k = 0; k < loop.operands; ++k) stride[k] = loop.stride[k][last];
+  for_rows(loop,
+           [&](char* const* p) { (*static_cast<const Row*>(row))(p, stride, loop.size[last]); });
 }
 
 template <class Row>
-void for_each_row(const Shape& shape, std::initializer_list<Tensor> tensors, const Row& row,
-                  bool keeps_denormals = false) {
-  static_assert(std::is_trivially_copyable_v<Row> && sizeof(Row) <= Functor::most_bytes);
-  run_loop(shape, {{tensors.begin(), tensors.size()}}, visit_rows<Row>,
-           {&row, sizeof row, keeps_denormals});
+void for_each_row(const Shape& shape, std::initializer_list<Tensor> tensors, const Row& row) {
+  run_loop(plan_loop(shape, {{tensors.begin(), tensors.size()}}), visit_rows<Row>, &row);
 }
 
 template <class To, class From>
@@ -103,7 +85,7 @@ void copy_row(T* to, std::int64_t to_stride, const T* from, std::int64_t from_st
 
 template <class To, class From>
 void copy_rows(const Tensor& y, const Tensor& x) {
-  auto row = [](char* const* p, const std::int64_t* s, std::int64_t n) {
+  for_each_row(y.shape(), {y, x}, [](char* const* p, const std::int64_t* s, std::int64_t n) {
     auto* to = reinterpret_cast<To*>(p[0]);
     auto* from = reinterpret_cast<const From*>(p[1]);
     if constexpr (std::is_same_v<To, From>)
@@ -112,8 +94,7 @@ void copy_rows(const Tensor& y, const Tensor& x) {
       for (std::int64_t j = 0; j < n; ++j) to[j] = convert<To>(from[j]);
     else
       for (std::int64_t j = 0; j < n; ++j) to[j * s[0]] = convert<To>(from[j * s[1]]);
-  };
-  for_each_row(y.shape(), {y, x}, row, /*keeps_denormals=*/!std::is_same_v<To, From>);
+  });
 }
 
 // y[j] = f(a[j], b[j]). The usual strides stand here as constants, so that the loop is vectorized.
@@ -199,40 +180,40 @@ class CpuKernels final : public Kernels {
           to[j * s[0]] = static_cast<T>(to[j * s[0]] + from[j * s[1]]);
       };
       if (y.numel() == 0) return;
-      settle(y, x);
       Tensor operands[] = {y, x};
-      Loop loop = plan_loop(y.shape(), {operands});
-      visit_rows<decltype(row)>(loop, &row, 0, loop.size[0]);
+      visit_rows<decltype(row)>(plan_loop(y.shape(), {operands}), &row);
     });
   }
 
   void pointwise(Pointwise op, const void* functor, std::span<const Tensor> y,
                  std::span<const Tensor> x) const override {
     FlushDenormals guard;
-    run_loop(y[0].shape(), {y, x}, table_for(y[0].dtype()).forward[static_cast<int>(op)],
-             {functor, functor_bytes[static_cast<int>(op)]});
+    DType dtype = y[0].dtype();
+    Loop loop = plan_loop(y[0].shape(), {y, x});
+    run_loop(loop, table_for(dtype).forward[static_cast<int>(op)], functor);
   }
 
   void pointwise_gradient(Pointwise op, const void* functor, std::span<const Tensor> gx,
                           std::span<const Tensor> x, std::span<const Tensor> gy) const override {
     FlushDenormals guard;
+    DType dtype = gy[0].dtype();
     Shape shape;
     for (const Tensor& g : gx)
       if (g.defined()) shape = g.shape();
-    run_loop(shape, {gx, x, gy}, table_for(gy[0].dtype()).gradient[static_cast<int>(op)],
-             {functor, functor_bytes[static_cast<int>(op)]});
+    Loop loop = plan_loop(shape, {gx, x, gy});
+    run_loop(loop, table_for(dtype).gradient[static_cast<int>(op)], functor);
   }
 
   void compare(Comparison op, const Tensor& y, const Tensor& a, const Tensor& b) const override {
     with_type(a.dtype(), [&](auto type) {
       using T = decltype(type);
-      auto row = [op](char* const* p, const std::int64_t* s, std::int64_t n) {
-        auto* to = reinterpret_cast<bool*>(p[0]);
-        auto* a = reinterpret_cast<const T*>(p[1]);
-        auto* b = reinterpret_cast<const T*>(p[2]);
-        with_comparison(op, [=](auto compare) { combine_row(to, a, b, s, n, compare); });
-      };
-      for_each_row(y.shape(), {y, a, b}, row, /*keeps_denormals=*/true);
+      for_each_row(
+          y.shape(), {y, a, b}, [op](char* const* p, const std::int64_t* s, std::int64_t n) {
+            auto* to = reinterpret_cast<bool*>(p[0]);
+            auto* a = reinterpret_cast<const T*>(p[1]);
+            auto* b = reinterpret_cast<const T*>(p[2]);
+            with_comparison(op, [=](auto compare) { combine_row(to, a, b, s, n, compare); });
+          });
     });
   }
 
@@ -256,34 +237,25 @@ class CpuKernels final : public Kernels {
 
   void reduce(Reduction op, const Tensor& y, const Tensor& x, int axis) const override {
     if (y.numel() == 0) return;
+    FlushDenormals guard;
     Middle m(x.shape(), axis);
     ReduceFunction function = table_for(x.dtype()).reduce[static_cast<int>(op)];
     auto bytes = static_cast<std::int64_t>(size_of(x.dtype()));
-    const char* in = unsettled<char>(x);
-    char* out = unsettled<char>(y);
-    auto rows_of_outer = [=](std::int64_t begin, std::int64_t end) {
-      function(out + begin * m.inner * bytes, in + begin * m.n * m.inner * bytes, end - begin, m.n,
-               m.inner, m.inner);
-    };
-    auto columns_of_inner = [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t o = 0; o < m.outer; ++o)
-        function(out + (o * m.inner + begin) * bytes, in + (o * m.n * m.inner + begin) * bytes, 1,
-                 m.n, end - begin, m.inner);
-    };
-    auto work = static_cast<double>(x.numel());
-    if (taken_by_chain(0, axis, {y, x}, work, rows_of_outer) ||
-        taken_by_chain(axis + 1, x.rank(), {y, x}, work, columns_of_inner))
-      return;
-    settle(y, x);
-    FlushDenormals guard;
+    const char* in = raw<char>(x);
+    char* out = raw<char>(y);
     if (m.outer > 1) {
-      parallel_for(m.outer, x.numel() / accesses_per_thread, rows_of_outer);
+      parallel_for(m.outer, x.numel() / accesses_per_thread,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     function(out + begin * m.inner * bytes, in + begin * m.n * m.inner * bytes,
+                              end - begin, m.n, m.inner, m.inner);
+                   });
     } else if (m.inner > 1) {
       std::int64_t units = (m.inner + 63) / 64;  // whole batches, so that no sum depends on the cut
-      parallel_for(units, x.numel() / accesses_per_thread,
-                   [&](std::int64_t begin, std::int64_t end) {
-                     columns_of_inner(begin * 64, std::min(end * 64, m.inner));
-                   });
+      parallel_for(
+          units, x.numel() / accesses_per_thread, [&](std::int64_t begin, std::int64_t end) {
+            std::int64_t first = begin * 64, last = std::min(end * 64, m.inner);
+            function(out + first * bytes, in + first * bytes, 1, m.n, last - first, m.inner);
+          });
     } else {
       reduce_all(function, out, in, m.n, bytes, x.dtype());
     }
@@ -330,35 +302,28 @@ class CpuKernels final : public Kernels {
   }
 
   void softmax(const Tensor& y, const Tensor& x, int axis, bool log) const override {
+    FlushDenormals guard;
     Middle m(x.shape(), axis);
     SoftmaxFunction function = table_for(x.dtype()).softmax;
     auto block = m.n * m.inner * static_cast<std::int64_t>(size_of(x.dtype()));
-    char* out = unsettled<char>(y);
-    const char* in = unsettled<char>(x);
-    auto run = [=](std::int64_t begin, std::int64_t end) {
-      function(out + begin * block, in + begin * block, end - begin, m.n, m.inner, log);
-    };
-    if (taken_by_chain(0, axis, {y, x}, 10.0 * static_cast<double>(x.numel()), run)) return;
-    settle(y, x);
-    FlushDenormals guard;
-    parallel_for(m.outer, 10 * x.numel() / accesses_per_thread, run);
+    parallel_for(m.outer, 10 * x.numel() / accesses_per_thread,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   function(raw<char>(y) + begin * block, raw<char>(x) + begin * block, end - begin,
+                            m.n, m.inner, log);
+                 });
   }
 
   void softmax_gradient(const Tensor& gx, const Tensor& y, const Tensor& gy, int axis,
                         bool log) const override {
+    FlushDenormals guard;
     Middle m(y.shape(), axis);
     SoftmaxGradientFunction function = table_for(y.dtype()).softmax_gradient;
     auto block = m.n * m.inner * static_cast<std::int64_t>(size_of(y.dtype()));
-    char* out = unsettled<char>(gx);
-    const char *value = unsettled<char>(y), *upstream = unsettled<char>(gy);
-    auto run = [=](std::int64_t begin, std::int64_t end) {
-      std::int64_t first = begin * block;
-      function(out + first, value + first, upstream + first, end - begin, m.n, m.inner, log);
-    };
-    if (taken_by_chain(0, axis, {gx, y, gy}, 4.0 * static_cast<double>(y.numel()), run)) return;
-    settle(gx, y, gy);
-    FlushDenormals guard;
-    parallel_for(m.outer, 4 * y.numel() / accesses_per_thread, run);
+    parallel_for(m.outer, 4 * y.numel() / accesses_per_thread,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   function(raw<char>(gx) + begin * block, raw<char>(y) + begin * block,
+                            raw<char>(gy) + begin * block, end - begin, m.n, m.inner, log);
+                 });
   }
 
   void take(const Tensor& y, const Tensor& x, const Tensor& indices) const override {
@@ -398,28 +363,41 @@ class CpuKernels final : public Kernels {
   Tensor pack(const Tensor& b) const override {
     if (b.dtype() != float32) return {};
     const PackedKernels& kernels = float32_table().packed;
-    settle(b);
     std::int64_t k = b.size(0), n = b.size(1), panels = (n + kernels.width - 1) / kernels.width;
     Tensor packed = empty({panels, k, kernels.width}, float32);
     parallel_for(panels, 2 * packed.numel() / accesses_per_thread,
                  [&](std::int64_t first, std::int64_t last) {
-                   kernels.pack(unsettled<float>(packed), unsettled<float>(b), b.strides()[0],
-                                b.strides()[1], k, n, first, last);
+                   kernels.pack(raw<float>(packed), raw<float>(b), b.strides()[0], b.strides()[1],
+                                k, n, first, last);
                  });
     return packed;
   }
 
+  // By rows first, as pointwise loops are: what a thread wrote it finds in its own cache.
   void packed_gemm(const Tensor& c, const Tensor& a, const Tensor& packed, const Tensor& bias,
                    bool accumulate) const override {
-    PackedGemm product(c, a, packed, bias, accumulate);
-    if (taken_by_chain(product, c, a, packed, bias)) return;
-    settle(c, a, packed, bias);
     FlushDenormals guard;
-    product.run_in_parallel();
+    const PackedKernels& kernels = float32_table().packed;
+    std::int64_t m = c.size(0), n = c.size(1), k = a.size(1), panels = packed.size(0);
+    constexpr std::int64_t height = 16;  // rows for which a panel is kept in the cache
+    std::int64_t parts = (m + height - 1) / height;
+    auto block = [&](std::int64_t row, std::int64_t panel) {
+      std::int64_t column = panel * kernels.width;
+      float* to = raw<float>(c) + row * c.strides()[0] + column;
+      const float* start = accumulate ? to : bias.defined() ? raw<float>(bias) + column : nullptr;
+      kernels.multiply(to, c.strides()[0], start, accumulate ? c.strides()[0] : 0,
+                       raw<float>(a) + row * a.strides()[0], a.strides()[0], 1,
+                       raw<float>(packed) + column * k, std::min(height, m - row), k,
+                       std::min<std::int64_t>(kernels.width, n - column));
+    };
+    parallel_for(panels * parts, m * n * k / products_per_thread,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = begin; i < end; ++i)
+                     block(i / panels * height, i % panels);
+                 });
   }
 
   void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const override {
-    settle(c, a, b);
     std::int64_t batch = c.size(0), m = a.size(1), n = b.size(2), k = a.size(2);
     with_float(c.dtype(), [&](auto type) {
       using T = decltype(type);

@@ -1,9 +1,6 @@
 #include <algorithm>
-#include <cstring>
-#include <vector>
 
 #include <keratin/core/cpu/loop_plan.h>
-#include <keratin/core/cpu/row_chain.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/internal/tensor_data.h>
 
@@ -35,7 +32,7 @@ bool plan_dense(Loop& loop, const Shape& shape,
       loop.stride[k][0] = 1;
       if (tensor.defined()) {
         if (!tensor.is_contiguous() || tensor.shape() != shape) return false;
-        loop.data[k] = unsettled<char>(tensor);
+        loop.data[k] = raw<char>(tensor);
         loop.bytes[k] = static_cast<int>(size_of(tensor.dtype()));
       }
       ++k;
@@ -48,11 +45,9 @@ bool plan_dense(Loop& loop, const Shape& shape,
 
 }  // namespace
 
-Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>> groups,
-               int row_axis) {
-  const int fixed = row_axis >= 0 ? 1 : 0;  // axes that neither move nor are joined
+Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>> groups) {
   Loop loop;
-  if (fixed == 0 && plan_dense(loop, shape, groups)) return loop;
+  if (plan_dense(loop, shape, groups)) return loop;
   Loop full;
   int rank = shape.rank();
   for (const auto& group : groups) {
@@ -63,7 +58,7 @@ Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>
       full.bytes[k] = 0;
       if (!tensor.defined()) continue;
       const TensorData& data = TensorData::of(tensor);
-      full.data[k] = unsettled<char>(tensor);
+      full.data[k] = raw<char>(tensor);
       full.bytes[k] = static_cast<int>(size_of(data.dtype));
       int missing = rank - data.shape.rank();
       for (int axis = 0; axis < data.shape.rank(); ++axis)
@@ -80,11 +75,10 @@ Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>
   int order[Loop::max_rank];
   int axes = 0, first = 0;
   while (first < full.operands - 1 && full.data[first] == nullptr) ++first;
-  if (fixed == 1) order[axes++] = row_axis;
   for (int axis = 0; axis < rank; ++axis) {
-    if (shape[axis] == 1 || axis == row_axis) continue;
+    if (shape[axis] == 1) continue;
     int place = axes++;
-    for (; place > fixed; --place) {
+    for (; place > 0; --place) {
       if (std::abs(full.stride[first][order[place - 1]]) >= std::abs(full.stride[first][axis]))
         break;
       order[place] = order[place - 1];
@@ -101,7 +95,7 @@ Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>
     int last = loop.rank;
     loop.size[last] = shape[order[i]];
     for (int k = 0; k < loop.operands; ++k) loop.stride[k][last] = full.stride[k][order[i]];
-    if (last > fixed && can_join(loop, last - 1, last)) {
+    if (last > 0 && can_join(loop, last - 1, last)) {
       loop.size[last - 1] *= loop.size[last];
       for (int k = 0; k < loop.operands; ++k) loop.stride[k][last - 1] = loop.stride[k][last];
     } else {
@@ -116,60 +110,23 @@ Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>
   return loop;
 }
 
-namespace {
-
-struct LoopJob {
-  LoopFunction function;
-  alignas(std::max_align_t) std::byte functor[Functor::most_bytes];
-  Loop loop;
-
-  void run(std::int64_t begin, std::int64_t end) const { function(loop, functor, begin, end); }
-};
-
-// Whether the loop now waits to be run with others.
-bool taken_by_chain(const Shape& shape, std::initializer_list<std::span<const Tensor>> groups,
-                    LoopFunction function, Functor functor) {
-  RowChain* chain = RowChain::current();
-  if (chain == nullptr || functor.keeps_denormals) return false;
-  std::int64_t accesses = 0;
-  for (const auto& group : groups)
-    for (const Tensor& tensor : group) accesses += tensor.defined() ? tensor.numel() : 0;
-  double threads = static_cast<double>(accesses) / static_cast<double>(accesses_per_thread);
-  if (!chain->is_open_to(threads)) return false;
-  auto operands_by = [&](int row_axis) {
-    std::vector<RowOperand> operands;
-    for (const auto& group : groups)
-      for (const Tensor& tensor : group) {
-        if (!tensor.defined()) continue;
-        int axis = row_axis - (shape.rank() - tensor.rank());
-        operands.emplace_back(tensor, axis < 0 || tensor.shape()[axis] == 1 ? -1 : axis);
-      }
-    return operands;
-  };
-  int row_axis = chain->row_axis(shape, 0, shape.rank(), operands_by);
-  if (row_axis < 0) return false;
-  LoopJob job{function, {}, plan_loop(shape, groups, row_axis)};
-  std::memcpy(job.functor, functor.object, functor.bytes);
-  return chain->take(operands_by(row_axis), threads, job);
-}
-
-}  // namespace
-
-void run_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>> operands,
-              LoopFunction function, Functor functor) {
-  std::int64_t total = shape.numel();
+void run_loop(const Loop& loop, LoopFunction function, const void* functor) {
+  std::int64_t total = 1;
+  for (int axis = 0; axis < loop.rank; ++axis) total *= loop.size[axis];
   if (total == 0) return;
-  if (taken_by_chain(shape, operands, function, functor)) return;
-  for (const auto& group : operands)
-    for (const Tensor& tensor : group) settle(tensor);
-  Loop loop = plan_loop(shape, operands);
   std::int64_t outer = loop.size[0];
   // A single long row is cut at multiples of 64 elements, to leave whole batches and cache lines.
   std::int64_t unit = loop.rank == 1 ? 64 : 1;
   std::int64_t items = (outer + unit - 1) / unit;
   parallel_for(items, total * loop.operands / accesses_per_thread,
                [&](std::int64_t begin, std::int64_t end) {
-                 function(loop, functor.object, begin * unit, std::min(end * unit, outer));
+                 if (begin == 0 && end == items) return function(loop, functor);
+                 Loop part = loop;
+                 part.size[0] = std::min(end * unit, outer) - begin * unit;
+                 for (int k = 0; k < loop.operands; ++k)
+                   if (part.data[k] != nullptr)
+                     part.data[k] += begin * unit * loop.stride[k][0] * loop.bytes[k];
+                 function(part, functor);
                });
 }
 

@@ -24,9 +24,7 @@ struct Loop {
   std::int64_t stride[max_operands][max_rank];  // in elements
 };
 
-/// Runs the loop from `begin` to `end` along its first axis.
-using LoopFunction = void (*)(const Loop& loop, const void* functor, std::int64_t begin,
-                              std::int64_t end);
+using LoopFunction = void (*)(const Loop& loop, const void* functor);
 
 /// A number that loops over memory of type Element: one at a time, computed in double.
 template <class Element>
@@ -71,21 +69,17 @@ struct Vector {
   }
 };
 
-/// Calls row(pointers, length) for each innermost row of the part begin..end-1 of the first axis.
+/// Calls row(pointers) for each innermost row.
 template <class Row>
-void for_rows(const Loop& loop, std::int64_t begin, std::int64_t end, const Row& row) {
+void for_rows(const Loop& loop, const Row& row) {
   char* at[Loop::max_operands];
-  for (int k = 0; k < loop.operands; ++k) {
-    at[k] = loop.data[k];
-    if (at[k] != nullptr) at[k] += begin * loop.stride[k][0] * loop.bytes[k];
-  }
-  std::int64_t index[Loop::max_rank] = {begin};
-  std::int64_t length = loop.rank == 1 ? end - begin : loop.size[loop.rank - 1];
+  for (int k = 0; k < loop.operands; ++k) at[k] = loop.data[k];
+  std::int64_t index[Loop::max_rank] = {};
   for (;;) {
-    row(at, length);
+    row(at);
     int axis = loop.rank - 2;
     for (; axis >= 0; --axis) {
-      bool carry = ++index[axis] == (axis == 0 ? end : loop.size[axis]);
+      bool carry = ++index[axis] == loop.size[axis];
       std::int64_t steps = carry ? 1 - loop.size[axis] : 1;
       for (int k = 0; k < loop.operands; ++k)
         if (at[k] != nullptr) at[k] += steps * loop.stride[k][axis] * loop.bytes[k];
@@ -106,8 +100,9 @@ struct ForwardRow {
   const Loop& loop;
   F f;
 
-  void operator()(char* const* at, std::int64_t n) const {
+  void operator()(char* const* at) const {
     int last = loop.rank - 1;
+    std::int64_t n = loop.size[last];
     bool dense = true;
     for (int k = 0; k < outputs + inputs; ++k) dense &= loop.stride[k][last] == 1;
     std::int64_t j = 0;
@@ -160,7 +155,8 @@ struct GradientRow {
   const Loop& loop;
   F f;
 
-  void operator()(char* const* at, std::int64_t n) const {
+  void operator()(char* const* at) const {
+    std::int64_t n = loop.size[loop.rank - 1];
     for (std::int64_t j = 0; j < n; j += Lane::width)
       step(at, j, n - j < Lane::width ? n - j : Lane::width, std::make_index_sequence<inputs>{});
   }
@@ -191,13 +187,13 @@ struct GradientRow {
 };
 
 template <class Lane, class F>
-void run_forward(const Loop& loop, const void* functor, std::int64_t begin, std::int64_t end) {
-  for_rows(loop, begin, end, ForwardRow<Lane, F>{loop, *static_cast<const F*>(functor)});
+void run_forward(const Loop& loop, const void* functor) {
+  for_rows(loop, ForwardRow<Lane, F>{loop, *static_cast<const F*>(functor)});
 }
 
 template <class Lane, class F>
-void run_gradient(const Loop& loop, const void* functor, std::int64_t begin, std::int64_t end) {
-  for_rows(loop, begin, end, GradientRow<Lane, F>{loop, *static_cast<const F*>(functor)});
+void run_gradient(const Loop& loop, const void* functor) {
+  for_rows(loop, GradientRow<Lane, F>{loop, *static_cast<const F*>(functor)});
 }
 
 }  // namespace keratin::cpu

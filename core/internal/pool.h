@@ -25,8 +25,6 @@ struct alignas(64) Storage {
   Device device;
   bool external = false;
   bool read_only = false;
-  bool exposed = false;                     // somebody may hold its address to write there
-  std::atomic<std::int64_t> row_stride{0};  // a hint: where it was last used row by row
 
   static Storage* make(std::size_t bytes);
   static Storage* wrap(void* data, std::size_t bytes, bool read_only);

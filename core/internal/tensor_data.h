@@ -93,28 +93,10 @@ Tensor joined_view(std::span<const Tensor> parts, int axis);
 /// The value of a tensor with one element.
 double scalar_value(const Tensor& tensor);
 
-/// Whether kernels of this thread wait to be run (row_by_row.h).
-extern constinit thread_local bool kernels_wait;
-bool is_held_for_waiting(const Tensor& tensor);
-void run_if_waiting_for(const Tensor& tensor);
-
-/// To be called before the elements of tensors are touched.
-template <class... T>
-void settle(const T&... tensors) {
-  if (kernels_wait) (run_if_waiting_for(tensors), ...);
-}
-
-/// The first element, where what waits has not been done yet.
-template <class T>
-T* unsettled(const Tensor& tensor) {
-  return reinterpret_cast<T*>(TensorData::of(tensor).data);
-}
-
 /// The first element.
 template <class T>
 T* raw(const Tensor& tensor) {
-  settle(tensor);
-  return unsettled<T>(tensor);
+  return reinterpret_cast<T*>(TensorData::of(tensor).data);
 }
 
 }  // namespace keratin
