@@ -28,7 +28,7 @@ void product_into(const Tensor& c, const Tensor& a, const Tensor& b, bool accumu
                   const Tensor& bias) {
   const Kernels& kernels = kernels_of(c);
   // A tall product has rows enough to make packing the second factor worth it.
-  bool tall = a.size(0) >= 256 && a.size(1) >= 8 && c.size(1) >= 8 && a.strides()[1] == 1 &&
+  bool tall = a.size(0) >= 64 && a.size(1) >= 8 && c.size(1) >= 8 && a.strides()[1] == 1 &&
               c.strides()[1] == 1;
   Tensor packed = tall ? kernels.pack(b) : Tensor();
   if (packed.defined()) return kernels.packed_gemm(c, a, packed, bias, accumulate);

@@ -31,7 +31,6 @@ struct Part {
   }
 
   void forward(const MaskedFunction& f, const Tensor& mask, std::span<const Tensor> followed) {
-    Swap<bool> uncut(may_cut, false);
     Swap<Random*> own_noise(shared_noise, noise ? &*noise : shared_noise);
     NoGradient others;
     if (!followed.empty()) tape.emplace();

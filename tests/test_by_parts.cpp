@@ -1,0 +1,238 @@
+// Training and prediction cut batches into parts for the threads; nobody should notice.
+#include <doctest/doctest.h>
+#include <keratin/autograd/internal/record.h>
+#include <keratin/keratin.h>
+#include <keratin/layers/attention.h>
+#include <keratin/layers/internal/by_parts.h>
+
+#include <thread>
+
+namespace keratin {
+namespace {
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  REQUIRE(a.shape() == b.shape());
+  return max(abs(a - b)).item();
+}
+
+/// LSTM and attention, built for 12 features.
+struct Layers {
+  LSTM lstm{32, {.return_sequences = true}};
+  AttentionLayer attention{64};
+
+  explicit Layers(std::int64_t steps) {
+    set_random_seed(3);
+    lstm.ensure_built({None, steps, 12});
+    attention.ensure_built({None, steps, 32});
+  }
+  std::vector<Weight> weights() const {
+    std::vector<Weight> all = lstm.weights();
+    for (const Weight& weight : attention.weights()) all.push_back(weight);
+    return all;
+  }
+  std::pair<Tensor, Tensor> operator()(const Tensor& x, const Tensor& mask) {
+    auto [y, y_mask] = lstm.call_with_mask(x, {.mask = mask});
+    return attention.call_with_mask(y, {.mask = y_mask});
+  }
+};
+
+Sequential masked_model() {
+  set_random_seed(5);
+  return Sequential({Masking(),
+                     LSTM(32, {.kernel_regularizer = L2(0.01), .return_sequences = true}),
+                     AttentionLayer(64), Dense(9, {.activation = "softmax"})});
+}
+
+}  // namespace
+
+TEST_CASE("parts of a batch give the outputs and gradients of the whole") {
+  Layers layers(29);
+  Random random(1);
+  for (std::int64_t rows : {16, 17}) {
+    for (bool masked : {false, true}) {
+      CAPTURE(rows);
+      CAPTURE(masked);
+      Tensor x = random.normal({rows, 29, 12});
+      Tensor mask = masked ? random.uniform({rows, 29}) < 0.7 : Tensor();
+      Tensor g = random.normal({rows, 32});
+      std::vector<Tensor> wanted{x};
+      for (const Weight& weight : layers.weights()) wanted.push_back(weight.value());
+
+      auto gradients = [&](int parts) {
+        GradientTape tape;
+        tape.watch(x);
+        Tensor y = parts == 1
+                       ? layers(x, mask).first
+                       : by_parts(parts, std::ref(layers), x, mask, layers.weights(), true).first;
+        CHECK((tape.size() == 1) == (parts > 1));
+        std::vector<Tensor> results = tape.gradient(y, wanted, g);
+        // A tape that stays gives them again.
+        std::vector<Tensor> again = tape.gradient(y, wanted, g);
+        for (std::size_t i = 0; i < results.size(); ++i)
+          CHECK(largest_difference(results[i], again[i]) == 0);
+        results.push_back(y);
+        return results;
+      };
+      std::vector<Tensor> whole = gradients(1);
+      for (int parts : {2, 3}) {
+        std::vector<Tensor> cut = gradients(parts);
+        for (std::size_t i = 0; i < whole.size(); ++i) {
+          CAPTURE(i);
+          CHECK(largest_difference(whole[i], cut[i]) < 2e-6 * max(abs(whole[i])).item() + 1e-7);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a step on a cut batch changes the weights as the gradient of the loss says") {
+  Sequential model = masked_model();
+  const double rate = 0.5;
+  model.compile({.optimizer = SGD(rate), .loss = "categorical_crossentropy"});
+  Random random(2);
+  Tensor x = random.normal({16, 29, 12});
+  slice(x, {all, range(20, 29)}).assign(0);
+  Tensor y = one_hot(random.integers({16}, 0, 9), 9);
+  model.ensure_built(x.shape());
+
+  std::vector<Tensor> values;
+  for (const Weight& weight : model.weights()) values.push_back(weight.value());
+  std::vector<Tensor> before = model.get_weights();
+  GradientTape tape;
+  Tensor loss = model.total_loss(x, y, {.training = true});
+  std::vector<Tensor> gradients = tape.gradient(loss, values);
+  CHECK(tape.size() > 100);  // outside of fit every op is on the tape
+
+  Logs logs = model.train_on_batch(x, y);
+  CHECK(logs["loss"] == doctest::Approx(loss.item()).epsilon(1e-6));
+  std::vector<Tensor> after = model.get_weights();
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    CAPTURE(model.weights()[i].path());
+    Tensor step = before[i] - after[i], expected = rate * gradients[i];
+    double largest = max(abs(expected)).item();
+    CHECK(largest > 1e-6);
+    CHECK(largest_difference(step, expected) < 1e-5 * largest + 2e-7);
+  }
+}
+
+TEST_CASE("a frozen layer in a cut batch stays as it is") {
+  Sequential model = masked_model();
+  model.compile({.optimizer = SGD(0.5), .loss = "categorical_crossentropy"});
+  Random random(2);
+  Tensor x = random.normal({16, 29, 12}), y = one_hot(random.integers({16}, 0, 9), 9);
+  model.ensure_built(x.shape());
+  model.get_layer(1).set_trainable(false);
+  std::vector<Tensor> before = model.get_weights();
+  model.train_on_batch(x, y);
+  std::vector<Tensor> after = model.get_weights();
+  for (std::size_t i = 0; i < before.size(); ++i)
+    CHECK((largest_difference(before[i], after[i]) == 0) == (i < 3));
+}
+
+TEST_CASE("each part of a batch has dropout noise of its own, the same after the same seed") {
+  Tensor x = ones({16, 29, 12});
+  auto draw = [&] {
+    set_random_seed(11);
+    Dropout dropout(0.5);
+    auto f = [&](const Tensor& part, const Tensor&) {
+      return std::pair(dropout(part, {.training = true}), Tensor());
+    };
+    return by_parts(2, f, x, {}, {}, true).first;
+  };
+  Tensor y = draw();
+  CHECK(largest_difference(y, draw()) == 0);
+  CHECK(largest_difference(slice(y, {range(0, 8)}), slice(y, {range(8, 16)})) == 2);
+  CHECK(mean(y).item() == doctest::Approx(1).epsilon(0.05));
+}
+
+TEST_CASE("what goes wrong in a part is told of the whole batch") {
+  auto f = [](const Tensor& x, const Tensor&) -> std::pair<Tensor, Tensor> {
+    return {dot(x, zeros({5, 2})), Tensor()};
+  };
+  CHECK_THROWS_WITH(by_parts(2, f, zeros({16, 4}), {}, {}, false), doctest::Contains("(16, 4)"));
+}
+
+TEST_CASE("batches are cut where it is allowed and worth it") {
+  Layers layers(29);
+  std::vector<Weight> weights = layers.weights();
+  auto parts = [&](std::int64_t rows, std::int64_t steps = 29) {
+    return parts_worth(zeros({rows, steps, 12}), weights);
+  };
+  CHECK(parts(64) == 1);  // nobody asked for it
+  CutBatches allowed;
+  CHECK(parts(15) == 1);
+  CHECK(parts(16) == 2);
+  CHECK(parts(64) == 2);
+  CHECK(parts(128) == 4);
+  CHECK(parts(4096) == 8);
+  CHECK(parts(16, 2) == 1);  // too little to do
+  CHECK(parts_worth(zeros({64, 29, 12}), std::vector{Weight("w", zeros({1024, 1024}))}) == 1);
+  {
+    Capture values;  // wants to see what layers name
+    CHECK(parts(64) == 1);
+  }
+  GradientTape one;
+  CHECK(parts(64) == 2);
+  GradientTape two;  // would record how the other differentiates
+  CHECK(parts(64) == 1);
+}
+
+TEST_CASE("layers with something to share between samples are not cut") {
+  struct Mine : AttentionLayer {
+    using AttentionLayer::AttentionLayer;
+  };
+  CHECK(AttentionLayer(4).splits_batch());
+  CHECK(!Mine(4).splits_batch());
+  CHECK(LSTM(4).splits_batch());
+  CHECK(GRU(4).splits_batch());
+  CHECK(SimpleRNN(4).splits_batch());
+  CHECK(!LSTM(4, {.stateful = true}).splits_batch());
+  CHECK(!LSTM(4, {.seed = 3}).splits_batch());
+  CHECK(!LSTM(4, {.activation = [](const Tensor& x) { return x; }}).splits_batch());
+  CHECK(Bidirectional(LSTM(4)).splits_batch());
+  CHECK(!Bidirectional(LSTM(4, {.stateful = true})).splits_batch());
+  CHECK(Dropout(0.5).splits_batch());
+  CHECK(!Dropout(0.5, {.seed = 1}).splits_batch());
+  CHECK(Masking().splits_batch());
+  CHECK(!BatchNormalization().splits_batch());
+}
+
+TEST_CASE("capture sees the values inside a model whose batches are cut") {
+  Sequential model = masked_model();
+  Tensor x = Random(2).normal({16, 29, 12});
+  Tensor y = model.predict(x);
+  std::map<std::string, Tensor> values = model.capture(x);
+  CHECK(values.at(model.get_layer(2).name() + "/attention").shape() == Shape{16, 29, 1});
+  CHECK(largest_difference(values.at(model.get_layer(3).name()), y) < 1e-6);
+}
+
+TEST_CASE("a wandering tape goes on in another thread") {
+  Tensor x = tensor({0.5, 2.0}), y;
+  GradientTape outer;
+  outer.watch(x);
+  std::optional<WanderingTape> tape;
+  std::thread([&] {
+    tape.emplace();
+    (*tape)->watch(x);
+    y = x * x;
+    tape->leave();
+    CHECK_THROWS_WITH((*tape)->gradient(y, x), doctest::Contains("belongs to the thread"));
+  }).join();
+  std::thread([&] {
+    tape->join();
+    y = y * x;
+    tape->leave();
+    CHECK(recording == nullptr);
+  }).join();
+  tape->join();
+  Tensor g = (*tape)->gradient(y, x);
+  CHECK(g.item(0) == doctest::Approx(0.75));
+  CHECK(g.item(1) == doctest::Approx(12));
+  CHECK(outer.size() == 0);
+  tape->leave();
+  tape.reset();
+  Tensor z = x * x;  // this thread's own tape is as it was
+  CHECK(outer.gradient(z, x).item(1) == 4);
+}
+
+}  // namespace keratin
