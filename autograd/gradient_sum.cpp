@@ -78,7 +78,12 @@ void GradientSum::settle() {
 bool GradientSum::make_room(std::int64_t rows, std::int64_t columns, DType dtype) {
   settle();
   bool first = !sum_.defined();
-  if (first || !exclusive() || sum_.strides()[1] != 1 || !is_blas_matrix(sum_)) {
+  bool fits = place_.defined() && place_.shape() == Shape{rows, columns} &&
+              place_.dtype() == dtype && is_blas_matrix(place_) && place_.strides()[1] == 1;
+  if (first && fits) {
+    sum_ = place_;
+    given_ = true;
+  } else if (first || !exclusive() || sum_.strides()[1] != 1 || !is_blas_matrix(sum_)) {
     Tensor sum = empty({rows, columns}, dtype);
     if (!first) kernels_of(sum).copy(sum, sum_);
     sum_ = sum;

@@ -171,6 +171,14 @@ void WanderingTape::leave() {
   update_recording(*current_record());
 }
 
+void WanderingTape::gradient_into(const std::vector<Tensor>& places, const Tensor& y,
+                                  const std::vector<Tensor>& x, const Tensor& output_gradient,
+                                  bool last) {
+  std::vector<Tensor> gradients = tape_->backward({y}, x, {output_gradient}, last, places);
+  for (std::size_t i = 0; i < places.size(); ++i)
+    if (!begin_together(gradients[i], places[i])) Tensor(places[i]).assign(gradients[i]);
+}
+
 void WanderingTape::join() {
   tape_->record_->outer = std::exchange(current_record(), tape_->record_);
   tape_->thread_ = this_thread();
@@ -188,7 +196,7 @@ std::size_t GradientTape::size() const { return record().nodes.size() - first_no
 std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
                                            const std::vector<Tensor>& x,
                                            const std::vector<Tensor>& output_gradients,
-                                           bool consume) const {
+                                           bool consume, const std::vector<Tensor>& places) const {
   Record& record = this->record();
   if (spent_) fail("gradient: this tape was moved into an earlier gradient and is spent");
   if (!output_gradients.empty() && output_gradients.size() != y.size())
@@ -218,6 +226,8 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
   std::vector<GradientSum> gradients(count);
   std::vector<char> needed(count, 0);
   for (VariableId id : sources) needed[id - first] = 1;
+  for (std::size_t i = 0; i < places.size(); ++i)
+    gradients[sources[i] - first].set_place(places[i]);
 
   std::size_t last_node = first_node_;
   for (std::size_t n = first_node_; n < record.nodes.size(); ++n) {

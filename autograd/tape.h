@@ -75,7 +75,8 @@ class GradientTape {
  private:
   friend class WanderingTape;
   std::vector<Tensor> backward(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
-                               const std::vector<Tensor>& output_gradients, bool consume) const;
+                               const std::vector<Tensor>& output_gradients, bool consume,
+                               const std::vector<Tensor>& places = {}) const;
   Record& record() const;
 
   Record* record_;

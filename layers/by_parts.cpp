@@ -43,14 +43,9 @@ struct Part {
 
   /// Writes the gradients of `wanted` into `places`: memory of this thread stays in it.
   void backward(const Tensor& output_gradient, const std::vector<Tensor>& wanted, bool last,
-                std::vector<Tensor>& places) {
+                const std::vector<Tensor>& places) {
     tape->join();
-    attempt([&] {
-      std::vector<Tensor> gradients =
-          last ? std::move(**tape).gradient(outputs, wanted, output_gradient)
-               : (*tape)->gradient(outputs, wanted, output_gradient);
-      for (std::size_t i = 0; i < wanted.size(); ++i) places[i].assign(gradients[i]);
-    });
+    attempt([&] { tape->gradient_into(places, outputs, wanted, output_gradient, last); });
     if (last) {
       tape.reset();
       inputs = outputs = {};

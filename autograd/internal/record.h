@@ -113,6 +113,10 @@ class WanderingTape {
   WanderingTape& operator=(const WanderingTape&) = delete;
   void leave();
   void join();
+  /// gradient(y, x, output_gradient), written into memory that nobody else reads meanwhile. The
+  /// last one spends the tape.
+  void gradient_into(const std::vector<Tensor>& places, const Tensor& y,
+                     const std::vector<Tensor>& x, const Tensor& output_gradient, bool last);
   GradientTape& operator*() { return *tape_; }
   GradientTape* operator->() { return &*tape_; }
 
@@ -162,6 +166,8 @@ class GradientSum {
   bool defined() const { return sum_.defined() || a_.defined(); }
   /// The sum; undefined when nothing was added.
   const Tensor& value();
+  /// Where to sum up products, if there is nothing yet; nobody else may read it meanwhile.
+  void set_place(const Tensor& place) { place_ = place; }
   /// Whether nobody but the sum holds its memory, so that it may be added to in place.
   bool exclusive() const;
 
@@ -180,7 +186,7 @@ class GradientSum {
  private:
   void settle();
   bool make_room(std::int64_t rows, std::int64_t columns, DType dtype);
-  Tensor sum_, a_, b_;
+  Tensor sum_, a_, b_, place_;
   bool given_ = false;
 };
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 namespace keratin::cpu {
@@ -50,6 +51,13 @@ struct PackedProduct {
       }
       for (std::int64_t p0 = 0; p0 < k; p0 += block) {
         std::int64_t p1 = p0 + block < k ? p0 + block : k;
+        if (row_stride == 1 && columns == width && p1 == p0 + block) {
+          for (std::int64_t j = 0; j < width; j += 4)
+            for (std::int64_t p = p0; p < p1; p += 4)
+              transpose_4_by_4(to + p * width + j, width, from + p + j * column_stride,
+                               column_stride);
+          continue;
+        }
         for (std::int64_t j = 0; j < width; ++j)
           for (std::int64_t p = p0; p < p1; ++p)
             to[p * width + j] = j < columns ? from[p * row_stride + j * column_stride] : 0.0f;
@@ -69,6 +77,22 @@ struct PackedProduct {
   }
 
  private:
+  static void transpose_4_by_4(float* to, std::int64_t to_stride, const float* from,
+                               std::int64_t from_stride) {
+    using Four = float __attribute__((vector_size(16)));
+    Four row[4];
+    for (int i = 0; i < 4; ++i) std::memcpy(&row[i], from + i * from_stride, sizeof(Four));
+    Four low = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5);
+    Four low2 = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
+    Four high = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
+    Four high2 = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+    Four column[4] = {__builtin_shufflevector(low, low2, 0, 1, 4, 5),
+                      __builtin_shufflevector(low, low2, 2, 3, 6, 7),
+                      __builtin_shufflevector(high, high2, 0, 1, 4, 5),
+                      __builtin_shufflevector(high, high2, 2, 3, 6, 7)};
+    for (int i = 0; i < 4; ++i) std::memcpy(to + i * to_stride, &column[i], sizeof(Four));
+  }
+
   struct Rows {
     float* c;
     const float *start, *a;
