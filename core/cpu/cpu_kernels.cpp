@@ -379,22 +379,24 @@ class CpuKernels final : public Kernels {
     FlushDenormals guard;
     const PackedKernels& kernels = float32_table().packed;
     std::int64_t m = c.size(0), n = c.size(1), k = a.size(1), panels = packed.size(0);
+    std::int64_t c_stride = c.strides()[0], a_stride = a.strides()[0];
+    float* to = raw<float>(c);
+    const float *from = raw<float>(a), *with = raw<float>(packed);
+    const float* start = accumulate ? to : bias.defined() ? raw<float>(bias) : nullptr;
+    std::int64_t start_stride = accumulate ? c_stride : 0;
     constexpr std::int64_t height = 16;  // rows for which a panel is kept in the cache
     std::int64_t parts = (m + height - 1) / height;
-    auto block = [&](std::int64_t row, std::int64_t panel) {
-      std::int64_t column = panel * kernels.width;
-      float* to = raw<float>(c) + row * c.strides()[0] + column;
-      const float* start = accumulate ? to : bias.defined() ? raw<float>(bias) + column : nullptr;
-      kernels.multiply(to, c.strides()[0], start, accumulate ? c.strides()[0] : 0,
-                       raw<float>(a) + row * a.strides()[0], a.strides()[0], 1,
-                       raw<float>(packed) + column * k, std::min(height, m - row), k,
-                       std::min<std::int64_t>(kernels.width, n - column));
-    };
-    parallel_for(panels * parts, m * n * k / products_per_thread,
-                 [&](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t i = begin; i < end; ++i)
-                     block(i / panels * height, i % panels);
-                 });
+    parallel_for(
+        panels * parts, m * n * k / products_per_thread, [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) {
+            std::int64_t row = i / panels * height, column = i % panels * kernels.width;
+            kernels.multiply(to + row * c_stride + column, c_stride,
+                             start == nullptr ? start : start + row * start_stride + column,
+                             start_stride, from + row * a_stride, a_stride, 1, with + column * k,
+                             std::min(height, m - row), k,
+                             std::min<std::int64_t>(kernels.width, n - column));
+          }
+        });
   }
 
   void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const override {
