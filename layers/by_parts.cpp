@@ -34,35 +34,31 @@ struct Part {
     Swap<Random*> own_noise(shared_noise, noise ? &*noise : shared_noise);
     NoGradient others;
     if (!followed.empty()) tape.emplace();
-    attempt([&] {
-      for (const Tensor& x : followed) (*tape)->watch(x);
-      std::tie(outputs, output_mask) = f(inputs, mask);
-    });
-    if (tape) tape->leave();
+    Leaving at_end{tape};
+    for (const Tensor& x : followed) (*tape)->watch(x);
+    std::tie(outputs, output_mask) = f(inputs, mask);
   }
 
   /// Writes the gradients of `wanted` into `places`: memory of this thread stays in it.
   void backward(const Tensor& output_gradient, const std::vector<Tensor>& wanted, bool last,
                 const std::vector<Tensor>& places) {
-    tape->join();
-    attempt([&] { tape->gradient_into(places, outputs, wanted, output_gradient, last); });
-    if (last) {
-      tape.reset();
-      inputs = outputs = {};
-    } else {
-      tape->leave();
+    {
+      tape->join();
+      Leaving at_end{tape};
+      tape->gradient_into(places, outputs, wanted, output_gradient, last);
     }
+    if (!last) return;
+    tape.reset();
+    inputs = outputs = {};
   }
 
  private:
-  template <class F>
-  void attempt(const F& f) {
-    try {
-      f();
-    } catch (...) {
-      error = std::current_exception();
+  struct Leaving {
+    std::optional<WanderingTape>& tape;
+    ~Leaving() {
+      if (tape) tape->leave();
     }
-  }
+  };
 };
 
 /// A batch cut into parts, and the op that its tape sees.
@@ -78,8 +74,13 @@ class CutBatch {
     }
     follows_inputs_ = follows({&inputs, 1});
     if (follows_inputs_) followed_.push_back(inputs);
+    auto known = [&](const Tensor& value) {  // layers may share a weight
+      return std::ranges::any_of(followed_, [&](const Tensor& other) {
+        return &TensorData::of(other) == &TensorData::of(value);
+      });
+    };
     for (const Weight& weight : weights)
-      if (follows({&weight.value(), 1})) followed_.push_back(weight.value());
+      if (follows({&weight.value(), 1}) && !known(weight)) followed_.push_back(weight.value());
   }
 
   /// Random numbers of its own for each part.
@@ -151,7 +152,14 @@ class CutBatch {
   void each(const F& f) {
     auto count = static_cast<std::int64_t>(parts_.size());
     parallel_for(count, 32 * count, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t p = begin; p < end; ++p) f(parts_[static_cast<std::size_t>(p)]);
+      for (std::int64_t p = begin; p < end; ++p) {
+        Part& part = parts_[static_cast<std::size_t>(p)];
+        try {
+          f(part);
+        } catch (...) {
+          part.error = std::current_exception();
+        }
+      }
     });
   }
 
@@ -165,10 +173,13 @@ class CutBatch {
 CutBatches::CutBatches() : outer_(std::exchange(may_cut, true)) {}
 CutBatches::~CutBatches() { may_cut = outer_; }
 
-int parts_worth(const Tensor& inputs, std::span<const Weight> weights) {
+bool may_cut_batches() {
   bool alone = recording == nullptr || recording->tapes == 1;
   bool watched = current_capture != nullptr || op_watcher != nullptr || shared_noise != nullptr;
-  if (!may_cut || !alone || watched) return 1;
+  return may_cut && alone && !watched;
+}
+
+int parts_worth(const Tensor& inputs, std::span<const Weight> weights) {
   std::int64_t numbers = 0;
   for (const Weight& weight : weights) {
     if (weight.value().dtype() != weights[0].value().dtype()) return 1;

@@ -69,7 +69,7 @@ Tensor Sequential::call(const Tensor& inputs) {
   for (std::size_t i = 0; i < layers_.size();) {
     std::size_t end = i;
     std::vector<Weight> weights;
-    for (; end < layers_.size() && layers_[end]->splits_batch(); ++end)
+    for (; may_cut_batches() && end < layers_.size() && layers_[end]->splits_batch(); ++end)
       for (const Weight& weight : layers_[end]->weights()) weights.push_back(weight);
     int parts = weights.empty() ? 1 : parts_worth(x, weights);
     if (parts > 1) {

@@ -23,8 +23,11 @@ namespace keratin {
 using MaskedFunction =
     std::function<std::pair<Tensor, Tensor>(const Tensor& inputs, const Tensor& mask)>;
 
+/// Whether this thread is in a CutBatches scope, and nobody wants to see every op.
+bool may_cut_batches();
+
 /// The parts in which to compute layers with these weights; 1 where cutting the batch would bring
-/// nothing, or is not allowed.
+/// nothing.
 int parts_worth(const Tensor& inputs, std::span<const Weight> weights);
 
 /// f(inputs, mask) of that many parts, at the same time. On the tape it is one op. `weights` are
