@@ -152,6 +152,7 @@ TEST_CASE("each part of a batch has dropout noise of its own, the same after the
   auto draw = [&] {
     set_random_seed(11);
     Dropout dropout(0.5);
+    dropout.ensure_built(x.shape());
     auto f = [&](const Tensor& part, const Tensor&) {
       return std::pair(dropout(part, {.training = true}), Tensor());
     };
