@@ -138,13 +138,14 @@ GradientTape::GradientTape() : record_(current_record()), thread_(this_thread())
 
 GradientTape::~GradientTape() {
   --record_->active;
-  if (--record_->tapes == 0) {
+  if (record_->tapes == 1) {  // what a closure holds may make and end other tapes
     record_->nodes.clear();
     record_->inputs.clear();
     record_->variables.clear();
     record_->watched.clear();
     record_->watched_tensors.clear();
   }
+  --record_->tapes;
   while (current_record()->tapes == 0 && current_record()->outer != nullptr)
     delete std::exchange(current_record(), current_record()->outer);
   update_recording(*current_record());

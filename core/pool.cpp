@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <cstdlib>
+#include <deque>
 #include <new>
 
 #include <keratin/core/internal/message.h>
@@ -69,9 +70,16 @@ struct FreeBlock {
   FreeBlock* next;
 };
 
-struct Cache {
+}  // namespace
+
+struct PoolLists {
   std::array<FreeBlock*, class_count> lists{};
   std::size_t bytes = 0;
+
+  PoolLists() = default;
+  PoolLists(const PoolLists&) = delete;
+  PoolLists& operator=(const PoolLists&) = delete;
+  ~PoolLists() { clear(); }
 
   void clear() {
     for (int c = 0; c < class_count; ++c) {
@@ -84,27 +92,34 @@ struct Cache {
   }
 };
 
-// The pointer outlives the cache: tensors in static variables are released after thread_local
-// objects of the main thread are gone, and then go straight to the system.
-thread_local Cache* cache = nullptr;
+namespace {
+
+// The pointers outlive what they point to: tensors in static variables are released after
+// thread_local objects of the main thread are gone, and then go straight to the system.
+thread_local PoolLists* lists_in_use = nullptr;
+thread_local struct ListsOfThread* lists_of_thread = nullptr;
 thread_local bool thread_ended = false;
 
-struct CacheOwner {
-  Cache owned;
-  CacheOwner() { cache = &owned; }
-  ~CacheOwner() {
-    cache = nullptr;
+struct ListsOfThread {
+  PoolLists own;
+  std::deque<PoolLists> of_parts;
+  ListsOfThread() {
+    lists_of_thread = this;
+    lists_in_use = &own;
+  }
+  ~ListsOfThread() {
+    lists_of_thread = nullptr;
+    lists_in_use = nullptr;
     thread_ended = true;
-    owned.clear();
   }
 };
 
-Cache* this_thread_cache() {
-  if (cache == nullptr && !thread_ended) {
-    static thread_local CacheOwner owner;
+PoolLists* this_thread_lists() {
+  if (lists_in_use == nullptr && !thread_ended) {
+    static thread_local ListsOfThread owner;
     (void)owner;
   }
-  return cache;
+  return lists_in_use;
 }
 
 }  // namespace
@@ -113,7 +128,7 @@ void* pool_allocate(std::size_t bytes) {
   if (bytes > (std::size_t{1} << 48)) throw OutOfMemory(bytes);
   if constexpr (!caching) return system_allocate(bytes);
   int c = class_of(bytes);
-  Cache* mine = this_thread_cache();
+  PoolLists* mine = this_thread_lists();
   if (mine != nullptr && mine->lists[c] != nullptr) {
     mine->bytes -= class_bytes(c);
     return std::exchange(mine->lists[c], mine->lists[c]->next);
@@ -124,11 +139,21 @@ void* pool_allocate(std::size_t bytes) {
 void pool_free(void* block, std::size_t bytes) noexcept {
   if constexpr (!caching) return system_free(block, bytes);
   int c = class_of(bytes);
-  Cache* mine = this_thread_cache();
+  PoolLists* mine = this_thread_lists();
   if (mine == nullptr || mine->bytes > cache_limit) return system_free(block, class_bytes(c));
   mine->lists[c] = new (block) FreeBlock{mine->lists[c]};
   mine->bytes += class_bytes(c);
 }
+
+PoolLists* lists_for_part(std::size_t part) {
+  if (this_thread_lists() == nullptr) return nullptr;
+  std::deque<PoolLists>& lists = lists_of_thread->of_parts;
+  while (lists.size() <= part) lists.emplace_back();
+  return &lists[part];
+}
+
+WithLists::WithLists(PoolLists* lists) : before_(this_thread_lists()) { lists_in_use = lists; }
+WithLists::~WithLists() { lists_in_use = before_; }
 
 Storage* Storage::make(std::size_t bytes) {
   auto* storage = new (pool_allocate(sizeof(Storage) + bytes)) Storage;
@@ -158,7 +183,12 @@ MemoryStats memory_stats() {
 }
 
 void release_cached_memory() {
-  if (Cache* mine = this_thread_cache()) mine->clear();
+  PoolLists* mine = this_thread_lists();
+  if (mine == nullptr) return;
+  mine->clear();
+  // While a part runs, other threads may be using the lists of others.
+  if (mine == &lists_of_thread->own)
+    for (PoolLists& lists : lists_of_thread->of_parts) lists.clear();
 }
 
 OutOfMemory::OutOfMemory(std::size_t bytes)

@@ -24,6 +24,15 @@ struct Part {
   std::optional<Random> noise;
   std::optional<WanderingTape> tape;
   std::exception_ptr error;
+  PoolLists* lists = nullptr;
+
+  Part() = default;
+  Part(const Part&) = delete;
+  Part& operator=(const Part&) = delete;
+  ~Part() {
+    WithLists memory(lists);
+    forget();
+  }
 
   Tensor rows_of(const Tensor& x) const {
     NoGradient scope;
@@ -39,7 +48,7 @@ struct Part {
     std::tie(outputs, output_mask) = f(inputs, mask);
   }
 
-  /// Writes the gradients of `wanted` into `places`: memory of this thread stays in it.
+  /// Writes the gradients of `wanted` into `places`.
   void backward(const Tensor& output_gradient, const std::vector<Tensor>& wanted, bool last,
                 const std::vector<Tensor>& places) {
     {
@@ -47,9 +56,12 @@ struct Part {
       Leaving at_end{tape};
       tape->gradient_into(places, outputs, wanted, output_gradient, last);
     }
-    if (!last) return;
+    if (last) forget();
+  }
+
+  void forget() {
     tape.reset();
-    inputs = outputs = {};
+    inputs = outputs = output_mask = {};
   }
 
  private:
@@ -70,6 +82,8 @@ class CutBatch {
       Part& part = parts_[static_cast<std::size_t>(p)];
       part.begin = inputs.size(0) * p / parts;
       part.end = inputs.size(0) * (p + 1) / parts;
+      part.lists = lists_for_part(static_cast<std::size_t>(p));
+      WithLists memory(part.lists);
       part.inputs = part.rows_of(inputs);
     }
     follows_inputs_ = follows({&inputs, 1});
@@ -154,6 +168,8 @@ class CutBatch {
     parallel_for(count, 32 * count, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t p = begin; p < end; ++p) {
         Part& part = parts_[static_cast<std::size_t>(p)];
+        Swap<bool> uncut(may_cut, false);
+        WithLists memory(part.lists);
         try {
           f(part);
         } catch (...) {

@@ -7,6 +7,8 @@
 
 #include <thread>
 
+#include "pooled.h"
+
 namespace keratin {
 namespace {
 
@@ -131,6 +133,43 @@ TEST_CASE("a weight that two layers of a cut batch share gets both their gradien
   };
   Tensor whole = gradient(false);
   CHECK(largest_difference(whole, gradient(true)) < 1e-5 * max(abs(whole)).item());
+}
+
+TEST_CASE("a loss that is not a number leaves the weights of a cut batch as they are") {
+  Sequential model = masked_model();
+  model.compile({.optimizer = "adam", .loss = "categorical_crossentropy"});
+  Random random(2);
+  Tensor x = random.normal({16, 29, 12}), y = one_hot(random.integers({16}, 0, 9), 9);
+  model.train_on_batch(x, y);
+  std::vector<Tensor> before = model.get_weights();
+  slice(x, {3, 4, 5}).assign(NAN);
+  CHECK_THROWS_WITH(model.train_on_batch(x, y),
+                    doctest::Contains("loss became NaN: sample 3 of x in this batch"));
+  for (std::size_t i = 0; i < before.size(); ++i)
+    CHECK(largest_difference(before[i], model.get_weights()[i]) == 0);
+}
+
+TEST_CASE("memory of parts stays with them, whoever computes them" * doctest::skip(!pooled)) {
+  Sequential model = masked_model();
+  model.compile({.optimizer = "adam", .loss = "categorical_crossentropy"});
+  Random random(2);
+  Tensor x = random.normal({16, 29, 12}), y = one_hot(random.integers({16}, 0, 9), 9);
+  auto work = [&](int steps) {
+    for (int i = 0; i < steps; ++i) {
+      model.train_on_batch(x, y);
+      model.predict_on_batch(x);
+    }
+  };
+  work(5);
+  release_cached_memory();
+  std::int64_t model_alone = memory_stats().bytes_reserved;
+  work(5);
+  MemoryStats before = memory_stats();
+  CHECK(before.bytes_reserved > model_alone);
+  work(50);
+  CHECK(memory_stats().system_allocations == before.system_allocations);
+  release_cached_memory();
+  CHECK(memory_stats().bytes_reserved == model_alone);
 }
 
 TEST_CASE("a frozen layer in a cut batch stays as it is") {
