@@ -31,7 +31,8 @@ void product_into(const Tensor& c, const Tensor& a, const Tensor& b, bool accumu
   bool tall = a.size(0) >= 64 && a.size(1) >= 8 && c.size(1) >= 8 && a.strides()[1] == 1 &&
               c.strides()[1] == 1;
   Tensor packed = tall ? kernels.pack(b) : Tensor();
-  if (packed.defined()) return kernels.packed_gemm(c, a, packed, bias, accumulate);
+  if (packed.defined())
+    return kernels.packed_gemm(c, a, packed, bias.defined() ? contiguous(bias) : bias, accumulate);
   if (bias.defined()) kernels.copy(c, bias);
   kernels.gemm(c, a, b, accumulate || bias.defined());
 }

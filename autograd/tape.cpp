@@ -1,4 +1,5 @@
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <ostream>
 #include <sstream>
@@ -123,14 +124,17 @@ void Backward::add_product(std::uint32_t i, const Tensor& a, const Tensor& b) {
 
 GradientTape::GradientTape() : record_(current_record()), thread_(this_thread()) {
   // Inside a NoGradient scope the tapes outside must not see what this one records.
+  std::unique_ptr<Record> own;
   if (record_->silenced > 0) {
-    record_ = new Record;
-    record_->outer = std::exchange(current_record(), record_);
+    own = std::make_unique<Record>();
+    record_ = own.get();
   }
-  if (record_->tapes++ == 0) {
+  if (record_->tapes == 0) {
     record_->epoch = next_epoch();
     record_->variables.push_back({});  // number 0 is nobody
   }
+  if (own != nullptr) record_->outer = std::exchange(current_record(), own.release());
+  ++record_->tapes;
   ++record_->active;
   first_node_ = record_->nodes.size();
   update_recording(*record_);
@@ -179,6 +183,8 @@ void WanderingTape::gradient_into(const std::vector<Tensor>& places, const Tenso
   for (std::size_t i = 0; i < places.size(); ++i)
     if (!begin_together(gradients[i], places[i])) Tensor(places[i]).assign(gradients[i]);
 }
+
+std::size_t WanderingTape::watched() const { return tape_->record_->watched_tensors.size(); }
 
 void WanderingTape::join() {
   tape_->record_->outer = std::exchange(current_record(), tape_->record_);

@@ -69,8 +69,8 @@ class Kernels {
   virtual void gemm(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate) const = 0;
   /// A copy of b (k, n) for packed_gemm, or undefined when the device has no use for one.
   virtual Tensor pack(const Tensor& b) const = 0;
-  /// gemm with the matrix (k, n) that was packed; the rows of a and c are dense. A bias (n), if
-  /// defined, is what each row of c starts from; there is none where c accumulates.
+  /// gemm with the matrix (k, n) that was packed; the rows of a and c are dense. A dense bias (n),
+  /// if defined, is what each row of c starts from; there is none where c accumulates.
   virtual void packed_gemm(const Tensor& c, const Tensor& a, const Tensor& packed,
                            const Tensor& bias, bool accumulate) const = 0;
   /// c = a b for each matrix of a batch (batch, ., .); a stride of 0 repeats one.

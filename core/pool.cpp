@@ -1,6 +1,7 @@
 // Blocks come in size classes, four to each power of two. Every thread keeps its own lists of freed
-// blocks, so that neither allocation nor release takes a lock; what a thread holds goes back to the
-// system when it ends. Sanitizer builds bypass the lists: they must see each lifetime.
+// blocks, and some for parts of its work, so that neither allocation nor release takes a lock; what
+// a thread holds goes back to the system when it ends. Sanitizer builds bypass the lists: they must
+// see each lifetime.
 
 #include <algorithm>
 #include <array>
@@ -32,7 +33,7 @@ constexpr bool caching = true;
 
 constexpr std::size_t alignment = 64;
 constexpr int class_count = 4 * 44;                        // up to 2^50 bytes
-constexpr std::size_t cache_limit = std::size_t{1} << 31;  // bytes one thread keeps at most
+constexpr std::size_t cache_limit = std::size_t{1} << 31;  // bytes that lists keep at most
 
 std::atomic<std::int64_t> system_allocations{0};
 std::atomic<std::int64_t> bytes_reserved{0};

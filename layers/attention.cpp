@@ -1,6 +1,5 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/layers/attention.h>
-#include <keratin/layers/internal/by_parts.h>
 #include <keratin/layers/internal/options.h>
 
 namespace keratin {

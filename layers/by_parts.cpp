@@ -13,6 +13,9 @@
 #include <keratin/layers/internal/context.h>
 
 namespace keratin {
+
+thread_local bool in_part = false;
+
 namespace {
 
 thread_local bool may_cut = false;
@@ -46,6 +49,12 @@ struct Part {
     Leaving at_end{tape};
     for (const Tensor& x : followed) (*tape)->watch(x);
     std::tie(outputs, output_mask) = f(inputs, mask);
+  }
+
+  /// Whether there is an output for each sample, and f used no trainable weight but those followed.
+  bool is_complete(std::size_t followed) const {
+    return outputs.rank() > 0 && outputs.size(0) == end - begin &&
+           (!tape || tape->watched() == followed);
   }
 
   /// Writes the gradients of `wanted` into `places`.
@@ -103,15 +112,17 @@ class CutBatch {
     for (Part& part : parts_) part.noise.emplace(first++);
   }
 
-  /// Outputs and mask; false when a part failed.
+  /// Outputs and mask. False when the batch must be computed whole: for an error that speaks of all
+  /// of it, or because f does more than these parts can.
   bool forward(const MaskedFunction& f, const Tensor& mask, std::pair<Tensor, Tensor>& result) {
     each([&](Part& part) { part.forward(f, part.rows_of(mask), followed_by(part)); });
     std::vector<Tensor> outputs, masks;
     for (const Part& part : parts_) {
-      if (part.error) return false;
+      if (part.error || !part.is_complete(followed_.size())) return false;
       outputs.push_back(part.outputs);
       if (part.output_mask.defined()) masks.push_back(part.output_mask);
     }
+    if (!masks.empty() && masks.size() != parts_.size()) return false;
     NoGradient scope;
     result = {concatenate(outputs, 0), masks.empty() ? Tensor() : concatenate(masks, 0)};
     return true;
@@ -165,11 +176,13 @@ class CutBatch {
   template <class F>
   void each(const F& f) {
     auto count = static_cast<std::int64_t>(parts_.size());
-    parallel_for(count, 32 * count, [&](std::int64_t begin, std::int64_t end) {
+    constexpr std::int64_t work = 32;  // worth waking threads for, and pieces of one part each
+    parallel_for(count, work * count, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t p = begin; p < end; ++p) {
         Part& part = parts_[static_cast<std::size_t>(p)];
-        Swap<bool> uncut(may_cut, false);
+        Swap<bool> here(in_part, true);
         WithLists memory(part.lists);
+        part.error = nullptr;
         try {
           f(part);
         } catch (...) {
@@ -192,7 +205,7 @@ CutBatches::~CutBatches() { may_cut = outer_; }
 bool may_cut_batches() {
   bool alone = recording == nullptr || recording->tapes == 1;
   bool watched = current_capture != nullptr || op_watcher != nullptr || shared_noise != nullptr;
-  return may_cut && alone && !watched;
+  return may_cut && !in_part && alone && !watched;
 }
 
 int parts_worth(const Tensor& inputs, std::span<const Weight> weights) {
@@ -216,7 +229,10 @@ std::pair<Tensor, Tensor> by_parts(int parts, const MaskedFunction& f, const Ten
   auto batch = std::make_shared<CutBatch>(parts, inputs, weights);
   if (training) batch->seed(default_random());
   std::pair<Tensor, Tensor> result;
-  if (!batch->forward(f, mask, result)) return f(inputs, mask);  // an error speaks of it whole
+  if (!batch->forward(f, mask, result)) {
+    batch.reset();
+    return f(inputs, mask);
+  }
   if (!batch->followed().empty())
     record_node("by_parts", batch->followed(), {&result.first, 1},
                 [batch](Backward& backward) { batch->backward(backward); });

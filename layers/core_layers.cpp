@@ -2,7 +2,6 @@
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
 #include <keratin/layers/core_layers.h>
-#include <keratin/layers/internal/by_parts.h>
 #include <keratin/layers/internal/options.h>
 
 namespace keratin {

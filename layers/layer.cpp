@@ -178,6 +178,7 @@ void Layer::set_output_mask(const Tensor& mask) const {
 
 Random& Layer::random(Random* seeded) const {
   if (shared_noise != nullptr) return *shared_noise;
+  if (in_part) fail("random numbers in a part of a batch");  // by_parts then takes the batch whole
   return seeded != nullptr ? *seeded : default_random();
 }
 

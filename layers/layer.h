@@ -61,8 +61,8 @@ class Layer {
   /// None where the size depends on the input's. By default found out by trying.
   virtual Shape compute_output_shape(const Shape& input_shape);
 
-  /// Whether call computes each sample from that sample alone and may be called by several threads
-  /// at once: then training and prediction give parts of a batch to different threads.
+  /// Whether call computes each sample from that sample, its mask and weights() alone, and may be
+  /// called by several threads at once: then training and prediction give them parts of a batch.
   virtual bool splits_batch() const { return false; }
 
   // --- to use

@@ -7,7 +7,6 @@
 #include <keratin/core/create.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/layers/core_layers.h>
-#include <keratin/layers/internal/by_parts.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/rnn.h>
 

@@ -1,6 +1,5 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
-#include <keratin/layers/internal/by_parts.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/wrappers.h>
 

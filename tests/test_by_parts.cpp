@@ -17,6 +17,11 @@ double largest_difference(const Tensor& a, const Tensor& b) {
   return max(abs(a - b)).item();
 }
 
+struct Threads {
+  explicit Threads(int n) { set_num_threads(n); }
+  ~Threads() { set_num_threads(0); }
+};
+
 /// LSTM and attention, built for 12 features.
 struct Layers {
   LSTM lstm{32, {.return_sequences = true}};
@@ -84,6 +89,36 @@ TEST_CASE("parts of a batch give the outputs and gradients of the whole") {
         }
       }
     }
+  }
+}
+
+TEST_CASE("all recurrent layers give in parts what they give whole, sequences and masks too") {
+  Random random(1);
+  Tensor x = random.normal({17, 9, 6}), mask = random.uniform({17, 9}) < 0.7;
+  RNNOptions sequences{.return_sequences = true};
+  std::vector<AnyLayer> layers{GRU(8, sequences), SimpleRNN(8, sequences), LSTM(8),
+                               Bidirectional(LSTM(8, sequences)), Bidirectional(GRU(8))};
+  for (const AnyLayer& layer : layers) {
+    CAPTURE(layer->name());
+    layer->ensure_built(x.shape());
+    auto call = [&](const Tensor& part, const Tensor& part_mask) {
+      return layer->call_with_mask(part, {.mask = part_mask});
+    };
+    std::vector<Tensor> weights;
+    for (const Weight& weight : layer->weights()) weights.push_back(weight.value());
+    auto [whole, whole_mask] = call(x, mask);
+    Tensor g = random.normal(whole.shape());
+    auto gradients = [&](bool cut) {
+      GradientTape tape;
+      auto [y, y_mask] = cut ? by_parts(2, call, x, mask, layer->weights(), false) : call(x, mask);
+      CHECK(largest_difference(y, whole) < 1e-6);
+      CHECK(y_mask.defined() == whole_mask.defined());
+      if (y_mask.defined()) CHECK(!any(y_mask != whole_mask).item());
+      return tape.gradient(y, weights, g);
+    };
+    std::vector<Tensor> expected = gradients(false), found = gradients(true);
+    for (std::size_t i = 0; i < found.size(); ++i)
+      CHECK(largest_difference(found[i], expected[i]) < 2e-6 * max(abs(expected[i])).item());
   }
 }
 
@@ -208,6 +243,58 @@ TEST_CASE("what goes wrong in a part is told of the whole batch") {
     return {dot(x, zeros({5, 2})), Tensor()};
   };
   CHECK_THROWS_WITH(by_parts(2, f, zeros({16, 4}), {}, {}, false), doctest::Contains("(16, 4)"));
+}
+
+TEST_CASE("a batch is computed whole when a part may not be what it seems") {
+  Tensor x = Random(4).normal({16, 4});
+  Weight listed("listed", ones({4})), other("other", full({4}, 2.0));
+  int calls = 0;
+  auto check = [&](const MaskedFunction& f, const Tensor& expected) {
+    std::vector<Weight> weights{listed};
+    Threads one(1);  // to count the calls
+    calls = 0;
+    GradientTape tape;
+    Tensor y = by_parts(2, f, x, {}, weights, false).first;
+    CHECK(calls == 3);
+    CHECK(largest_difference(y, expected) == 0);
+    return tape.gradient(sum(y), other.value());
+  };
+  auto uses_another_weight = [&](const Tensor& part, const Tensor&) {
+    ++calls;
+    return std::pair(part * listed * other, Tensor());
+  };
+  CHECK(largest_difference(check(uses_another_weight, x * 2), sum(x, 0)) < 1e-5);
+
+  auto drops_samples = [&](const Tensor& part, const Tensor&) {
+    ++calls;
+    return std::pair(slice(part * listed, {range(1, part.size(0))}) * other, Tensor());
+  };
+  check(drops_samples, slice(x, {range(1, 16)}) * 2);
+
+  // Without a generator of its own, a part cannot draw the same numbers on any thread.
+  Dropout dropout(0.5);
+  dropout.ensure_built(x.shape());
+  auto noisy = [&](const Tensor& part, const Tensor&) {
+    ++calls;
+    return std::pair(dropout(part, {.training = true}) * listed * other, Tensor());
+  };
+  set_random_seed(1);
+  Tensor expected = dropout(x, {.training = true}) * 2;
+  set_random_seed(1);
+  check(noisy, expected);
+}
+
+TEST_CASE("a model that is asked within a part does not cut its batch again") {
+  CutBatches allowed;
+  Tensor x = ones({16, 4});
+  auto f = [](const Tensor& part, const Tensor&) {
+    CHECK(!may_cut_batches());
+    CutBatches again;
+    CHECK(!may_cut_batches());
+    return std::pair(part + 1, Tensor());
+  };
+  CHECK(largest_difference(by_parts(2, f, x, {}, {}, false).first, x + 1) == 0);
+  CHECK(may_cut_batches());
 }
 
 TEST_CASE("batches are cut where it is allowed and worth it") {

@@ -117,6 +117,8 @@ class WanderingTape {
   /// last one spends the tape.
   void gradient_into(const std::vector<Tensor>& places, const Tensor& y,
                      const std::vector<Tensor>& x, const Tensor& output_gradient, bool last);
+  /// The number of tensors it watches, unasked or not.
+  std::size_t watched() const;
   GradientTape& operator*() { return *tape_; }
   GradientTape* operator->() { return &*tape_; }
 

@@ -28,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 START_SECONDS, SLICE_SECONDS = 400, 60  # patience
 STARTS = 5
+PAUSE_SECONDS = 0.2  # before a slice: threads of the one before may still watch for work
 IDLE_LIMIT = 0.02  # of a core; what is busier while others are measured is noted
 
 
@@ -202,8 +203,10 @@ def measure(workload, chosen, rounds):
     sides = [side for p in chosen if (side := start(p, workload, results))]
     wall, outside = time.perf_counter(), outside_seconds(sides)
     answering = list(sides)
-    for _ in range(rounds):
-        for side in list(answering):
+    for turn in range(rounds):
+        first = turn % len(sides) if sides else 0  # nobody always follows the same other
+        for side in [s for s in sides[first:] + sides[:first] if s in answering]:
+            time.sleep(PAUSE_SECONDS)
             try:
                 side.slice()
             except Failed as failed:

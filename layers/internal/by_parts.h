@@ -10,12 +10,10 @@
 
 #include <functional>
 #include <span>
-#include <typeinfo>
 #include <utility>
 
 #include <keratin/autograd/weight.h>
 #include <keratin/core/tensor.h>
-#include <keratin/layers/layer.h>
 
 namespace keratin {
 
@@ -35,12 +33,6 @@ int parts_worth(const Tensor& inputs, std::span<const Weight> weights);
 std::pair<Tensor, Tensor> by_parts(int parts, const MaskedFunction& f, const Tensor& inputs,
                                    const Tensor& mask, std::span<const Weight> weights,
                                    bool training);
-
-/// Whether a layer is an L, and not of a class derived from it, which may do what it likes.
-template <class L>
-bool is_exactly(const Layer& layer) {
-  return typeid(layer) == typeid(L);
-}
 
 /// While it lives, models of this thread may cut their batches.
 class CutBatches {

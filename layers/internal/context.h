@@ -37,6 +37,9 @@ extern thread_local CallContext* current_call;
 /// Where the layers of this thread put what they name, or null.
 extern thread_local Capture* current_capture;
 
+/// Whether this thread computes a part of a batch (by_parts.h).
+extern thread_local bool in_part;
+
 /// When set, all layers of this thread draw from it: a check calls the same function many times and
 /// must see the same noise each time.
 extern thread_local Random* shared_noise;

@@ -1,6 +1,8 @@
 // What the constructors of the layers share.
 #pragma once
 
+#include <typeinfo>
+
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/layer.h>
 
@@ -15,6 +17,12 @@ void apply_common(Layer& layer, const Options& options) {
   if (!options.name.empty()) layer.set_name(options.name);
   if constexpr (requires { options.input_shape; })
     if (!options.input_shape.empty()) layer.set_input_shape(batched(options.input_shape));
+}
+
+/// Whether a layer is an L, and not of a class derived from it, which may do what it likes.
+template <class L>
+bool is_exactly(const Layer& layer) {
+  return typeid(layer) == typeid(L);
 }
 
 inline void check_positive(const char* who, const char* what, std::int64_t value) {
