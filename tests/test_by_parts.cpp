@@ -106,7 +106,8 @@ TEST_CASE("all recurrent layers give in parts what they give whole, sequences an
     };
     std::vector<Tensor> weights;
     for (const Weight& weight : layer->weights()) weights.push_back(weight.value());
-    auto [whole, whole_mask] = call(x, mask);
+    Tensor whole, whole_mask;
+    std::tie(whole, whole_mask) = call(x, mask);
     Tensor g = random.normal(whole.shape());
     auto gradients = [&](bool cut) {
       GradientTape tape;
