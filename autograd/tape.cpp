@@ -1,6 +1,5 @@
 #include <atomic>
 #include <memory>
-#include <optional>
 #include <ostream>
 #include <sstream>
 

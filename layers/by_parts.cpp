@@ -10,7 +10,6 @@
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/random.h>
 #include <keratin/layers/internal/by_parts.h>
-#include <keratin/layers/internal/context.h>
 
 namespace keratin {
 
@@ -199,8 +198,7 @@ class CutBatch {
 
 }  // namespace
 
-CutBatches::CutBatches() : outer_(std::exchange(may_cut, true)) {}
-CutBatches::~CutBatches() { may_cut = outer_; }
+CutBatches::CutBatches() : allowed_(may_cut, true) {}
 
 bool may_cut_batches() {
   bool alone = recording == nullptr || recording->tapes == 1;

@@ -119,7 +119,6 @@ class WanderingTape {
                      const std::vector<Tensor>& x, const Tensor& output_gradient, bool last);
   /// The number of tensors it watches, unasked or not.
   std::size_t watched() const;
-  GradientTape& operator*() { return *tape_; }
   GradientTape* operator->() { return &*tape_; }
 
  private:

@@ -14,6 +14,7 @@
 
 #include <keratin/autograd/weight.h>
 #include <keratin/core/tensor.h>
+#include <keratin/layers/internal/context.h>
 
 namespace keratin {
 
@@ -38,12 +39,9 @@ std::pair<Tensor, Tensor> by_parts(int parts, const MaskedFunction& f, const Ten
 class CutBatches {
  public:
   CutBatches();
-  ~CutBatches();
-  CutBatches(const CutBatches&) = delete;
-  CutBatches& operator=(const CutBatches&) = delete;
 
  private:
-  bool outer_;
+  Swap<bool> allowed_;
 };
 
 }  // namespace keratin
