@@ -14,11 +14,33 @@ bool can_join(const Loop& loop, int outer, int inner) {
   return true;
 }
 
-// For how many operands a tensor stands: as many as it is wider than the loop.
-int operands_in(const Tensor& tensor, const Shape& shape) {
-  if (shape.empty() || tensor.rank() < shape.rank()) return 1;
-  std::int64_t width = shape[-1], wide = tensor.shape()[-1];
-  return wide > width && width > 0 ? static_cast<int>(wide / width) : 1;
+// Lets axes `a` and `b` change places.
+void swap_axes(Loop& loop, int a, int b) {
+  std::swap(loop.size[a], loop.size[b]);
+  for (int k = 0; k < loop.operands; ++k) std::swap(loop.stride[k][a], loop.stride[k][b]);
+}
+
+// Adds the operand, or operands, that a tensor stands for: as many as it is wider than the loop.
+// `axes` are those of the loop's shape that have more than one element.
+void add_operands(Loop& loop, const Shape& shape, std::span<const int> axes, const Tensor& tensor) {
+  int k = loop.operands++;
+  const TensorData* data = tensor.defined() ? &TensorData::of(tensor) : nullptr;
+  loop.data[k] = data != nullptr ? reinterpret_cast<char*>(data->data) : nullptr;
+  loop.bytes[k] = data != nullptr ? static_cast<int>(size_of(data->dtype)) : 0;
+  const int missing = data != nullptr ? shape.rank() - data->shape.rank() : shape.rank();
+  std::int64_t* stride = loop.stride[k];
+  for (int axis : axes) {
+    bool walks = axis >= missing && data->shape.begin()[axis - missing] != 1;
+    *stride++ = walks ? data->strides.begin()[axis - missing] : 0;
+  }
+  if (missing > 0 || shape.empty()) return;
+  const std::int64_t width = shape.end()[-1], wide = data->shape.end()[-1];
+  for (std::int64_t place = width; width > 0 && place + width <= wide; place += width) {
+    int next = loop.operands++;
+    loop.data[next] = loop.data[k] + place * data->strides.end()[-1] * loop.bytes[k];
+    loop.bytes[next] = loop.bytes[k];
+    for (std::size_t i = 0; i < axes.size(); ++i) loop.stride[next][i] = loop.stride[k][i];
+  }
 }
 
 // The usual case, a single row: every operand is dense and of the loop's shape.
@@ -48,59 +70,32 @@ bool plan_dense(Loop& loop, const Shape& shape,
 Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>> groups) {
   Loop loop;
   if (plan_dense(loop, shape, groups)) return loop;
-  Loop full;
-  int rank = shape.rank();
-  for (const auto& group : groups) {
-    for (const Tensor& tensor : group) {
-      int k = full.operands++;
-      for (int axis = 0; axis < rank; ++axis) full.stride[k][axis] = 0;
-      full.data[k] = nullptr;
-      full.bytes[k] = 0;
-      if (!tensor.defined()) continue;
-      const TensorData& data = TensorData::of(tensor);
-      full.data[k] = raw<char>(tensor);
-      full.bytes[k] = static_cast<int>(size_of(data.dtype));
-      int missing = rank - data.shape.rank();
-      for (int axis = 0; axis < data.shape.rank(); ++axis)
-        if (data.shape[axis] != 1) full.stride[k][missing + axis] = data.strides[axis];
-      for (int more = operands_in(tensor, shape); more > 1; --more, ++k) {
-        full.operands++;
-        full.data[k + 1] = full.data[k] + shape[-1] * data.strides[-1] * full.bytes[k];
-        full.bytes[k + 1] = full.bytes[k];
-        std::copy_n(full.stride[k], rank, full.stride[k + 1]);
-      }
-    }
+  loop.operands = 0;
+  int axes[Loop::max_rank], count = 0;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    if (shape.begin()[axis] == 1) continue;
+    loop.size[count] = shape.begin()[axis];
+    axes[count++] = axis;
   }
-  // The axes of more than one element, in the order in which the first operand lies in memory.
-  int order[Loop::max_rank];
-  int axes = 0, first = 0;
-  while (first < full.operands - 1 && full.data[first] == nullptr) ++first;
-  for (int axis = 0; axis < rank; ++axis) {
-    if (shape[axis] == 1) continue;
-    int place = axes++;
-    for (; place > 0; --place) {
-      if (std::abs(full.stride[first][order[place - 1]]) >= std::abs(full.stride[first][axis]))
-        break;
-      order[place] = order[place - 1];
+  for (const auto& group : groups)
+    for (const Tensor& tensor : group)
+      add_operands(loop, shape, {axes, static_cast<std::size_t>(count)}, tensor);
+  // The axes in the order in which the first operand lies in memory.
+  int first = 0;
+  while (first < loop.operands - 1 && loop.data[first] == nullptr) ++first;
+  for (int i = 1; i < count; ++i)
+    for (int j = i; j > 0; --j) {
+      if (std::abs(loop.stride[first][j - 1]) >= std::abs(loop.stride[first][j])) break;
+      swap_axes(loop, j - 1, j);
     }
-    order[place] = axis;
-  }
   // Each is joined to its predecessor where that is possible.
-  loop.operands = full.operands;
-  for (int k = 0; k < full.operands; ++k) {
-    loop.data[k] = full.data[k];
-    loop.bytes[k] = full.bytes[k];
-  }
-  for (int i = 0; i < axes; ++i) {
-    int last = loop.rank;
-    loop.size[last] = shape[order[i]];
-    for (int k = 0; k < loop.operands; ++k) loop.stride[k][last] = full.stride[k][order[i]];
-    if (last > 0 && can_join(loop, last - 1, last)) {
-      loop.size[last - 1] *= loop.size[last];
-      for (int k = 0; k < loop.operands; ++k) loop.stride[k][last - 1] = loop.stride[k][last];
-    } else {
-      loop.rank = last + 1;
-    }
+  loop.rank = std::min(count, 1);
+  for (int axis = 1; axis < count; ++axis) {
+    int last = loop.rank - 1;
+    bool joined = can_join(loop, last, axis);
+    int place = joined ? last : loop.rank++;
+    loop.size[place] = loop.size[axis] * (joined ? loop.size[last] : 1);
+    for (int k = 0; k < loop.operands; ++k) loop.stride[k][place] = loop.stride[k][axis];
   }
   if (loop.rank == 0) {
     loop.rank = 1;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include <keratin/core/functions.h>
@@ -90,56 +91,72 @@ void for_rows(const Loop& loop, const Row& row) {
   }
 }
 
-template <class Lane, class F>
-struct ForwardRow {
+/// n numbers of each operand, from element j of a row on: a whole batch where Count is a constant.
+template <class Lane, bool dense, class Count>
+struct Slots {
   using Number = typename Lane::Number;
   using Stored = typename Lane::Stored;
+
+  const Loop& loop;
+  char* const* at;
+  std::int64_t j;
+  Count n;
+
+  std::int64_t stride(std::size_t k) const { return dense ? 1 : loop.stride[k][loop.rank - 1]; }
+  Stored* place(std::size_t k) const { return reinterpret_cast<Stored*>(at[k]) + j * stride(k); }
+
+  Number load(std::size_t k) const {
+    if (stride(k) == 0 && Lane::width > 1) return Number(*place(k));
+    return n == Lane::width ? Lane::load(place(k), stride(k))
+                            : Lane::load_part(place(k), stride(k), n);
+  }
+  void store(std::size_t k, const Number& y) const { Lane::store(place(k), stride(k), y, n); }
+};
+
+/// Whether the elements of every row lie side by side.
+inline bool has_dense_rows(const Loop& loop) {
+  bool dense = true;
+  for (int k = 0; k < loop.operands; ++k)
+    dense &= loop.stride[k][loop.rank - 1] == 1 || loop.data[k] == nullptr;
+  return dense;
+}
+
+/// Calls step(slots) along a row.
+template <class Lane, class Step>
+void for_slots(const Loop& loop, bool dense, char* const* at, const Step& step) {
+  using Whole = std::integral_constant<std::int64_t, Lane::width>;
+  const std::int64_t n = loop.size[loop.rank - 1];
+  std::int64_t j = 0;
+  if (dense && Lane::width > 1) {
+    for (; j + Lane::width <= n; j += Lane::width) step(Slots<Lane, true, Whole>{loop, at, j, {}});
+  } else {
+    for (; j + Lane::width <= n; j += Lane::width) step(Slots<Lane, false, Whole>{loop, at, j, {}});
+  }
+  if (j < n) step(Slots<Lane, false, std::int64_t>{loop, at, j, n - j});
+}
+
+template <class Lane, class F>
+struct ForwardRow {
   static constexpr int inputs = fn::inputs_of<F>;
   static constexpr int outputs = fn::outputs_of<F>;
 
   const Loop& loop;
   F f;
+  bool dense = has_dense_rows(loop);
 
   void operator()(char* const* at) const {
-    int last = loop.rank - 1;
-    std::int64_t n = loop.size[last];
-    bool dense = true;
-    for (int k = 0; k < outputs + inputs; ++k) dense &= loop.stride[k][last] == 1;
-    std::int64_t j = 0;
-    if (dense && Lane::width > 1) {
-      for (; j + Lane::width <= n; j += Lane::width) step<true>(at, j, Lane::width);
-    } else {
-      for (; j + Lane::width <= n; j += Lane::width) step<false>(at, j, Lane::width);
-    }
-    if (j < n) step<false>(at, j, n - j);
+    for_slots<Lane>(loop, dense, at, [&](const auto& slots) {
+      step(slots, std::make_index_sequence<inputs>{}, std::make_index_sequence<outputs>{});
+    });
   }
 
-  template <bool dense>
-  void step(char* const* at, std::int64_t j, std::int64_t n) const {
-    step<dense>(at, j, n, std::make_index_sequence<inputs>{}, std::make_index_sequence<outputs>{});
-  }
-
-  template <bool dense, std::size_t... I, std::size_t... O>
-  void step(char* const* at, std::int64_t j, std::int64_t n, std::index_sequence<I...>,
-            std::index_sequence<O...>) const {
-    int last = loop.rank - 1;
-    auto load = [&](std::size_t k) {
-      auto* p = reinterpret_cast<const Stored*>(at[k]);
-      if constexpr (dense) return Lane::load(p + j, 1);
-      std::int64_t stride = loop.stride[k][last];
-      if (stride == 0 && Lane::width > 1) return Number(*p);
-      return n == Lane::width ? Lane::load(p + j * stride, stride)
-                              : Lane::load_part(p + j * stride, stride, n);
-    };
-    auto store = [&](std::size_t k, const Number& y) {
-      std::int64_t stride = dense ? 1 : loop.stride[k][last];
-      Lane::store(reinterpret_cast<Stored*>(at[k]) + j * stride, stride, y, n);
-    };
-    auto y = f(load(outputs + I)...);
+  template <std::size_t... I, std::size_t... O>
+  void step(const auto& slots, std::index_sequence<I...>, std::index_sequence<O...>) const {
+    auto y = f(slots.load(outputs + I)...);
     if constexpr (outputs == 1)
-      store(0, y);
+      slots.store(0, y);
     else
-      (store(O, std::get<O>(y)), ...);
+      (slots.store(O, std::get<O>(y)), ...);
   }
 };
 
@@ -148,40 +165,28 @@ struct ForwardRow {
 template <class Lane, class F>
 struct GradientRow {
   using Number = typename Lane::Number;
-  using Stored = typename Lane::Stored;
   static constexpr int inputs = fn::inputs_of<F>;
   static constexpr int outputs = fn::outputs_of<F>;
 
   const Loop& loop;
   F f;
+  bool dense = has_dense_rows(loop);
 
   void operator()(char* const* at) const {
-    std::int64_t n = loop.size[loop.rank - 1];
-    for (std::int64_t j = 0; j < n; j += Lane::width)
-      step(at, j, n - j < Lane::width ? n - j : Lane::width, std::make_index_sequence<inputs>{});
+    for_slots<Lane>(loop, dense, at, [&](const auto& slots) {
+      step(slots, at, std::make_index_sequence<inputs>{});
+    });
   }
 
   template <std::size_t... I>
-  void step(char* const* at, std::int64_t j, std::int64_t n, std::index_sequence<I...> all) const {
-    int last = loop.rank - 1;
-    auto load = [&](int k) {
-      auto* p = reinterpret_cast<const Stored*>(at[k]);
-      std::int64_t stride = loop.stride[k][last];
-      if (stride == 0 && Lane::width > 1) return Number(*p);
-      return n == Lane::width ? Lane::load(p + j * stride, stride)
-                              : Lane::load_part(p + j * stride, stride, n);
-    };
-    auto store = [&](int k, const Number& y) {
-      std::int64_t stride = loop.stride[k][last];
-      Lane::store(reinterpret_cast<Stored*>(at[k]) + j * stride, stride, y, n);
-    };
+  void step(const auto& slots, char* const* at, std::index_sequence<I...> all) const {
     if constexpr (fn::has_output_vjp<F>) {
-      store(0, F::vjp(load(1), load(2)));
+      slots.store(0, F::vjp(slots.load(1), slots.load(2)));
     } else {
       Number x[inputs], g[outputs];
-      for (int k = 0; k < inputs; ++k) x[k] = load(inputs + k);
-      for (int k = 0; k < outputs; ++k) g[k] = load(2 * inputs + k);
-      ((at[I] != nullptr ? store(I, fn::pull_back<I>(f, x, g, all)) : void()), ...);
+      for (std::size_t k = 0; k < inputs; ++k) x[k] = slots.load(inputs + k);
+      for (std::size_t k = 0; k < outputs; ++k) g[k] = slots.load(2 * inputs + k);
+      ((at[I] != nullptr ? slots.store(I, fn::pull_back<I>(f, x, g, all)) : void()), ...);
     }
   }
 };
