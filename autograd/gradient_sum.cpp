@@ -40,36 +40,45 @@ void GradientSum::give(const Tensor& gradient) {
 
 namespace {
 
-// x followed by y along an axis.
-Tensor extended(const Tensor& x, const Tensor& y, int axis) {
-  return make_view(x, x.shape().with(axis, x.shape()[axis] + y.shape()[axis]), x.strides());
+// Whether b lies `distance` elements behind a and has its strides and, but for one axis, its shape.
+bool lies_behind(const Tensor& a, const Tensor& b, std::int64_t distance, int other_axis) {
+  const TensorData &x = TensorData::of(a), &y = TensorData::of(b);
+  return x.storage == y.storage && x.dtype == y.dtype && x.strides == y.strides &&
+         x.shape[other_axis] == y.shape[other_axis] &&
+         y.data == x.data + distance * static_cast<std::int64_t>(size_of(x.dtype));
 }
 
 }  // namespace
 
+bool GradientSum::Product::joins(const Product& next) {
+  auto before = [](const Product& first, const Product& second) {
+    return lies_behind(first.a, second.a, first.depth * first.a.strides()[1], 0) &&
+           lies_behind(first.b, second.b, first.depth * first.b.strides()[0], 1);
+  };
+  const bool behind = before(*this, next);
+  if (!behind && !before(next, *this)) return false;
+  std::int64_t both = depth + next.depth;
+  if (!is_blas_matrix(a.size(0), both, a.strides()) ||
+      !is_blas_matrix(both, b.size(1), b.strides()))
+    return false;
+  if (!behind) *this = next;
+  depth = both;
+  return true;
+}
+
 void GradientSum::add_product(const Tensor& a, const Tensor& b) {
   if (recording != nullptr) return add(matmul(a, b));
-  if (a_.defined()) {
-    bool behind = continues(a_, a, 1) && continues(b_, b, 0);
-    bool before = !behind && continues(a, a_, 1) && continues(b, b_, 0);
-    if (behind || before) {
-      Tensor joined_a = behind ? extended(a_, a, 1) : extended(a, a_, 1);
-      Tensor joined_b = behind ? extended(b_, b, 0) : extended(b, b_, 0);
-      if (is_blas_matrix(joined_a) && is_blas_matrix(joined_b)) {
-        a_ = joined_a;
-        b_ = joined_b;
-        return;
-      }
-    }
-    settle();
-  }
-  a_ = a;
-  b_ = b;
+  Product next{a, b, a.size(1)};
+  if (waiting_.a.defined() && waiting_.joins(next)) return;
+  settle();
+  waiting_ = std::move(next);
 }
 
 void GradientSum::settle() {
-  if (!a_.defined()) return;
-  Tensor a = std::move(a_), b = std::move(b_);
+  if (!waiting_.a.defined()) return;
+  Product p = std::exchange(waiting_, {});
+  Tensor a = make_view(p.a, {p.a.size(0), p.depth}, p.a.strides());
+  Tensor b = make_view(p.b, {p.depth, p.b.size(1)}, p.b.strides());
   add_in_place(a.size(0), b.size(1), a.dtype(),
                [&](const Tensor& sum, bool accumulate) { product_into(sum, a, b, accumulate); });
 }

@@ -136,11 +136,14 @@ Tensor transpose(const Tensor& x, std::vector<int> axes) {
 }
 
 Tensor swapaxes(const Tensor& x, int axis1, int axis2) {
-  std::vector<int> axes(static_cast<std::size_t>(x.rank()));
-  std::iota(axes.begin(), axes.end(), 0);
-  std::swap(axes[normalize_axis(axis1, x.rank(), "swapaxes")],
-            axes[normalize_axis(axis2, x.rank(), "swapaxes")]);
-  return transpose(x, axes);
+  int a = normalize_axis(axis1, x.rank(), "swapaxes");
+  int b = normalize_axis(axis2, x.rank(), "swapaxes");
+  Shape shape = x.shape();
+  Strides strides = x.strides();
+  std::swap(shape[a], shape[b]);
+  std::swap(strides[a], strides[b]);
+  return record("swapaxes", make_view(x, shape, strides),
+                wrt(x, [a, b](const Tensor& g) { return swapaxes(g, a, b); }));
 }
 
 Tensor moveaxis(const Tensor& x, int source, int destination) {

@@ -42,8 +42,7 @@ std::atomic<std::int64_t> bytes_reserved{0};
 int class_of(std::size_t bytes) {
   bytes = std::max(bytes, alignment);
   int exponent = std::bit_width(bytes - 1);  // 2^(exponent - 1) < bytes <= 2^exponent
-  std::size_t quarter = std::size_t{1} << (exponent - 3);
-  auto quarters = static_cast<int>((bytes + quarter - 1) / quarter);  // 5..8 of them
+  auto quarters = static_cast<int>(((bytes - 1) >> (exponent - 3)) + 1);  // 5..8 of them
   return 4 * (exponent - 7) + quarters - 4;
 }
 

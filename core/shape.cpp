@@ -21,13 +21,14 @@ void Dims::no_such_axis(int axis) const {
   fail("shape: axis {} is out of range for rank {}", axis, rank_);
 }
 
-void Dims::push_back(std::int64_t value) { insert(rank_, value); }
+void Dims::push_back(std::int64_t value) {
+  if (rank_ == max_rank) fail("shape: at most {} axes", max_rank);
+  values_[rank_++] = value;
+}
 
 void Dims::insert(int axis, std::int64_t value) {
-  if (rank_ == max_rank) fail("shape: at most {} axes", max_rank);
-  std::copy_backward(begin() + axis, end(), end() + 1);
-  values_[axis] = value;
-  ++rank_;
+  push_back(value);
+  std::rotate(begin() + axis, end() - 1, end());
 }
 
 void Dims::erase(int axis) {
@@ -36,7 +37,9 @@ void Dims::erase(int axis) {
 }
 
 bool Dims::operator==(const Dims& other) const {
-  return std::equal(begin(), end(), other.begin(), other.end());
+  bool same = rank_ == other.rank_;
+  for (int axis = 0; same && axis < rank_; ++axis) same = values_[axis] == other.values_[axis];
+  return same;
 }
 
 Shape Shape::filled(int rank, std::int64_t value) {

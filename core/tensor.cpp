@@ -53,12 +53,11 @@ Tensor Tensor::wrap(void* data, DType dtype, const Shape& shape, bool read_only)
   if (data == nullptr && n > 0) fail("Tensor::view: null data for shape {}", shape);
   auto* storage = Storage::wrap(data, static_cast<std::size_t>(n) * size_of(dtype), read_only);
   return TensorData::adopt(
-      TensorData::make(storage, storage->data, dtype, shape, contiguous_strides(shape)));
+      TensorData::make(storage, storage->data, dtype, shape, n, contiguous_strides(shape)));
 }
 
 TensorData* TensorData::make(Storage* storage, std::byte* data, DType dtype, const Shape& shape,
-                             const Strides& strides) {
-  std::int64_t numel = shape.numel();
+                             std::int64_t numel, const Strides& strides) {
   auto* made = new (pool_allocate(sizeof(TensorData))) TensorData;
   made->dtype = dtype;
   made->storage = storage;
@@ -67,11 +66,13 @@ TensorData* TensorData::make(Storage* storage, std::byte* data, DType dtype, con
   made->shape = shape;
   made->strides = strides;
   std::int64_t expected = 1;
-  for (int axis = shape.rank() - 1; axis >= 0 && made->numel > 0; --axis) {
-    if (shape[axis] == 1) continue;
-    made->contiguous &= strides[axis] == expected;
-    expected *= shape[axis];
+  bool contiguous = true;
+  for (int axis = shape.rank() - 1; axis >= 0 && numel > 0; --axis) {
+    std::int64_t size = shape.begin()[axis];
+    contiguous &= size == 1 || strides.begin()[axis] == expected;
+    expected *= size;
   }
+  made->contiguous = contiguous;
   return made;
 }
 
@@ -130,21 +131,14 @@ double Tensor::element(std::initializer_list<std::int64_t> index) const {
   return scalar_value(make_view(*this, {}, {}, offset));
 }
 
-bool is_blas_matrix(const Tensor& x) {
-  std::int64_t rows = x.size(-2), columns = x.size(-1);
-  std::int64_t down = x.strides()[-2], right = x.strides()[-1];
+bool is_blas_matrix(std::int64_t rows, std::int64_t columns, const Strides& strides) {
+  std::int64_t down = strides[-2], right = strides[-1];
   if (right == 1 || columns == 1)
     return (columns == 1 && right != 1 ? down >= 1 : down >= columns) || rows == 1;
   return (down == 1 || rows == 1) && right >= rows;
 }
 
-bool continues(const Tensor& first, const Tensor& next, int axis) {
-  const TensorData &a = TensorData::of(first), &b = TensorData::of(next);
-  std::int64_t length = a.shape[axis] * a.strides[axis];
-  return a.storage == b.storage && a.dtype == b.dtype && a.strides == b.strides &&
-         b.shape.with(axis, 0) == a.shape.with(axis, 0) &&
-         b.data == a.data + length * static_cast<std::int64_t>(size_of(a.dtype));
-}
+bool is_blas_matrix(const Tensor& x) { return is_blas_matrix(x.size(-2), x.size(-1), x.strides()); }
 
 Tensor joined_view(std::span<const Tensor> parts, int axis) {
   const TensorData& first = TensorData::of(parts[0]);
@@ -206,11 +200,11 @@ Tensor& Tensor::assign(const Tensor& value) {
 
 Tensor empty(const Shape& shape, DType dtype, Device device) {
   kernels_of(device);
-  auto bytes = static_cast<std::size_t>(shape.numel()) * size_of(dtype);
-  Storage* storage = Storage::make(bytes);
+  std::int64_t n = shape.numel();
+  Storage* storage = Storage::make(static_cast<std::size_t>(n) * size_of(dtype));
   storage->device = device;
   return TensorData::adopt(
-      TensorData::make(storage, storage->data, dtype, shape, contiguous_strides(shape)));
+      TensorData::make(storage, storage->data, dtype, shape, n, contiguous_strides(shape)));
 }
 
 MemoryOrder memory_order(const Tensor& x) {
@@ -251,7 +245,8 @@ Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides,
                  std::int64_t offset) {
   const TensorData& data = TensorData::of(base);
   auto bytes = offset * static_cast<std::int64_t>(size_of(data.dtype));
-  TensorData* made = TensorData::make(data.storage, data.data + bytes, data.dtype, shape, strides);
+  TensorData* made =
+      TensorData::make(data.storage, data.data + bytes, data.dtype, shape, shape.numel(), strides);
   data.storage->retain();
   made->weak = data.weak && shape.rank() == 0;
   return TensorData::adopt(made);

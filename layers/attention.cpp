@@ -16,7 +16,7 @@ Tensor AttentionLayer::call(const Tensor& inputs) {
   auto e = dot(tanh(linear(inputs, W, b)), u);                     // (batch, time, 1)
   if (mask().defined()) e += (expand_dims(mask(), -1) - 1) * 1e9;  // padding counts for nothing
   auto a = name("attention", softmax(e, /*axis=*/1));              // how much each step counts
-  return sum(inputs * a, /*axis=*/1);                              // (batch, features)
+  return squeeze(matmul(swapaxes(a, 1, 2), inputs), 1);            // (batch, features)
 }
 
 bool AttentionLayer::splits_batch() const { return is_exactly<AttentionLayer>(*this); }

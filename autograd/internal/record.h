@@ -164,7 +164,7 @@ inline Saved save(const Tensor& tensor) { return Saved(tensor); }
 /// steps, (a1 a2 ...) (b1 b2 ...)^T = a1 b1^T + a2 b2^T + ..., several times as fast.
 class GradientSum {
  public:
-  bool defined() const { return sum_.defined() || a_.defined(); }
+  bool defined() const { return sum_.defined() || waiting_.a.defined(); }
   /// The sum; undefined when nothing was added.
   const Tensor& value();
   /// Where to sum up products, if there is nothing yet; nobody else may read it meanwhile.
@@ -185,9 +185,19 @@ class GradientSum {
   }
 
  private:
+  /// The matrix product of a and b, or of several: `depth` columns of a, and as many rows of b,
+  /// from where these begin in memory.
+  struct Product {
+    Tensor a, b;
+    std::int64_t depth = 0;
+    /// Takes in one that lies before or behind this in memory; false if it does not.
+    bool joins(const Product& next);
+  };
+
   void settle();
   bool make_room(std::int64_t rows, std::int64_t columns, DType dtype);
-  Tensor sum_, a_, b_, place_;
+  Tensor sum_, place_;
+  Product waiting_;
   bool given_ = false;
 };
 

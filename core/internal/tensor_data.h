@@ -28,9 +28,9 @@ struct TensorData {
     tensor.data_ = data;
     return tensor;
   }
-  /// A new header over `storage`, whose count it takes over.
+  /// A new header over `storage`, whose count it takes over; `numel` is the shape's.
   static TensorData* make(Storage* storage, std::byte* data, DType dtype, const Shape& shape,
-                          const Strides& strides);
+                          std::int64_t numel, const Strides& strides);
   void destroy() noexcept;
 };
 
@@ -81,10 +81,8 @@ inline std::uint32_t version_of(const Tensor& tensor) {
 }
 
 /// Whether a matrix has dense rows or dense columns, as BLAS wants it.
+bool is_blas_matrix(std::int64_t rows, std::int64_t columns, const Strides& strides);
 bool is_blas_matrix(const Tensor& x);
-
-/// Whether `next` lies right behind `first` along an axis, so that the two are one tensor.
-bool continues(const Tensor& first, const Tensor& next, int axis);
 
 /// The tensors as one along a new axis, when they lie in equal distances in one block of memory;
 /// else undefined. Not recorded.
