@@ -114,7 +114,8 @@ struct Slots {
 };
 
 /// Whether the elements of every row lie side by side.
-inline bool has_dense_rows(const Loop& loop) {
+template <class Lane>
+bool has_dense_rows(const Loop& loop) {
   bool dense = true;
   for (int k = 0; k < loop.operands; ++k)
     dense &= loop.stride[k][loop.rank - 1] == 1 || loop.data[k] == nullptr;
@@ -142,7 +143,7 @@ struct ForwardRow {
 
   const Loop& loop;
   F f;
-  bool dense = has_dense_rows(loop);
+  bool dense = has_dense_rows<Lane>(loop);
 
   void operator()(char* const* at) const {
     for_slots<Lane>(loop, dense, at, [&](const auto& slots) {
@@ -170,7 +171,7 @@ struct GradientRow {
 
   const Loop& loop;
   F f;
-  bool dense = has_dense_rows(loop);
+  bool dense = has_dense_rows<Lane>(loop);
 
   void operator()(char* const* at) const {
     for_slots<Lane>(loop, dense, at, [&](const auto& slots) {
