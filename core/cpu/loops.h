@@ -54,6 +54,7 @@ struct Vector {
   static constexpr int width = Simd::width;
   static Simd load(const float* p, std::int64_t stride) {
     if (stride == 1) return Simd::load(p);
+    if (stride == 0) return Simd::repeat(p);
     return load_part(p, stride, width);
   }
   static Simd load_part(const float* p, std::int64_t stride, std::int64_t n, double rest = 0) {
@@ -106,7 +107,6 @@ struct Slots {
   Stored* place(std::size_t k) const { return reinterpret_cast<Stored*>(at[k]) + j * stride(k); }
 
   Number load(std::size_t k) const {
-    if (stride(k) == 0 && Lane::width > 1) return Number(*place(k));
     return n == Lane::width ? Lane::load(place(k), stride(k))
                             : Lane::load_part(place(k), stride(k), n);
   }
