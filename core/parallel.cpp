@@ -1,6 +1,7 @@
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -26,6 +27,24 @@ int usable_processors() {
 int processors() {
   static const int number = usable_processors();
   return number;
+}
+
+// Moves this thread away from a processor, if it may run on others.
+void leave_processor(int processor) {
+  cpu_set_t all, others;
+  if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+  others = all;
+  CPU_CLR(static_cast<std::size_t>(processor), &others);
+  if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
+    sched_setaffinity(0, sizeof all, &all);
+}
+
+// Lets Linux notice that this thread has used up its time, so that another program gets the
+// processor now and not a moment later. Adding up that time is what makes it look; nobody waits
+// for the answer, and without other programs nothing happens.
+void make_way() {
+  timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
 }
 
 void pause() {
@@ -63,7 +82,8 @@ T wait_while(const std::atomic<T>& value, T old, std::chrono::microseconds watch
 /// The caller of parallel_for and threads that wait for work. A job is cut into pieces; each thread
 /// takes those of its own share, then what is left of the others'. So nobody waits for a thread
 /// that has not begun, be it asleep, without a processor, or lost in a fork: at worst the caller
-/// does it all, and waits only for pieces in somebody's hands.
+/// does it all, and waits only for pieces in somebody's hands. A thread that shares its processor
+/// with another program therefore gives way before it takes a piece, rather than amid it.
 class Team {
  public:
   explicit Team(int threads) : shares_(static_cast<std::size_t>(threads)) {
@@ -94,6 +114,7 @@ class Team {
 
   void run(const Job& job) {
     job_ = job;
+    processor_.store(sched_getcpu(), std::memory_order_relaxed);
     unfinished_.store(static_cast<int>(job.pieces), std::memory_order_relaxed);
     std::uint64_t number = call_.load(std::memory_order_relaxed) + 1;
     auto threads = static_cast<std::int64_t>(shares_.size());
@@ -119,14 +140,21 @@ class Team {
   };
 
   void serve(std::size_t self) {
+    std::chrono::microseconds watch = patience;
     for (std::uint32_t seen = 0;;) {
-      seen = wait_while(call_, seen, patience, &asleep_);
+      seen = wait_while(call_, seen, watch, &asleep_);
       if (stop_) return;
-      work(self);
+      make_way();
+      // A thread wakes where it was called from when the others are busy, and would stay there.
+      int caller = processor_.load(std::memory_order_relaxed);
+      if (caller >= 0 && caller == sched_getcpu()) leave_processor(caller);
+      // Who came too late is there for the next job.
+      watch = work(self) ? patience : 10 * patience;
     }
   }
 
-  void work(std::size_t self) {
+  /// False when there was nothing left to do.
+  bool work(std::size_t self) {
     int done = 0;
     for (std::size_t i = 0; i < shares_.size(); ++i) {
       Share& share = shares_[(self + i) % shares_.size()];
@@ -144,6 +172,7 @@ class Team {
     }
     if (done > 0 && unfinished_.fetch_sub(done, std::memory_order_acq_rel) == done)
       unfinished_.notify_all();
+    return done > 0;
   }
 
   static constexpr std::chrono::microseconds patience{100};
@@ -152,6 +181,7 @@ class Team {
   alignas(64) std::atomic<std::uint32_t> call_{0};  // the number of the last job
   alignas(64) std::atomic<int> unfinished_{0};
   std::atomic<int> asleep_{0};
+  std::atomic<int> processor_{-1};  // where the last caller ran
   std::atomic<bool> stop_{false};
   std::vector<std::thread> workers_;
 };
