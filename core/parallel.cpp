@@ -39,9 +39,9 @@ void leave_processor(int processor) {
     sched_setaffinity(0, sizeof all, &all);
 }
 
-// Lets Linux notice that this thread has used up its time, so that another program gets the
-// processor now and not a moment later. Adding up that time is what makes it look; nobody waits
-// for the answer, and without other programs nothing happens.
+// Lets Linux notice that this thread has used up its time slice, so that another program gets the
+// processor now and not a moment later: since version 6.6 it looks when it adds up a thread's time,
+// which is what asking for that time makes it do. Without other programs nothing happens.
 void make_way() {
   timespec used;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);

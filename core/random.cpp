@@ -39,15 +39,18 @@ std::array<double, 2> normal_pair(std::uint32_t a, std::uint32_t b) {
   return {radius * std::cos(angle), radius * std::sin(angle)};
 }
 
-// Element i of a new tensor is number(i): in float64, then converted.
+// Element i of a new tensor is number(i): computed in float64, then converted.
 template <class Number>
 Tensor generate(const Shape& shape, DType dtype, const Number& number) {
-  Tensor values = empty(shape, float64);
-  auto* out = raw<double>(values);
-  parallel_for(values.numel(), values.numel() / 1000, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) out[i] = number(i);
-  });
-  return cast(values, dtype);
+  auto filled = [&]<class T>(T, DType stored) {
+    Tensor values = empty(shape, stored);
+    T* out = raw<T>(values);
+    parallel_for(values.numel(), values.numel() / 1000, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(number(i));
+    });
+    return values;
+  };
+  return dtype == float32 ? filled(float{}, float32) : cast(filled(double{}, float64), dtype);
 }
 
 void check_stddev(const char* who, double stddev) {

@@ -25,7 +25,7 @@ double error(const Tensor& found, const Tensor& a, const Tensor& b, const Tensor
 TEST_CASE("products with many rows agree with float64, with a bias and without") {
   Random random(1);
   for (int m : {63, 64, 256, 263})
-    for (int k : {7, 8, 31, 130})
+    for (int k : {1, 7, 8, 31, 130})
       for (int n : {7, 8, 33, 64}) {
         CAPTURE(m);
         CAPTURE(k);
@@ -46,7 +46,7 @@ TEST_CASE("products with many rows agree with float64, with a bias and without")
 TEST_CASE("products over many rows, as for the gradient of a weight, agree with float64") {
   Random random(2);
   for (int k : {63, 64, 256, 257, 700})
-    for (int m : {15, 16, 45, 256, 257})
+    for (int m : {15, 16, 45, 256, 257, 520})
       for (int n : {15, 16, 31, 100}) {
         CAPTURE(m);
         CAPTURE(k);
@@ -66,6 +66,24 @@ TEST_CASE("products over many rows, as for the gradient of a weight, agree with 
         Tensor part = slice(b, {keratin::all, range(3, 15)});  // rows that do not lie side by side
         CHECK(error(dot(a, part), a, part) < 1);
       }
+}
+
+TEST_CASE("the gradient of a factor of a batched product lies in memory as the factor does") {
+  Random random(3);
+  for (int k : {1, 5}) {  // products of a column and a row have a path of their own
+    CAPTURE(k);
+    Tensor x = transpose(random.normal({k, 3, 2}), {1, 2, 0});  // (3, 2, k)
+    Tensor y = transpose(random.normal({k, 3, 4}), {1, 0, 2});  // (3, k, 4)
+    Tensor g = random.normal({3, 2, 4});
+    GradientTape tape;
+    tape.watch(x);
+    tape.watch(y);
+    Tensor loss = sum(matmul(x, y) * g);
+    auto gradients = tape.gradient(loss, {x, y});
+    if (k > 1) CHECK(gradients[1].strides() == y.strides());
+    CHECK(max(abs(gradients[0] - einsum("bmn,bkn->bmk", {g, y}))).item() < 1e-6);
+    CHECK(max(abs(gradients[1] - einsum("bmk,bmn->bkn", {x, g}))).item() < 1e-6);
+  }
 }
 
 }  // namespace keratin
