@@ -40,11 +40,12 @@ void GradientSum::give(const Tensor& gradient) {
 
 namespace {
 
-// Whether b lies `distance` elements behind a and has its strides and, but for one axis, its shape.
-bool lies_behind(const Tensor& a, const Tensor& b, std::int64_t distance, int other_axis) {
+// Whether the matrix b lies `distance` elements behind a and has its strides, and its size along
+// one axis.
+bool lies_behind(const Tensor& a, const Tensor& b, std::int64_t distance, int same_axis) {
   const TensorData &x = TensorData::of(a), &y = TensorData::of(b);
   return x.storage == y.storage && x.dtype == y.dtype && x.strides == y.strides &&
-         x.shape[other_axis] == y.shape[other_axis] &&
+         x.shape[same_axis] == y.shape[same_axis] &&
          y.data == x.data + distance * static_cast<std::int64_t>(size_of(x.dtype));
 }
 

@@ -22,18 +22,10 @@ std::array<Tensor, 2> float_operands(const Tensor& a, const Tensor& b) {
   return {a.astype(dtype), b.astype(dtype)};
 }
 
-// c = a . b for an a (..., m, 1) and a b (..., 1, n): each number of one times each of the other.
-void outer_product_into(const Tensor& c, const Tensor& a, const Tensor& b) {
-  fn::Multiply multiply;
-  Tensor factors[] = {a, b};
-  kernels_of(c).pointwise(Pointwise::Multiply, &multiply, {&c, 1}, factors);
-}
-
 }  // namespace
 
 void product_into(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate,
                   const Tensor& bias) {
-  if (a.size(1) == 1 && !accumulate && !bias.defined()) return outer_product_into(c, a, b);
   const Kernels& kernels = kernels_of(c);
   // A tall product has rows enough to make packing the second factor worth it.
   bool tall = a.size(0) >= 64 && a.size(1) >= 8 && c.size(1) >= 8 && a.strides()[1] == 1 &&
@@ -66,18 +58,12 @@ Tensor matrix_product(const char* name, const Tensor& a, const Tensor& b, const 
   return z;
 }
 
-void batched_product_into(const Tensor& c, const Tensor& a, const Tensor& b) {
-  if (a.size(2) == 1) return outer_product_into(c, a, b);
-  kernels_of(c).batched_gemm(c, a, b);
-}
-
-// The gradient of a factor x (batch, rows, columns), as the product of a and b. It lies in memory
-// as x does, so that nothing that is done to both walks across rows.
+// The gradient of a factor x (batch, rows, columns): a . b, laid out in memory as x is, so that it
+// can be added to other gradients of x row by row.
 Tensor batched_gradient(const Tensor& x, const Tensor& a, const Tensor& b) {
   if (recording != nullptr) return matmul(a, b);
   Tensor g = empty_in_order(x.shape(), x.dtype(), {&x, 1});
-  if (!is_blas_matrix(g)) g = empty(x.shape(), x.dtype(), x.device());
-  batched_product_into(g, readable(a), readable(b));
+  kernels_of(g).batched_gemm(g, readable(a), readable(b));
   return g;
 }
 
@@ -85,13 +71,11 @@ Tensor batched_gradient(const Tensor& x, const Tensor& a, const Tensor& b) {
 Tensor batched_product(const Tensor& a, const Tensor& b) {
   Tensor x = readable(a), y = readable(b);
   Tensor z = empty({x.size(0), x.size(1), y.size(2)}, x.dtype(), x.device());
-  batched_product_into(z, x, y);
-  return record("matmul", z,
-                wrt(x, [x = save(x), y = save(y)](
-                           const Tensor& g) { return batched_gradient(*x, g, flipped(*y)); }),
-                wrt(y, [x = save(x), y = save(y)](const Tensor& g) {
-                  return batched_gradient(*y, flipped(*x), g);
-                }));
+  kernels_of(z).batched_gemm(z, x, y);
+  // Of its own factor a gradient needs only the layout: that may be overwritten meanwhile.
+  auto of_x = [x, y = save(y)](const Tensor& g) { return batched_gradient(x, g, flipped(*y)); };
+  auto of_y = [x = save(x), y](const Tensor& g) { return batched_gradient(y, flipped(*x), g); };
+  return record("matmul", z, wrt(x, of_x), wrt(y, of_y));
 }
 
 Tensor tall_product(const char* name, const Tensor& a, const Tensor& b, const Tensor& bias) {

@@ -29,7 +29,8 @@ int processors() {
   return number;
 }
 
-// Moves this thread away from a processor, if it may run on others.
+// Moves this thread away from a processor, if it may run on others. Afterwards it may run where it
+// might before, as far as that was known.
 void leave_processor(int processor) {
   cpu_set_t all, others;
   if (sched_getaffinity(0, sizeof all, &all) != 0) return;
@@ -82,8 +83,8 @@ T wait_while(const std::atomic<T>& value, T old, std::chrono::microseconds watch
 /// The caller of parallel_for and threads that wait for work. A job is cut into pieces; each thread
 /// takes those of its own share, then what is left of the others'. So nobody waits for a thread
 /// that has not begun, be it asleep, without a processor, or lost in a fork: at worst the caller
-/// does it all, and waits only for pieces in somebody's hands. A thread that shares its processor
-/// with another program therefore gives way before it takes a piece, rather than amid it.
+/// does it all, and waits only for pieces in somebody's hands. A thread of the team that shares its
+/// processor with another program therefore gives way before it takes a piece, not amid it.
 class Team {
  public:
   explicit Team(int threads) : shares_(static_cast<std::size_t>(threads)) {
@@ -122,6 +123,7 @@ class Team {
       Share& share = shares_[static_cast<std::size_t>(i)];
       share.end = job.pieces * (i + 1) / threads;
       auto size = static_cast<std::uint64_t>(share.end - job.pieces * i / threads);
+      share.was_empty.store(size == 0, std::memory_order_relaxed);
       share.untaken.store(number << 32 | size, std::memory_order_release);
     }
     call_.store(static_cast<std::uint32_t>(number), std::memory_order_release);
@@ -137,6 +139,7 @@ class Team {
   struct alignas(64) Share {
     std::atomic<std::uint64_t> untaken{0};
     std::int64_t end = 0;
+    std::atomic<bool> was_empty{true};  // when the job was given out
   };
 
   void serve(std::size_t self) {
@@ -148,8 +151,9 @@ class Team {
       // A thread wakes where it was called from when the others are busy, and would stay there.
       int caller = processor_.load(std::memory_order_relaxed);
       if (caller >= 0 && caller == sched_getcpu()) leave_processor(caller);
-      // Who came too late is there for the next job.
-      watch = work(self) ? patience : 10 * patience;
+      // Who came too late for his share is there for the next job.
+      bool late = !work(self) && !shares_[self].was_empty.load(std::memory_order_relaxed);
+      watch = late ? 10 * patience : patience;
     }
   }
 

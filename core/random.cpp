@@ -42,15 +42,15 @@ std::array<double, 2> normal_pair(std::uint32_t a, std::uint32_t b) {
 // Element i of a new tensor is number(i): computed in float64, then converted.
 template <class Number>
 Tensor generate(const Shape& shape, DType dtype, const Number& number) {
-  auto filled = [&]<class T>(T, DType stored) {
-    Tensor values = empty(shape, stored);
+  auto filled = [&]<class T>(T) {
+    Tensor values = empty(shape, dtype_for<T>);
     T* out = raw<T>(values);
     parallel_for(values.numel(), values.numel() / 1000, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(number(i));
     });
     return values;
   };
-  return dtype == float32 ? filled(float{}, float32) : cast(filled(double{}, float64), dtype);
+  return dtype == float32 ? filled(float{}) : cast(filled(double{}), dtype);
 }
 
 void check_stddev(const char* who, double stddev) {

@@ -123,9 +123,11 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<co
   }
   FlushDenormals guard;
   if constexpr (std::is_same_v<T, float>) {
-    // An a that is larger than the cache is better read once and packed too, as BLAS does.
+    // With more rows of c a's columns lie so far apart that BLAS, which packs a too, is faster,
+    // unless a stays in the cache as a whole.
+    constexpr std::int64_t cached = 1 << 17;
     bool suits = a.row_stride == 1 && b.column_stride == 1 && c.column_stride == 1;
-    if (suits && m >= 16 && n >= 16 && k >= 64 && (m <= 256 || m * k <= 1 << 17))
+    if (suits && m >= 16 && n >= 16 && k >= 64 && (m <= 256 || m * k <= cached))
       return column_by_row_product(m, n, k, c, a, b, accumulate);
   }
   double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);

@@ -23,21 +23,28 @@ void swap_axes(Loop& loop, int a, int b) {
 // Adds the operand, or operands, that a tensor stands for: as many as it is wider than the loop.
 // `axes` are those of the loop's shape that have more than one element.
 void add_operands(Loop& loop, const Shape& shape, std::span<const int> axes, const Tensor& tensor) {
-  int k = loop.operands++;
-  const TensorData* data = tensor.defined() ? &TensorData::of(tensor) : nullptr;
-  loop.data[k] = data != nullptr ? reinterpret_cast<char*>(data->data) : nullptr;
-  loop.bytes[k] = data != nullptr ? static_cast<int>(size_of(data->dtype)) : 0;
-  const int missing = data != nullptr ? shape.rank() - data->shape.rank() : shape.rank();
-  std::int64_t* stride = loop.stride[k];
-  for (int axis : axes) {
-    bool walks = axis >= missing && data->shape.begin()[axis - missing] != 1;
-    *stride++ = walks ? data->strides.begin()[axis - missing] : 0;
+  const int k = loop.operands++;
+  if (!tensor.defined()) {
+    loop.data[k] = nullptr;
+    loop.bytes[k] = 0;
+    for (std::size_t i = 0; i < axes.size(); ++i) loop.stride[k][i] = 0;
+    return;
+  }
+  const TensorData& data = TensorData::of(tensor);
+  const std::int64_t *sizes = data.shape.begin(), *strides = data.strides.begin();
+  loop.data[k] = raw<char>(tensor);
+  loop.bytes[k] = static_cast<int>(size_of(data.dtype));
+  const int missing = shape.rank() - data.shape.rank();
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    int axis = axes[i] - missing;
+    loop.stride[k][i] = axis >= 0 && sizes[axis] != 1 ? strides[axis] : 0;
   }
   if (missing > 0 || shape.empty()) return;
-  const std::int64_t width = shape.end()[-1], wide = data->shape.end()[-1];
-  for (std::int64_t place = width; width > 0 && place + width <= wide; place += width) {
-    int next = loop.operands++;
-    loop.data[next] = loop.data[k] + place * data->strides.end()[-1] * loop.bytes[k];
+  const int last = shape.rank() - 1;
+  const std::int64_t width = shape.begin()[last];
+  for (std::int64_t place = width; width > 0 && place + width <= sizes[last]; place += width) {
+    const int next = loop.operands++;
+    loop.data[next] = loop.data[k] + place * strides[last] * loop.bytes[k];
     loop.bytes[next] = loop.bytes[k];
     for (std::size_t i = 0; i < axes.size(); ++i) loop.stride[next][i] = loop.stride[k][i];
   }

@@ -107,6 +107,8 @@ struct Slots {
   Stored* place(std::size_t k) const { return reinterpret_cast<Stored*>(at[k]) + j * stride(k); }
 
   Number load(std::size_t k) const {
+    if constexpr (!dense && Lane::width > 1)
+      if (stride(k) == 0) return Lane::load(place(k), 0);
     return n == Lane::width ? Lane::load(place(k), stride(k))
                             : Lane::load_part(place(k), stride(k), n);
   }
