@@ -1,11 +1,15 @@
+#include <linux/futex.h>
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -29,15 +33,29 @@ int processors() {
   return number;
 }
 
-// Moves this thread away from a processor, if it may run on others. Afterwards it may run where it
-// might before, as far as that was known.
-void leave_processor(int processor) {
-  cpu_set_t all, others;
-  if (sched_getaffinity(0, sizeof all, &all) != 0) return;
-  others = all;
-  CPU_CLR(static_cast<std::size_t>(processor), &others);
-  if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
-    sched_setaffinity(0, sizeof all, &all);
+// Moves a thread to this processor, or away from it, if it may run there. Afterwards it may run
+// where it might before, as far as that was known.
+void move_thread(pthread_t thread, bool here) {
+  const int processor = sched_getcpu();
+  cpu_set_t all, some;
+  if (processor < 0 || pthread_getaffinity_np(thread, sizeof all, &all) != 0) return;
+  CPU_ZERO(&some);
+  CPU_SET(static_cast<std::size_t>(processor), &some);
+  if (here)
+    CPU_AND(&some, &some, &all);
+  else
+    CPU_XOR(&some, &some, &all);
+  if (CPU_COUNT(&some) > 0 && pthread_setaffinity_np(thread, sizeof some, &some) == 0)
+    pthread_setaffinity_np(thread, sizeof all, &all);
+}
+
+// Whether a thread does not run at the moment.
+bool stands_still(pthread_t thread) {
+  clockid_t clock;
+  timespec before, after;
+  return pthread_getcpuclockid(thread, &clock) == 0 && clock_gettime(clock, &before) == 0 &&
+         clock_gettime(clock, &after) == 0 && before.tv_sec == after.tv_sec &&
+         before.tv_nsec == after.tv_nsec;
 }
 
 // Lets Linux notice that this thread has used up its time slice, so that another program gets the
@@ -56,35 +74,63 @@ void pause() {
 #endif
 }
 
-/// Returns the value once it is no longer `old`. Watches it for a while first, since sleeping and
-/// waking take longer than most pieces; then sleeps, since on a busy machine the one waited for may
-/// need this very processor. `asleep` counts the sleepers.
-template <class T>
-T wait_while(const std::atomic<T>& value, T old, std::chrono::microseconds watch,
-             std::atomic<int>* asleep = nullptr) {
-  T now = value.load(std::memory_order_acquire);
-  if (now != old) return now;
-  auto end = std::chrono::steady_clock::now() + watch;
-  do {
-    for (int i = 0; i < 32; ++i) {
-      now = value.load(std::memory_order_acquire);
-      if (now != old) return now;
-      pause();
-    }
-  } while (std::chrono::steady_clock::now() < end);
-  while ((now = value.load(std::memory_order_acquire)) == old) {
-    if (asleep != nullptr) ++*asleep;
-    value.wait(old);
-    if (asleep != nullptr) --*asleep;
+/// A number, and threads that wait until it changes: std::atomic's wait without the sched_yield
+/// that libstdc++ begins it with. A thread that yields to another program loses what it had left of
+/// its share of the processor (Linux 6.18).
+class Signal {
+ public:
+  std::uint32_t get() const { return value_.load(std::memory_order_acquire); }
+  /// For who is alone with it: wakes nobody.
+  void prepare(std::uint32_t value) { value_.store(value, std::memory_order_relaxed); }
+  void set(std::uint32_t value) {
+    value_.store(value);
+    wake();
   }
-  return now;
-}
+  void subtract(std::uint32_t n) {
+    if (value_.fetch_sub(n) == n) wake();
+  }
+  int sleepers() const { return sleepers_.load(std::memory_order_relaxed); }
+
+  /// Watches the number for as long as sleeping and waking might take. Whether it has changed.
+  bool changes_soon(std::uint32_t old) const {
+    constexpr std::chrono::microseconds patience{100};
+    if (get() != old) return true;
+    auto end = std::chrono::steady_clock::now() + patience;
+    do {
+      for (int i = 0; i < 32; ++i) {
+        if (get() != old) return true;
+        pause();
+      }
+    } while (std::chrono::steady_clock::now() < end);
+    return false;
+  }
+
+  void sleep_while(std::uint32_t old) {
+    ++sleepers_;  // before the look that decides, as set() changes the value before it looks
+    while (get() == old) futex(FUTEX_WAIT_PRIVATE, old);
+    --sleepers_;
+  }
+
+ private:
+  void wake() {
+    if (sleepers_ > 0) futex(FUTEX_WAKE_PRIVATE, std::numeric_limits<int>::max());
+  }
+  // Sleeps if the number is still `number` (FUTEX_WAIT), or wakes that many (FUTEX_WAKE).
+  void futex(int operation, std::uint32_t number) {
+    static_assert(sizeof value_ == sizeof(std::uint32_t));
+    syscall(SYS_futex, &value_, operation, number, nullptr, nullptr, 0);
+  }
+
+  std::atomic<std::uint32_t> value_{0};
+  std::atomic<int> sleepers_{0};
+};
 
 /// The caller of parallel_for and threads that wait for work. A job is cut into pieces; each thread
 /// takes those of its own share, then what is left of the others'. So nobody waits for a thread
 /// that has not begun, be it asleep, without a processor, or lost in a fork: at worst the caller
 /// does it all, and waits only for pieces in somebody's hands. A thread of the team that shares its
-/// processor with another program therefore gives way before it takes a piece, not amid it.
+/// processor with another program therefore gives way before it takes a piece, not amid it; one
+/// that has lost its processor all the same goes on with its piece on that of the waiting caller.
 class Team {
  public:
   explicit Team(int threads) : shares_(static_cast<std::size_t>(threads)) {
@@ -97,14 +143,13 @@ class Team {
 
   ~Team() {
     stop_ = true;
-    call_.fetch_add(1, std::memory_order_release);
-    call_.notify_all();
+    call_.set(call_.get() + 1);
     for (std::thread& worker : workers_) worker.join();
   }
 
   int threads() const { return static_cast<int>(shares_.size()); }
   /// Whether the threads are watching for work; if not, it takes some 50 microseconds to wake them.
-  bool awake() const { return asleep_.load(std::memory_order_relaxed) == 0; }
+  bool awake() const { return call_.sleepers() == 0; }
 
   struct Job {
     std::int64_t n, pieces;
@@ -116,21 +161,22 @@ class Team {
   void run(const Job& job) {
     job_ = job;
     processor_.store(sched_getcpu(), std::memory_order_relaxed);
-    unfinished_.store(static_cast<int>(job.pieces), std::memory_order_relaxed);
-    std::uint64_t number = call_.load(std::memory_order_relaxed) + 1;
+    unfinished_.prepare(static_cast<std::uint32_t>(job.pieces));
+    const std::uint32_t number = call_.get() + 1;
     auto threads = static_cast<std::int64_t>(shares_.size());
     for (std::int64_t i = 0; i < threads; ++i) {
       Share& share = shares_[static_cast<std::size_t>(i)];
       share.end = job.pieces * (i + 1) / threads;
       auto size = static_cast<std::uint64_t>(share.end - job.pieces * i / threads);
-      share.was_empty.store(size == 0, std::memory_order_relaxed);
-      share.untaken.store(number << 32 | size, std::memory_order_release);
+      share.untaken.store(std::uint64_t{number} << 32 | size, std::memory_order_release);
     }
-    call_.store(static_cast<std::uint32_t>(number), std::memory_order_release);
-    call_.notify_all();
+    call_.set(number);
     work(0);
-    for (int left; (left = unfinished_.load(std::memory_order_acquire)) != 0;)
-      wait_while(unfinished_, left, patience);
+    for (std::uint32_t left; (left = unfinished_.get()) != 0;) {
+      if (unfinished_.changes_soon(left)) continue;
+      bring_one_here();
+      unfinished_.sleep_while(left);
+    }
   }
 
  private:
@@ -139,27 +185,37 @@ class Team {
   struct alignas(64) Share {
     std::atomic<std::uint64_t> untaken{0};
     std::int64_t end = 0;
-    std::atomic<bool> was_empty{true};  // when the job was given out
+    std::atomic<bool> at_work{false};  // the thread whose share it is
   };
 
   void serve(std::size_t self) {
-    std::chrono::microseconds watch = patience;
+    Share& own = shares_[self];
     for (std::uint32_t seen = 0;;) {
-      seen = wait_while(call_, seen, watch, &asleep_);
+      if (!call_.changes_soon(seen)) call_.sleep_while(seen);
+      seen = call_.get();
       if (stop_) return;
       make_way();
       // A thread wakes where it was called from when the others are busy, and would stay there.
       int caller = processor_.load(std::memory_order_relaxed);
-      if (caller >= 0 && caller == sched_getcpu()) leave_processor(caller);
-      // Who came too late for his share is there for the next job.
-      bool late = !work(self) && !shares_[self].was_empty.load(std::memory_order_relaxed);
-      watch = late ? 10 * patience : patience;
+      if (caller >= 0 && caller == sched_getcpu()) move_thread(pthread_self(), false);
+      own.at_work.store(true, std::memory_order_relaxed);
+      work(self);
+      own.at_work.store(false, std::memory_order_relaxed);
     }
   }
 
-  /// False when there was nothing left to do.
-  bool work(std::size_t self) {
-    int done = 0;
+  /// The caller is about to sleep: its processor is free for a thread that has lost its own.
+  void bring_one_here() {
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      pthread_t worker = workers_[i].native_handle();
+      if (!shares_[i + 1].at_work.load(std::memory_order_relaxed) || !stands_still(worker))
+        continue;
+      return move_thread(worker, true);
+    }
+  }
+
+  void work(std::size_t self) {
+    std::uint32_t done = 0;
     for (std::size_t i = 0; i < shares_.size(); ++i) {
       Share& share = shares_[(self + i) % shares_.size()];
       std::uint64_t word = share.untaken.load(std::memory_order_acquire);
@@ -174,17 +230,13 @@ class Team {
         word = share.untaken.load(std::memory_order_acquire);
       }
     }
-    if (done > 0 && unfinished_.fetch_sub(done, std::memory_order_acq_rel) == done)
-      unfinished_.notify_all();
-    return done > 0;
+    if (done > 0) unfinished_.subtract(done);
   }
 
-  static constexpr std::chrono::microseconds patience{100};
   Job job_{};
   std::vector<Share> shares_;
-  alignas(64) std::atomic<std::uint32_t> call_{0};  // the number of the last job
-  alignas(64) std::atomic<int> unfinished_{0};
-  std::atomic<int> asleep_{0};
+  alignas(64) Signal call_;         // the number of the last job
+  alignas(64) Signal unfinished_;   // pieces of it
   std::atomic<int> processor_{-1};  // where the last caller ran
   std::atomic<bool> stop_{false};
   std::vector<std::thread> workers_;

@@ -2,11 +2,13 @@
 // kernels change of the processor's mode is put back.
 #include <doctest/doctest.h>
 
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <stdexcept>
@@ -166,6 +168,32 @@ TEST_CASE("a loop within a loop runs where it is") {
       });
   });
   CHECK(done == 800);
+}
+
+TEST_CASE("a thread that its caller waited for may run where it might before") {
+  Threads two(2);
+  cpu_set_t mine;
+  REQUIRE(sched_getaffinity(0, sizeof mine, &mine) == 0);
+  if (CPU_COUNT(&mine) < 2) return;
+  const pid_t caller = gettid();
+  int met = 0, elsewhere = 0;  // jobs in which both threads had a piece
+  for (int job = 0; job < 20; ++job) {
+    std::atomic<int> begun{0};
+    std::atomic<bool> same{true};
+    parallel_for(2, 64, [&](std::int64_t, std::int64_t) {
+      cpu_set_t set;
+      same = same && sched_getaffinity(0, sizeof set, &set) == 0 && CPU_EQUAL(&set, &mine);
+      ++begun;
+      auto late = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
+      while (begun < 2 && std::chrono::steady_clock::now() < late) continue;
+      // It stands still amid its piece, as one that has lost its processor.
+      if (gettid() != caller) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    });
+    met += begun == 2;
+    elsewhere += !same;
+  }
+  CHECK(met > 0);
+  CHECK(elsewhere == 0);
 }
 
 TEST_CASE("a forked child computes, with threads of its own") {
