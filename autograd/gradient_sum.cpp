@@ -70,16 +70,25 @@ bool GradientSum::Product::joins(const Product& next) {
 void GradientSum::add_product(const Tensor& a, const Tensor& b) {
   if (recording != nullptr) return add(matmul(a, b));
   Product next{a, b, a.size(1)};
-  if (waiting_.a.defined() && waiting_.joins(next)) return;
+  if (waiting_.depth > 0 && waiting_.joins(next)) return;
   settle();
   waiting_ = std::move(next);
 }
 
+void GradientSum::write_into(const Tensor& place) {
+  const Tensor& sum = value();
+  if (!sum.defined())
+    Tensor(place).assign(0.0);
+  else if (!begin_together(sum, place))
+    Tensor(place).assign(sum);
+}
+
+// The factors stay, to be released by whom they belong to: another thread may be computing this.
 void GradientSum::settle() {
-  if (!waiting_.a.defined()) return;
-  Product p = std::exchange(waiting_, {});
-  Tensor a = make_view(p.a, {p.a.size(0), p.depth}, p.a.strides());
-  Tensor b = make_view(p.b, {p.depth, p.b.size(1)}, p.b.strides());
+  const std::int64_t depth = std::exchange(waiting_.depth, 0);
+  if (depth == 0) return;
+  Tensor a = make_view(waiting_.a, {waiting_.a.size(0), depth}, waiting_.a.strides());
+  Tensor b = make_view(waiting_.b, {depth, waiting_.b.size(1)}, waiting_.b.strides());
   add_in_place(a.size(0), b.size(1), a.dtype(),
                [&](const Tensor& sum, bool accumulate) { product_into(sum, a, b, accumulate); });
 }

@@ -175,12 +175,10 @@ void WanderingTape::leave() {
   update_recording(*current_record());
 }
 
-void WanderingTape::gradient_into(const std::vector<Tensor>& places, const Tensor& y,
-                                  const std::vector<Tensor>& x, const Tensor& output_gradient,
-                                  bool last) {
-  std::vector<Tensor> gradients = tape_->backward({y}, x, {output_gradient}, last, places);
-  for (std::size_t i = 0; i < places.size(); ++i)
-    if (!begin_together(gradients[i], places[i])) Tensor(places[i]).assign(gradients[i]);
+GradientSums WanderingTape::gradient_sums(const Tensor& y, const std::vector<Tensor>& x,
+                                          const Tensor& output_gradient, bool last,
+                                          const std::vector<Tensor>& places) {
+  return tape_->backward({y}, x, {output_gradient}, last, places);
 }
 
 std::size_t WanderingTape::watched() const { return tape_->record_->watched_tensors.size(); }
@@ -199,10 +197,9 @@ void GradientTape::watch(const Tensor& x) {
 
 std::size_t GradientTape::size() const { return record().nodes.size() - first_node_; }
 
-std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
-                                           const std::vector<Tensor>& x,
-                                           const std::vector<Tensor>& output_gradients,
-                                           bool consume, const std::vector<Tensor>& places) const {
+GradientSums GradientTape::backward(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
+                                    const std::vector<Tensor>& output_gradients, bool consume,
+                                    const std::vector<Tensor>& places) const {
   Record& record = this->record();
   if (spent_) fail("gradient: this tape was moved into an earlier gradient and is spent");
   if (!output_gradients.empty() && output_gradients.size() != y.size())
@@ -305,37 +302,52 @@ std::vector<Tensor> GradientTape::backward(const std::vector<Tensor>& y,
     record.nodes[n] = std::move(node);
   }
 
-  std::vector<Tensor> results;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const Tensor& g = gradients[sources[i] - first].value();
-    results.push_back(g.defined() ? g : zeros_like(x[i]));
+  GradientSums result;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    auto before =
+        static_cast<std::size_t>(std::ranges::find(sources, sources[i]) - sources.begin());
+    result.places.push_back(before < i ? result.places[before] : result.sums.size());
+    if (before == i) result.sums.push_back(std::move(gradients[sources[i] - first]));
   }
-  return results;
+  return result;
 }
 
+namespace {
+
+std::vector<Tensor> values_of(GradientSums sums, const std::vector<Tensor>& x) {
+  std::vector<Tensor> values;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const Tensor& g = sums[i].value();
+    values.push_back(g.defined() ? g : zeros_like(x[i]));
+  }
+  return values;
+}
+
+}  // namespace
+
 Tensor GradientTape::gradient(const Tensor& y, const Tensor& x, const Tensor& og) const& {
-  return backward({y}, {x}, {og}, false)[0];
+  return values_of(backward({y}, {x}, {og}, false), {x})[0];
 }
 std::vector<Tensor> GradientTape::gradient(const Tensor& y, const std::vector<Tensor>& x,
                                            const Tensor& og) const& {
-  return backward({y}, x, {og}, false);
+  return values_of(backward({y}, x, {og}, false), x);
 }
 std::vector<Tensor> GradientTape::gradient(const std::vector<Tensor>& y,
                                            const std::vector<Tensor>& x,
                                            const std::vector<Tensor>& ogs) const& {
-  return backward(y, x, ogs, false);
+  return values_of(backward(y, x, ogs, false), x);
 }
 Tensor GradientTape::gradient(const Tensor& y, const Tensor& x, const Tensor& og) && {
-  return backward({y}, {x}, {og}, true)[0];
+  return values_of(backward({y}, {x}, {og}, true), {x})[0];
 }
 std::vector<Tensor> GradientTape::gradient(const Tensor& y, const std::vector<Tensor>& x,
                                            const Tensor& og) && {
-  return backward({y}, x, {og}, true);
+  return values_of(backward({y}, x, {og}, true), x);
 }
 std::vector<Tensor> GradientTape::gradient(const std::vector<Tensor>& y,
                                            const std::vector<Tensor>& x,
                                            const std::vector<Tensor>& ogs) && {
-  return backward(y, x, ogs, true);
+  return values_of(backward(y, x, ogs, true), x);
 }
 
 // --- printing

@@ -22,6 +22,7 @@
 
 namespace keratin {
 
+struct GradientSums;
 struct Record;
 
 /// Records the ops of the thread that made it, from its construction to its end.
@@ -74,9 +75,9 @@ class GradientTape {
 
  private:
   friend class WanderingTape;
-  std::vector<Tensor> backward(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
-                               const std::vector<Tensor>& output_gradients, bool consume,
-                               const std::vector<Tensor>& places = {}) const;
+  GradientSums backward(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
+                        const std::vector<Tensor>& output_gradients, bool consume,
+                        const std::vector<Tensor>& places = {}) const;
   Record& record() const;
 
   Record* record_;

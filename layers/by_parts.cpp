@@ -25,7 +25,8 @@ struct Part {
   Tensor inputs, outputs, output_mask;
   std::optional<Random> noise;
   std::optional<WanderingTape> tape;
-  std::exception_ptr error;
+  GradientSums gradients;
+  std::vector<Tensor> places;  // for the gradients
   PoolLists* lists = nullptr;
 
   Part() = default;
@@ -34,6 +35,7 @@ struct Part {
   ~Part() {
     WithLists memory(lists);
     forget();
+    drop_gradients();
   }
 
   Tensor rows_of(const Tensor& x) const {
@@ -56,15 +58,20 @@ struct Part {
            (!tape || tape->watched() == followed);
   }
 
-  /// Writes the gradients of `wanted` into `places`.
-  void backward(const Tensor& output_gradient, const std::vector<Tensor>& wanted, bool last,
-                const std::vector<Tensor>& places) {
+  /// The gradients of `wanted`, but for products that wait.
+  void backward(const Tensor& output_gradient, const std::vector<Tensor>& wanted, bool last) {
     {
       tape->join();
       Leaving at_end{tape};
-      tape->gradient_into(places, outputs, wanted, output_gradient, last);
+      gradients = tape->gradient_sums(outputs, wanted, output_gradient, last, places);
     }
     if (last) forget();
+  }
+
+  void drop_gradients() {
+    WithLists memory(lists);
+    gradients = {};
+    places.clear();
   }
 
   void forget() {
@@ -114,10 +121,12 @@ class CutBatch {
   /// Outputs and mask. False when the batch must be computed whole: for an error that speaks of all
   /// of it, or because f does more than these parts can.
   bool forward(const MaskedFunction& f, const Tensor& mask, std::pair<Tensor, Tensor>& result) {
-    each([&](Part& part) { part.forward(f, part.rows_of(mask), followed_by(part)); });
+    std::exception_ptr error =
+        each_part([&](Part& part) { part.forward(f, part.rows_of(mask), followed_by(part)); });
+    if (error) return false;
     std::vector<Tensor> outputs, masks;
     for (const Part& part : parts_) {
-      if (part.error || !part.is_complete(followed_.size())) return false;
+      if (!part.is_complete(followed_.size())) return false;
       outputs.push_back(part.outputs);
       if (part.output_mask.defined()) masks.push_back(part.output_mask);
     }
@@ -147,17 +156,24 @@ class CutBatch {
         follows_inputs_ ? empty(followed_[0].shape(), followed_[0].dtype()) : Tensor();
     const Tensor& output_gradient = backward.output_gradient(0);
 
-    each([&](Part& part) {
-      std::vector<Tensor> all = followed_by(part), wanted, places;
+    std::exception_ptr error = each_part([&](Part& part) {
+      part.drop_gradients();  // of a pass that failed
+      std::vector<Tensor> all = followed_by(part), wanted;
       for (std::size_t k = 0; k < numbers.size(); ++k) {
         wanted.push_back(all[numbers[k]]);
-        places.push_back(is_inputs(numbers[k]) ? part.rows_of(inputs_gradient)
-                                               : gradient_in(partial[&part - &parts_[0]], k));
+        part.places.push_back(is_inputs(numbers[k]) ? part.rows_of(inputs_gradient)
+                                                    : gradient_in(partial[number_of(part)], k));
       }
-      part.backward(part.rows_of(output_gradient), wanted, backward.is_last(), places);
+      part.backward(part.rows_of(output_gradient), wanted, backward.is_last());
     });
-    for (const Part& part : parts_)
-      if (part.error) std::rethrow_exception(part.error);
+    if (error) std::rethrow_exception(error);
+    // The products that wait are small pieces for whoever has nothing to do.
+    error = each(parts_.size() * numbers.size(), [&](std::size_t i) {
+      std::size_t p = i / numbers.size(), k = i % numbers.size();
+      parts_[p].gradients[k].write_into(parts_[p].places[k]);
+    });
+    if (error) std::rethrow_exception(error);
+    for (Part& part : parts_) part.drop_gradients();
     Tensor total = sum(partial, 0);
     for (std::size_t k = 0; k < numbers.size(); ++k)
       backward.give(numbers[k], is_inputs(numbers[k]) ? inputs_gradient : gradient_in(total, k));
@@ -172,22 +188,35 @@ class CutBatch {
     return all;
   }
 
+  std::size_t number_of(const Part& part) const {
+    return static_cast<std::size_t>(&part - parts_.data());
+  }
+
+  /// f(0), ..., f(count - 1) at the same time; what the first of them threw that did.
   template <class F>
-  void each(const F& f) {
-    auto count = static_cast<std::int64_t>(parts_.size());
-    constexpr std::int64_t work = 32;  // worth waking threads for, and pieces of one part each
-    parallel_for(count, work * count, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t p = begin; p < end; ++p) {
-        Part& part = parts_[static_cast<std::size_t>(p)];
-        Swap<bool> here(in_part, true);
-        WithLists memory(part.lists);
-        part.error = nullptr;
+  static std::exception_ptr each(std::size_t count, const F& f) {
+    std::vector<std::exception_ptr> errors(count);
+    auto n = static_cast<std::int64_t>(count);
+    constexpr std::int64_t work = 32;  // worth waking threads for, and pieces of one call each
+    parallel_for(n, work * n, [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
         try {
-          f(part);
+          f(i);
         } catch (...) {
-          part.error = std::current_exception();
+          errors[i] = std::current_exception();
         }
       }
+    });
+    auto error = std::ranges::find_if(errors, [](const auto& e) { return e != nullptr; });
+    return error == errors.end() ? nullptr : *error;
+  }
+
+  template <class F>
+  std::exception_ptr each_part(const F& f) {
+    return each(parts_.size(), [&](std::size_t p) {
+      Swap<bool> here(in_part, true);
+      WithLists memory(parts_[p].lists);
+      f(parts_[p]);
     });
   }
 

@@ -113,10 +113,11 @@ class WanderingTape {
   WanderingTape& operator=(const WanderingTape&) = delete;
   void leave();
   void join();
-  /// gradient(y, x, output_gradient), written into memory that nobody else reads meanwhile. The
-  /// last one spends the tape.
-  void gradient_into(const std::vector<Tensor>& places, const Tensor& y,
-                     const std::vector<Tensor>& x, const Tensor& output_gradient, bool last);
+  /// gradient(y, x, output_gradient), to be written into memory that nobody else reads meanwhile.
+  /// The last one spends the tape.
+  GradientSums gradient_sums(const Tensor& y, const std::vector<Tensor>& x,
+                             const Tensor& output_gradient, bool last,
+                             const std::vector<Tensor>& places);
   /// The number of tensors it watches, unasked or not.
   std::size_t watched() const;
   GradientTape* operator->() { return &*tape_; }
@@ -164,11 +165,13 @@ inline Saved save(const Tensor& tensor) { return Saved(tensor); }
 /// steps, (a1 a2 ...) (b1 b2 ...)^T = a1 b1^T + a2 b2^T + ..., several times as fast.
 class GradientSum {
  public:
-  bool defined() const { return sum_.defined() || waiting_.a.defined(); }
+  bool defined() const { return sum_.defined() || waiting_.depth > 0; }
   /// The sum; undefined when nothing was added.
   const Tensor& value();
   /// Where to sum up products, if there is nothing yet; nobody else may read it meanwhile.
   void set_place(const Tensor& place) { place_ = place; }
+  /// Copies the sum there, unless that is where it is; zeros when nothing was added.
+  void write_into(const Tensor& place);
   /// Whether nobody but the sum holds its memory, so that it may be added to in place.
   bool exclusive() const;
 
@@ -186,7 +189,7 @@ class GradientSum {
 
  private:
   /// The matrix product of a and b, or of several: `depth` columns of a, and as many rows of b,
-  /// from where these begin in memory.
+  /// from where these begin in memory. None of them when it has been computed.
   struct Product {
     Tensor a, b;
     std::int64_t depth = 0;
@@ -199,6 +202,13 @@ class GradientSum {
   Tensor sum_, place_;
   Product waiting_;
   bool given_ = false;
+};
+
+/// The gradients that were asked for. Products may still wait in them, for any thread to compute.
+struct GradientSums {
+  std::vector<GradientSum> sums;
+  std::vector<std::size_t> places;  // of each among the sums: who is asked for twice has one
+  GradientSum& operator[](std::size_t i) { return sums[places[i]]; }
 };
 
 /// What a node's closure sees of the backward pass: the gradients of its outputs come in, those of
