@@ -68,6 +68,30 @@ TEST_CASE("products over many rows, as for the gradient of a weight, agree with 
       }
 }
 
+TEST_CASE("products with few rows or columns agree with float64 in every layout") {
+  Random random(4);
+  auto layouts = [&](int rows, int columns) {
+    return std::vector{random.normal({rows, columns}), random.normal({columns, rows}).transpose(),
+                       slice(random.normal({rows, columns + 3}), {all, range(2, columns + 2)}),
+                       slice(random.normal({2 * rows, columns}), {range(0, 2 * rows, 2)}),
+                       broadcast_to(random.normal({1, columns}), {rows, columns})};
+  };
+  for (int m : {1, 2, 3, 4, 7, 8, 14})
+    for (int k : {1, 2, 64, 300})
+      for (int n : {1, 2, 15, 16, 17, 33, 100}) {
+        CAPTURE(m);
+        CAPTURE(k);
+        CAPTURE(n);
+        for (const Tensor& a : layouts(m, k))
+          for (const Tensor& b : layouts(k, n)) {
+            Tensor c = dot(a, b);
+            CHECK(error(c, a, b) < 1);
+            Threads single(1);
+            CHECK(keratin::all(c == dot(a, b)).item() == 1);
+          }
+      }
+}
+
 TEST_CASE("the gradient of a factor of a batched product lies in memory as the factor does") {
   Random random(3);
   Tensor x = transpose(random.normal({5, 3, 2}), {1, 2, 0});  // (3, 2, 5)

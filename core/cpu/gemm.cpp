@@ -37,6 +37,16 @@ void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, cons
   cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
 }
 
+// y = a x, or y += a x, with a as BLAS is told that it lies.
+void call_blas(CBLAS_TRANSPOSE ta, int rows, int columns, const float* a, int lda, const float* x,
+               int x_stride, float beta, float* y, int y_stride) {
+  cblas_sgemv(CblasRowMajor, ta, rows, columns, 1, a, lda, x, x_stride, beta, y, y_stride);
+}
+void call_blas(CBLAS_TRANSPOSE ta, int rows, int columns, const double* a, int lda, const double* x,
+               int x_stride, double beta, double* y, int y_stride) {
+  cblas_dgemv(CblasRowMajor, ta, rows, columns, 1, a, lda, x, x_stride, beta, y, y_stride);
+}
+
 int blas_int(std::int64_t value) {
   if (value > std::numeric_limits<int>::max())
     fail("dot: a matrix axis or stride of {} is beyond what BLAS takes", value);
@@ -58,44 +68,76 @@ Layout layout_of(const Matrix<T>& x, std::int64_t rows, std::int64_t columns) {
           blas_int(std::max({stride, least, std::int64_t{1}}))};
 }
 
+// A matrix (m, k) times a vector. BLAS wants steps even of a vector that takes none.
+template <class T>
+void matrix_by_vector(std::int64_t m, std::int64_t k, T* y, std::int64_t y_stride,
+                      Matrix<const T> a, const T* x, std::int64_t x_stride, bool accumulate) {
+  Layout la = layout_of(a, m, k);
+  bool by_rows = la.transpose == CblasNoTrans;
+  call_blas(la.transpose, blas_int(by_rows ? m : k), blas_int(by_rows ? k : m), a.data, la.leading,
+            x, k == 1 ? 1 : blas_int(x_stride), accumulate ? T(1) : T(0), y,
+            m == 1 ? 1 : blas_int(y_stride));
+}
+
 template <class T>
 void block(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<const T> a,
            Matrix<const T> b, bool accumulate) {
+  if (n == 1)
+    return matrix_by_vector(m, k, c.data, c.row_stride, a, b.data, b.row_stride, accumulate);
+  if (m == 1)
+    return matrix_by_vector(n, k, c.data, c.column_stride, {b.data, b.column_stride, b.row_stride},
+                            a.data, a.column_stride, accumulate);
   Layout la = layout_of(a, m, k), lb = layout_of(b, k, n), lc = layout_of(c, m, n);
   call_blas(la.transpose, lb.transpose, blas_int(m), blas_int(n), blas_int(k), a.data, la.leading,
             b.data, lb.leading, accumulate ? T(1) : T(0), c.data, lc.leading);
 }
 
-// c = a b for an a that lies by columns and a b that lies by rows: the gradient of a weight, summed
-// over many rows k. A block of b's rows is packed panel by panel and stays in the cache. Each
-// element is one chain of sums, so that it does not depend on how the work is cut.
-void column_by_row_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<float> c,
-                           Matrix<const float> a, Matrix<const float> b, bool accumulate) {
-  constexpr std::int64_t depth = 256;  // rows of b at a time
+// c = a b by our own kernel, for a c that lies by rows. A block of b's rows is packed panel by
+// panel and stays in the cache. Each element is one chain of sums, so that it does not depend on
+// how the work is cut.
+void packed_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<float> c,
+                    Matrix<const float> a, Matrix<const float> b, bool accumulate) {
+  constexpr std::int64_t depth = 256, most_width = PackedKernels::most_width;  // of b at a time
   const PackedKernels& kernels = float32_table().packed;
-  const std::int64_t width = kernels.width, panels = (n + width - 1) / width;
-  // Few panels are also cut by rows of c, in pairs of tiles.
-  std::int64_t parts = std::clamp<std::int64_t>(2 * num_threads() / panels, 1, (m + 15) / 16);
+  const std::int64_t groups = (n + most_width - 1) / most_width;
+  // Few groups are also cut by rows of c, in pairs of tiles.
+  std::int64_t parts = std::clamp<std::int64_t>(2 * num_threads() / groups, 1, (m + 15) / 16);
   const std::int64_t height = (m + 16 * parts - 1) / (16 * parts) * 16;
   parts = (m + height - 1) / height;
-  constexpr std::size_t floats = static_cast<std::size_t>(depth) * PackedKernels::most_width;
   parallel_for(
-      panels * parts, m * n * k / products_per_thread, [&](std::int64_t first, std::int64_t last) {
-        alignas(64) float panel[floats];
+      groups * parts, m * n * k / products_per_thread, [&](std::int64_t first, std::int64_t last) {
+        alignas(64) float panels[depth * most_width];
         for (std::int64_t i = first; i < last; ++i) {
-          std::int64_t column = i / parts * width, row = i % parts * height;
-          float* to = c.data + row * c.row_stride + column;
+          std::int64_t column = i / parts * most_width, row = i % parts * height;
+          std::int64_t columns = std::min(most_width, n - column);
           for (std::int64_t p = 0; p < k; p += depth) {
             std::int64_t length = std::min(depth, k - p);
-            kernels.pack(panel, b.data + p * b.row_stride + column, b.row_stride, 1, length,
-                         n - column, 0, 1);
-            const float* start = p > 0 || accumulate ? to : nullptr;
-            kernels.multiply(to, c.row_stride, start, c.row_stride,
-                             a.data + row + p * a.column_stride, 1, a.column_stride, panel,
-                             std::min(height, m - row), length, std::min(width, n - column));
+            kernels.pack(panels, b.data + p * b.row_stride + column * b.column_stride, b.row_stride,
+                         b.column_stride, length, columns, 0,
+                         (columns + kernels.width - 1) / kernels.width);
+            for (std::int64_t j = 0; j < columns; j += kernels.width) {
+              float* to = c.data + row * c.row_stride + column + j;
+              const float* start = p > 0 || accumulate ? to : nullptr;
+              kernels.multiply(to, c.row_stride, start, c.row_stride,
+                               a.data + row * a.row_stride + p * a.column_stride, a.row_stride,
+                               a.column_stride, panels + j * length, std::min(height, m - row),
+                               length, std::min<std::int64_t>(kernels.width, columns - j));
+            }
           }
         }
       });
+}
+
+// Whether our own kernel is the faster one.
+bool suits_packing(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<const float> a,
+                   Matrix<const float> b) {
+  // Where a lies by columns and has many rows, its columns lie so far apart that BLAS, which packs
+  // a too, is faster; so it is where b comes from beyond the cache.
+  if (!float32_table().packed.blas_has_small_products)
+    return n >= 16 && n * k < 1 << 20 && (a.row_stride != 1 || m <= 1024);
+  constexpr std::int64_t cached = 1 << 17;
+  return a.row_stride == 1 && b.column_stride == 1 && m >= 16 && n >= 16 && k >= 64 &&
+         (m <= 256 || m * k <= cached);
 }
 
 // Multiplications below which a product is not worth cutting: some 20 us of one core.
@@ -123,12 +165,8 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<co
   }
   FlushDenormals guard;
   if constexpr (std::is_same_v<T, float>) {
-    // With more rows of c a's columns lie so far apart that BLAS, which packs a too, is faster,
-    // unless a stays in the cache as a whole.
-    constexpr std::int64_t cached = 1 << 17;
-    bool suits = a.row_stride == 1 && b.column_stride == 1 && c.column_stride == 1;
-    if (suits && m >= 16 && n >= 16 && k >= 64 && (m <= 256 || m * k <= cached))
-      return column_by_row_product(m, n, k, c, a, b, accumulate);
+    if (m > 1 && n > 1 && c.column_stride == 1 && suits_packing(m, n, k, a, b))
+      return packed_product(m, n, k, c, a, b, accumulate);
   }
   double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   // Each block packs the whole of the other factor, so tall products are cut into blocks of rows,

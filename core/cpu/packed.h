@@ -16,6 +16,10 @@ namespace keratin::cpu {
 struct PackedKernels {
   static constexpr int most_width = 32;
   int width;  // columns of a panel
+  /// Whether OpenBLAS, too, has kernels for small products, as it has for AVX-512 alone. Otherwise
+  /// it copies both factors whatever the size, and where these kernels pack one of them and the
+  /// other is small, they take a third to two thirds of its time.
+  bool blas_has_small_products;
 
   /// Packs panels first..last-1 of b (k, n); missing columns of the last panel become zeros.
   void (*pack)(float* packed, const float* b, std::int64_t row_stride, std::int64_t column_stride,
@@ -32,21 +36,28 @@ struct PackedProduct {
   static constexpr std::int64_t lanes = Simd::width;
   static constexpr std::int64_t width = 2 * lanes;
   static_assert(width <= PackedKernels::most_width);
-  // Rows at a time: 8 by 2 sums in registers where there are 32 of them, 4 by 2 of 16.
-  static constexpr int tile_rows = lanes == 16 ? 8 : 4;
+  // Rows at a time: 8 by 2 sums in registers where there are 32 of them. Of 16, 6 by 2 leave room
+  // for a row of the panel and a factor; without an instruction for both, products need some more.
+  static constexpr int tile_rows = lanes == 16 ? 8 : lanes == 8 ? 6 : 4;
 
   static void pack(float* packed, const float* b, std::int64_t row_stride,
                    std::int64_t column_stride, std::int64_t k, std::int64_t n, std::int64_t first,
                    std::int64_t last) {
     constexpr std::int64_t block = 16;  // rows, so that a transposed matrix is read by cache lines
+    constexpr std::int64_t group = 64 / width;  // panels, so that rows are read by several of them
     for (std::int64_t panel = first; panel < last; ++panel) {
       float* to = packed + panel * k * width;
       const float* from = b + panel * width * column_stride;
       std::int64_t columns = n - panel * width < width ? n - panel * width : width;
       if (column_stride == 1 && columns == width) {
+        std::int64_t whole = (n - panel * width) / width;
+        if (whole > last - panel) whole = last - panel;
+        if (whole > group) whole = group;
         for (std::int64_t p = 0; p < k; ++p)
-          for (std::int64_t j = 0; j < width; j += lanes)
-            Simd::load(from + p * row_stride + j).store(to + p * width + j);
+          for (std::int64_t j = 0; j < whole * width; j += width)
+            for (std::int64_t l = 0; l < width; l += lanes)
+              Simd::load(from + p * row_stride + j + l).store(to + j * k + p * width + l);
+        panel += whole - 1;
         continue;
       }
       for (std::int64_t p0 = 0; p0 < k; p0 += block) {
@@ -71,7 +82,9 @@ struct PackedProduct {
                        std::int64_t k, std::int64_t columns) {
     Rows rows{c, start, a, c_stride, start_stride, a_row_stride, a_column_stride};
     std::int64_t i = 0;
-    for (; i + tile_rows <= m; i += tile_rows) rows.template from<tile_rows>(i, panel, k, columns);
+    for (; i + tile_rows <= m && (tile_rows != 6 || m - i != 8); i += tile_rows)
+      rows.template from<tile_rows>(i, panel, k, columns);
+    for (; i + 4 <= m; i += 4) rows.template from<4>(i, panel, k, columns);
     for (; i + 2 <= m; i += 2) rows.template from<2>(i, panel, k, columns);
     if (i < m) rows.template from<1>(i, panel, k, columns);
   }
