@@ -16,6 +16,6 @@ using Simd = fn::Simd<xsimd::KERATIN_SIMD_ARCH>;
 using Product = PackedProduct<Simd>;
 constinit const KernelTable KERATIN_TABLE(KERATIN_SIMD_NAME) = make_table<Vector<Simd>>(
     KERATIN_TEXT(KERATIN_SIMD_NAME),
-    {Product::width, Product::lanes != 8, Product::pack, Product::multiply});
+    {Product::width, Product::lanes == 16, Product::pack, Product::multiply});
 
 }  // namespace keratin::cpu
