@@ -37,14 +37,14 @@ void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, cons
   cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
 }
 
-// y = a x, or y += a x, with a as BLAS is told that it lies.
+// y += a x, with a as BLAS is told that it lies.
 void call_blas(CBLAS_TRANSPOSE ta, int rows, int columns, const float* a, int lda, const float* x,
-               int x_stride, float beta, float* y, int y_stride) {
-  cblas_sgemv(CblasRowMajor, ta, rows, columns, 1, a, lda, x, x_stride, beta, y, y_stride);
+               int x_stride, float* y, int y_stride) {
+  cblas_sgemv(CblasRowMajor, ta, rows, columns, 1, a, lda, x, x_stride, 1, y, y_stride);
 }
 void call_blas(CBLAS_TRANSPOSE ta, int rows, int columns, const double* a, int lda, const double* x,
-               int x_stride, double beta, double* y, int y_stride) {
-  cblas_dgemv(CblasRowMajor, ta, rows, columns, 1, a, lda, x, x_stride, beta, y, y_stride);
+               int x_stride, double* y, int y_stride) {
+  cblas_dgemv(CblasRowMajor, ta, rows, columns, 1, a, lda, x, x_stride, 1, y, y_stride);
 }
 
 int blas_int(std::int64_t value) {
@@ -68,15 +68,17 @@ Layout layout_of(const Matrix<T>& x, std::int64_t rows, std::int64_t columns) {
           blas_int(std::max({stride, least, std::int64_t{1}}))};
 }
 
-// A matrix (m, k) times a vector. BLAS wants steps even of a vector that takes none.
+// A matrix (m, k) times a vector. BLAS wants steps even of a vector that takes none. What y holds
+// before is not left to it: versions differ in whether 0 times NaN is 0.
 template <class T>
 void matrix_by_vector(std::int64_t m, std::int64_t k, T* y, std::int64_t y_stride,
                       Matrix<const T> a, const T* x, std::int64_t x_stride, bool accumulate) {
+  if (!accumulate)
+    for (std::int64_t i = 0; i < m; ++i) y[i * y_stride] = 0;
   Layout la = layout_of(a, m, k);
   bool by_rows = la.transpose == CblasNoTrans;
   call_blas(la.transpose, blas_int(by_rows ? m : k), blas_int(by_rows ? k : m), a.data, la.leading,
-            x, k == 1 ? 1 : blas_int(x_stride), accumulate ? T(1) : T(0), y,
-            m == 1 ? 1 : blas_int(y_stride));
+            x, k == 1 ? 1 : blas_int(x_stride), y, m == 1 ? 1 : blas_int(y_stride));
 }
 
 template <class T>
@@ -100,7 +102,7 @@ void packed_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<float
   constexpr std::int64_t depth = 256, most_width = PackedKernels::most_width;  // of b at a time
   const PackedKernels& kernels = float32_table().packed;
   const std::int64_t groups = (n + most_width - 1) / most_width;
-  // Few groups are also cut by rows of c, in pairs of tiles.
+  // Few groups are also cut by rows of c, sixteen at a time.
   std::int64_t parts = std::clamp<std::int64_t>(2 * num_threads() / groups, 1, (m + 15) / 16);
   const std::int64_t height = (m + 16 * parts - 1) / (16 * parts) * 16;
   parts = (m + height - 1) / height;
