@@ -131,7 +131,7 @@ struct SharedFactor::State {
 
 SharedFactor::SharedFactor(const Tensor& matrix, std::int64_t rows, std::int64_t products)
     : state_(std::make_shared<State>(
-          State{save(readable(matrix)), rows >= 2 && products >= 2, {}, {}})) {}
+          State{save(readable(matrix)), rows >= 2 && rows * products >= 16, {}, {}})) {}
 
 const Tensor& SharedFactor::matrix() const { return *state_->matrix; }
 

@@ -37,7 +37,7 @@ void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, cons
   cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
 }
 
-// y += a x, with a as BLAS is told that it lies.
+// y += a x, or y += a' x, with the rows and columns that a has in memory.
 void call_blas(CBLAS_TRANSPOSE ta, int rows, int columns, const float* a, int lda, const float* x,
                int x_stride, float* y, int y_stride) {
   cblas_sgemv(CblasRowMajor, ta, rows, columns, 1, a, lda, x, x_stride, 1, y, y_stride);
@@ -68,8 +68,8 @@ Layout layout_of(const Matrix<T>& x, std::int64_t rows, std::int64_t columns) {
           blas_int(std::max({stride, least, std::int64_t{1}}))};
 }
 
-// A matrix (m, k) times a vector. BLAS wants steps even of a vector that takes none. What y holds
-// before is not left to it: versions differ in whether 0 times NaN is 0.
+// A matrix (m, k) times a vector. BLAS refuses a stride of 0, which a vector of one element may
+// have. What y holds before is not left to it: versions differ in whether 0 times NaN is 0.
 template <class T>
 void matrix_by_vector(std::int64_t m, std::int64_t k, T* y, std::int64_t y_stride,
                       Matrix<const T> a, const T* x, std::int64_t x_stride, bool accumulate) {
@@ -94,51 +94,55 @@ void block(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<c
             b.data, lb.leading, accumulate ? T(1) : T(0), c.data, lc.leading);
 }
 
-// c = a b by our own kernel, for a c that lies by rows. A block of b's rows is packed panel by
-// panel and stays in the cache. Each element is one chain of sums, so that it does not depend on
-// how the work is cut.
+// c = a b by our own kernel, for a c that lies by rows. So many rows of b at a time are packed, a
+// group of panels after the other, and stay in the cache meanwhile. Each element is one chain of
+// sums, so that it does not depend on how the work is cut.
 void packed_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<float> c,
                     Matrix<const float> a, Matrix<const float> b, bool accumulate) {
   constexpr std::int64_t depth = 256, most_width = PackedKernels::most_width;  // of b at a time
   const PackedKernels& kernels = float32_table().packed;
   const std::int64_t groups = (n + most_width - 1) / most_width;
-  // Few groups are also cut by rows of c, sixteen at a time.
-  std::int64_t parts = std::clamp<std::int64_t>(2 * num_threads() / groups, 1, (m + 15) / 16);
+  const std::int64_t worth = m * n * k / products_per_thread;
+  // Few groups for many threads are also cut by rows of c, sixteen at a time; each part packs b.
+  const std::int64_t threads = std::clamp<std::int64_t>(worth, 1, num_threads());
+  std::int64_t parts =
+      threads == 1 ? 1 : std::clamp<std::int64_t>(2 * threads / groups, 1, (m + 15) / 16);
   const std::int64_t height = (m + 16 * parts - 1) / (16 * parts) * 16;
   parts = (m + height - 1) / height;
-  parallel_for(
-      groups * parts, m * n * k / products_per_thread, [&](std::int64_t first, std::int64_t last) {
-        alignas(64) float panels[depth * most_width];
-        for (std::int64_t i = first; i < last; ++i) {
-          std::int64_t column = i / parts * most_width, row = i % parts * height;
-          std::int64_t columns = std::min(most_width, n - column);
-          for (std::int64_t p = 0; p < k; p += depth) {
-            std::int64_t length = std::min(depth, k - p);
-            kernels.pack(panels, b.data + p * b.row_stride + column * b.column_stride, b.row_stride,
-                         b.column_stride, length, columns, 0,
-                         (columns + kernels.width - 1) / kernels.width);
-            for (std::int64_t j = 0; j < columns; j += kernels.width) {
-              float* to = c.data + row * c.row_stride + column + j;
-              const float* start = p > 0 || accumulate ? to : nullptr;
-              kernels.multiply(to, c.row_stride, start, c.row_stride,
-                               a.data + row * a.row_stride + p * a.column_stride, a.row_stride,
-                               a.column_stride, panels + j * length, std::min(height, m - row),
-                               length, std::min<std::int64_t>(kernels.width, columns - j));
-            }
-          }
+  parallel_for(groups * parts, worth, [&](std::int64_t first, std::int64_t last) {
+    alignas(64) float panels[depth * most_width];
+    for (std::int64_t i = first; i < last; ++i) {
+      std::int64_t column = i / parts * most_width, row = i % parts * height;
+      std::int64_t columns = std::min(most_width, n - column);
+      for (std::int64_t p = 0; p < k; p += depth) {
+        std::int64_t length = std::min(depth, k - p);
+        kernels.pack(panels, b.data + p * b.row_stride + column * b.column_stride, b.row_stride,
+                     b.column_stride, length, columns, 0,
+                     (columns + kernels.width - 1) / kernels.width);
+        for (std::int64_t j = 0; j < columns; j += kernels.width) {
+          float* to = c.data + row * c.row_stride + column + j;
+          const float* start = p > 0 || accumulate ? to : nullptr;
+          kernels.multiply(to, c.row_stride, start, c.row_stride,
+                           a.data + row * a.row_stride + p * a.column_stride, a.row_stride,
+                           a.column_stride, panels + j * length, std::min(height, m - row), length,
+                           std::min<std::int64_t>(kernels.width, columns - j));
         }
-      });
+      }
+    }
+  });
 }
 
-// Whether our own kernel is the faster one.
+// Whether our own kernel is the faster one, by measurement.
 bool suits_packing(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<const float> a,
                    Matrix<const float> b) {
-  // Where a lies by columns and has many rows, its columns lie so far apart that BLAS, which packs
-  // a too, is faster; so it is where b comes from beyond the cache.
+  if (m < 2 || n < 16) return false;
+  // BLAS packs a, too. That pays when a lies by columns, and these are so long that the rows of a
+  // tile lie far apart; and when b is larger than the cache.
   if (!float32_table().packed.blas_has_small_products)
-    return n >= 16 && n * k < 1 << 20 && (a.row_stride != 1 || m <= 1024);
+    return n * k < 1 << 20 && (a.row_stride != 1 || m <= 1024);
+  // Here small products are left to BLAS, but for gradients of weights, summed over many rows.
   constexpr std::int64_t cached = 1 << 17;
-  return a.row_stride == 1 && b.column_stride == 1 && m >= 16 && n >= 16 && k >= 64 &&
+  return a.row_stride == 1 && b.column_stride == 1 && m >= 16 && k >= 64 &&
          (m <= 256 || m * k <= cached);
 }
 
@@ -167,7 +171,7 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<co
   }
   FlushDenormals guard;
   if constexpr (std::is_same_v<T, float>) {
-    if (m > 1 && n > 1 && c.column_stride == 1 && suits_packing(m, n, k, a, b))
+    if (c.column_stride == 1 && suits_packing(m, n, k, a, b))
       return packed_product(m, n, k, c, a, b, accumulate);
   }
   double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);

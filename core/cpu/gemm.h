@@ -11,8 +11,8 @@ struct Matrix {
   std::int64_t row_stride, column_stride;  // at least one of them is 1
 };
 
-/// c (m, n) = a (m, k) b (k, n), or c += a b. Large products are cut into blocks for the threads;
-/// the blocks depend on the sizes alone.
+/// c (m, n) = a (m, k) b (k, n), or c += a b. Large products are cut into blocks for the threads,
+/// in a way that the result does not depend on.
 template <class T>
 void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<const T> a,
           Matrix<const T> b, bool accumulate);

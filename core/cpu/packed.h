@@ -1,6 +1,6 @@
-// Products with a matrix that is used many times, such as a recurrent kernel: packed once, where
-// BLAS packs it anew at every call. Compiled once for each instruction set; raw pointers and sizes
-// only.
+// Products with a packed second factor. One that is used many times, such as a recurrent kernel, is
+// packed once, where BLAS packs it anew at every call; others are packed block by block (gemm.cpp).
+// Compiled once for each instruction set; raw pointers and sizes only.
 //
 // A (k, n) matrix is packed as panels of two batches' width, each (k, width) and contiguous. An
 // element of the product is one chain of multiply-adds along k, so that it does not depend on how
@@ -16,9 +16,8 @@ namespace keratin::cpu {
 struct PackedKernels {
   static constexpr int most_width = 32;
   int width;  // columns of a panel
-  /// Whether OpenBLAS, too, has kernels for small products, as it has for AVX-512 alone. Otherwise
-  /// it copies both factors whatever the size, and where these kernels pack one of them and the
-  /// other is small, they take a third to two thirds of its time.
+  /// Whether OpenBLAS has kernels that spare most small products the copying of both factors, as
+  /// it has for AVX-512 alone. Where it has none, these take a third to nine tenths of its time.
   bool blas_has_small_products;
 
   /// Packs panels first..last-1 of b (k, n); missing columns of the last panel become zeros.
@@ -37,14 +36,14 @@ struct PackedProduct {
   static constexpr std::int64_t width = 2 * lanes;
   static_assert(width <= PackedKernels::most_width);
   // Rows at a time: 8 by 2 sums in registers where there are 32 of them. Of 16, 6 by 2 leave room
-  // for a row of the panel and a factor; without an instruction for both, products need some more.
+  // for a row of the panel and a factor; without fused multiply-add, products need some more.
   static constexpr int tile_rows = lanes == 16 ? 8 : lanes == 8 ? 6 : 4;
 
   static void pack(float* packed, const float* b, std::int64_t row_stride,
                    std::int64_t column_stride, std::int64_t k, std::int64_t n, std::int64_t first,
                    std::int64_t last) {
     constexpr std::int64_t block = 16;  // rows, so that a transposed matrix is read by cache lines
-    constexpr std::int64_t group = 64 / width;  // panels, so that rows are read by several of them
+    constexpr std::int64_t group = width < 16 ? 4 : 64 / width;  // panels that share a row's lines
     for (std::int64_t panel = first; panel < last; ++panel) {
       float* to = packed + panel * k * width;
       const float* from = b + panel * width * column_stride;
@@ -81,7 +80,7 @@ struct PackedProduct {
                        std::int64_t a_column_stride, const float* panel, std::int64_t m,
                        std::int64_t k, std::int64_t columns) {
     Rows rows{c, start, a, c_stride, start_stride, a_row_stride, a_column_stride};
-    std::int64_t i = 0;
+    std::int64_t i = 0;  // 8 rows are 4 and 4, not 6 and 2: low tiles wait for their sums
     for (; i + tile_rows <= m && (tile_rows != 6 || m - i != 8); i += tile_rows)
       rows.template from<tile_rows>(i, panel, k, columns);
     for (; i + 4 <= m; i += 4) rows.template from<4>(i, panel, k, columns);
