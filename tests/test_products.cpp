@@ -96,8 +96,9 @@ TEST_CASE("products with few rows or columns agree with float64 in every layout"
 
 TEST_CASE("products large enough for several threads have the same bits with any number") {
   Random random(6);
-  for (auto [m, k, n] :
-       {std::array{40, 300, 100}, {300, 500, 40}, {1, 1000, 1500}, {1500, 1000, 1}})
+  const std::vector<std::array<int, 3>> sizes = {
+      {40, 300, 100}, {300, 500, 40}, {1, 1000, 1500}, {1500, 1000, 1}};
+  for (auto [m, k, n] : sizes)
     for (const Tensor& a : {random.normal({m, k}), random.normal({k, m}).transpose()})
       for (const Tensor& b : {random.normal({k, n}), random.normal({n, k}).transpose()}) {
         Tensor one;
