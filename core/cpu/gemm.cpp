@@ -136,8 +136,8 @@ void packed_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<float
 bool suits_packing(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<const float> a,
                    Matrix<const float> b) {
   if (m < 2 || n < 16) return false;
-  // BLAS packs a, too. That pays when a lies by columns, and these are so long that the rows of a
-  // tile lie far apart; and when b is larger than the cache.
+  // BLAS packs a, too. That pays when a lies by columns so long that what a tile reads of one is
+  // far from what it reads of the next; and when b is larger than the cache.
   if (!float32_table().packed.blas_has_small_products)
     return n * k < 1 << 20 && (a.row_stride != 1 || m <= 1024);
   // Here small products are left to BLAS, but for gradients of weights, summed over many rows.
