@@ -91,9 +91,10 @@ class Signal {
   }
   int sleepers() const { return sleepers_.load(std::memory_order_relaxed); }
 
-  /// Watches the number for as long as sleeping and waking might take. Whether it has changed.
+  /// Watches the number for as long as a training step goes on without other threads, which is
+  /// longer than sleeping and waking would take. Whether it has changed.
   bool changes_soon(std::uint32_t old) const {
-    constexpr std::chrono::microseconds patience{100};
+    constexpr std::chrono::microseconds patience{250};
     if (get() != old) return true;
     auto end = std::chrono::steady_clock::now() + patience;
     do {
