@@ -10,7 +10,8 @@
 namespace keratin {
 
 bool GradientSum::exclusive() const {
-  return sum_.defined() && (given_ || (is_unique(sum_) && sum_.is_contiguous()));
+  if (!sum_.defined() || given_) return given_;
+  return is_unique(sum_) && (sum_.is_contiguous() || memory_order(sum_).dense);
 }
 
 const Tensor& GradientSum::value() {

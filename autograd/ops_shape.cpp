@@ -49,6 +49,19 @@ Tensor windowed(const char* name, const Tensor& x, const Build& build) {
   return view_op(name, x, build(x.strides()), build(contiguous_strides(x.shape())));
 }
 
+/// Records a view of x whose gradients are views too: the memory of one that nobody else needs goes
+/// on to x.
+template <class Back>
+Tensor record_view(const char* name, const Tensor& y, const Tensor& x, Back back) {
+  if (!follows({&x, 1})) return y;
+  record_node(name, {&x, 1}, {&y, 1}, [back = std::move(back)](Backward& backward) {
+    bool own = backward.owns_output_gradient(0);
+    Tensor g = back(backward.output_gradient(0));
+    own ? backward.give(0, g) : backward.add(0, g);
+  });
+  return y;
+}
+
 void check_same_rank(const char* who, const Tensor& a, const Tensor& b) {
   if (a.rank() != b.rank()) fail("{}: shapes {} and {} differ in rank", who, a.shape(), b.shape());
 }
@@ -131,8 +144,8 @@ Tensor transpose(const Tensor& x, std::vector<int> axes) {
     shape.push_back(x.shape()[axes[i]]);
     strides.push_back(x.strides()[axes[i]]);
   }
-  return record("transpose", make_view(x, shape, strides),
-                wrt(x, [inverse](const Tensor& g) { return transpose(g, inverse); }));
+  return record_view("transpose", make_view(x, shape, strides), x,
+                     [inverse](const Tensor& g) { return transpose(g, inverse); });
 }
 
 Tensor swapaxes(const Tensor& x, int axis1, int axis2) {
@@ -142,8 +155,8 @@ Tensor swapaxes(const Tensor& x, int axis1, int axis2) {
   Strides strides = x.strides();
   std::swap(shape[a], shape[b]);
   std::swap(strides[a], strides[b]);
-  return record("swapaxes", make_view(x, shape, strides),
-                wrt(x, [a, b](const Tensor& g) { return swapaxes(g, a, b); }));
+  return record_view("swapaxes", make_view(x, shape, strides), x,
+                     [a, b](const Tensor& g) { return swapaxes(g, a, b); });
 }
 
 Tensor moveaxis(const Tensor& x, int source, int destination) {
@@ -182,8 +195,8 @@ Tensor flip(const Tensor& x, const Axes& axes) {
     offset += (x.shape()[axis] - 1) * strides[axis];
     strides[axis] = -strides[axis];
   }
-  return record("flip", make_view(x, x.shape(), strides, offset),
-                wrt(x, [axes](const Tensor& g) { return flip(g, axes); }));
+  return record_view("flip", make_view(x, x.shape(), strides, offset), x,
+                     [axes](const Tensor& g) { return flip(g, axes); });
 }
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
@@ -265,6 +278,29 @@ Tensor slice(const Tensor& x, const std::vector<Index>& indices) {
 
 // --- several tensors
 
+namespace {
+
+Tensor record_concatenation(const Tensor& y, const std::vector<Tensor>& parts, int a) {
+  if (!follows(parts)) return y;
+  std::vector<std::int64_t> extents;
+  for (const Tensor& part : parts) extents.push_back(part.shape()[a]);
+  record_node("concatenate", parts, {&y, 1}, [extents, a](Backward& backward) {
+    bool own = backward.owns_output_gradient(0);
+    const Tensor& g = backward.output_gradient(0);
+    std::int64_t begin = 0;
+    for (std::uint32_t i = 0; i < extents.size(); begin += extents[i++]) {
+      if (!backward.wants(i)) continue;
+      std::vector<Index> indices(static_cast<std::size_t>(a), all);
+      indices.push_back(range(begin, begin + extents[i]));
+      Tensor part = slice(g, indices);
+      own ? backward.give(i, part) : backward.add(i, part);
+    }
+  });
+  return y;
+}
+
+}  // namespace
+
 Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
   DType dtype = dtype_of_all("concatenate", parts);
   int a = normalize_axis(axis, parts[0].rank(), "concatenate");
@@ -278,24 +314,12 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
     shape[a] += part.shape()[a];
   }
   Tensor y = empty(shape, dtype, parts[0].device());
-  std::vector<std::int64_t> cuts;
   std::int64_t at = 0;
   for (const Tensor& part : parts) {
     kernels_of(y).copy(make_view(y, part.shape(), y.strides(), at * y.strides()[a]), part);
     at += part.shape()[a];
-    cuts.push_back(at);
   }
-  if (!follows(parts)) return y;
-  record_node("concatenate", parts, {&y, 1}, [cuts, a](Backward& backward) {
-    const Tensor& g = backward.output_gradient(0);
-    for (std::uint32_t i = 0; i < cuts.size(); ++i) {
-      if (!backward.wants(i)) continue;
-      std::vector<Index> indices(static_cast<std::size_t>(a), all);
-      indices.push_back(range(i == 0 ? 0 : cuts[i - 1], cuts[i]));
-      backward.add(i, slice(g, indices));
-    }
-  });
-  return y;
+  return record_concatenation(y, parts, a);
 }
 
 namespace {
@@ -332,6 +356,18 @@ Tensor stack(const std::vector<Tensor>& parts, int axis) {
 Tensor joined(const std::vector<Tensor>& parts) {
   Tensor y = joined_view(parts, 0);
   return y.defined() ? record_stack(y, parts, 0) : stack(parts, 0);
+}
+
+Tensor adjoined(const std::vector<Tensor>& parts, int axis) {
+  int a = normalize_axis(axis, parts[0].rank(), "concatenate");
+  // As one along a new axis, which with the old one behind it makes a single one.
+  Tensor view = joined_view(parts, a);
+  std::int64_t extent = parts[0].shape()[a];
+  if (!view.defined() || view.strides()[a] != extent * view.strides()[a + 1])
+    return concatenate(parts, axis);
+  Shape shape = parts[0].shape();
+  shape[a] *= static_cast<std::int64_t>(parts.size());
+  return record_concatenation(make_view(view, shape, parts[0].strides()), parts, a);
 }
 
 std::vector<Tensor> unstack(const Tensor& x, int axis) {

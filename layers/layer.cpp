@@ -16,6 +16,7 @@
 namespace keratin {
 
 thread_local CallContext* current_call = nullptr;
+thread_local Tensor output_place;
 thread_local Random* shared_noise = nullptr;
 thread_local Capture* current_capture = nullptr;
 

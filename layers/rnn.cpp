@@ -7,6 +7,7 @@
 #include <keratin/core/create.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/layers/core_layers.h>
+#include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/rnn.h>
 
@@ -131,6 +132,7 @@ Tensor RNN::add_recurrent_product(const Tensor& z, const Step& s) const {
 }
 
 std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& initial_state) {
+  Tensor wanted_place = std::exchange(output_place, Tensor());
   if (inputs.rank() != 3 || inputs.size(2) != kernel.shape()[0])
     fail("expected inputs (batch, time, {}), got {}", kernel.shape()[0], inputs.shape());
   std::int64_t batch = inputs.size(0), time = inputs.size(1);
@@ -162,11 +164,16 @@ std::vector<Tensor> RNN::run(const Tensor& inputs, const std::vector<Tensor>& in
   // The steps' states side by side, in the order of their z: their gradient products become one,
   // and so do the outputs.
   Tensor side_by_side;
-  if (options_.return_sequences || recording != nullptr)
-    side_by_side = empty({time, batch, units_}, dtype());
+  if (options_.return_sequences || recording != nullptr) {
+    Shape shape{time, batch, units_};
+    bool fits =
+        wanted_place.defined() && wanted_place.shape() == shape && wanted_place.dtype() == dtype();
+    side_by_side = fits ? wanted_place : empty(shape, dtype());
+  }
   auto place_in = [&](const Tensor& places, std::int64_t i) {
     if (!places.defined()) return empty({batch, units_}, dtype());
-    return make_view(places, {batch, units_}, {units_, 1}, i * batch * units_);
+    auto strides = places.strides();
+    return make_view(places, {batch, units_}, {strides[-2], strides[-1]}, i * strides[-3]);
   };
   std::vector<SharedFactor> factors;
   Tensor masked_side_by_side;

@@ -75,6 +75,41 @@ TEST_CASE("the gradient of a stack itself can be asked for, and is not written o
   CHECK(g[2].to_vector<double>() == std::vector<double>{7, 9});
 }
 
+TEST_CASE("parts of a gradient that are handed on through views leave each other alone") {
+  Random random(7);
+  Tensor x = random.normal({3, 2}).astype(float64), y = random.normal({2, 4}).astype(float64);
+  Tensor weight = random.normal({2, 7}).astype(float64);
+  GradientTape tape;
+  tape.watch(x);
+  tape.watch(y);
+  Tensor turned = transpose(x), flipped = flip(y, 1);
+  Tensor before = sum(dot(turned, x)) + sum(flipped * 5) + sum(y * 3);
+  Tensor both = concatenate({turned, flipped}, 1);
+  Tensor total = before + sum(both * both * weight);
+  // To the gradient of `turned` a product is added, to that of `flipped` a sum.
+  auto g = tape.gradient(total, {x, y, both});
+  Tensor left = slice(weight, {all, range(0, 3)}), right = slice(weight, {all, range(3, 7)});
+  Tensor of_dot = 2 * dot(x, ones({2, 2}, float64));
+  check_close(g[0], transpose(2 * turned * left) + of_dot, 1e-12);
+  check_close(g[1], flip(2 * flipped * right, 1) + 8.0, 1e-12);
+  check_close(g[2], 2 * both * weight, 1e-12);
+  // Where nobody asks for the last, its memory goes to the others.
+  auto last = std::move(tape).gradient(total, {x, y});
+  check_close(last[0], g[0], 0);
+  check_close(last[1], g[1], 0);
+}
+
+TEST_CASE("the directions of a Bidirectional layer write side by side into one tensor") {
+  set_random_seed(4);
+  Bidirectional both(LSTM(3, {.return_sequences = true}));
+  Tensor x = default_random().normal({2, 5, 4});
+  Tensor y = both(x);
+  CHECK(y.shape() == Shape{2, 5, 6});
+  CHECK(y.strides() == Strides{6, 12, 1});                      // time first, no copy
+  Tensor all_valid = both(x, {.mask = ones({2, 5}, boolean)});  // zeros may be written: copies
+  check_close(all_valid, y, 0);
+}
+
 TEST_CASE("a shared factor gives the product and its gradients, at sizes that fill no tile") {
   Random random(9);
   for (auto [m, k, n] : {std::array{8, 16, 32}, {9, 17, 33}, {64, 5, 1}, {11, 1, 70}, {1, 4, 40}}) {

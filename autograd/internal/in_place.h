@@ -56,4 +56,7 @@ Tensor where_over(const Tensor& condition, const Tensor& a, const Tensor& b);
 /// stack(parts, 0), which is a view where the parts already lie side by side.
 Tensor joined(const std::vector<Tensor>& parts);
 
+/// concatenate(parts, axis), which is a view where parts of one shape already lie side by side.
+Tensor adjoined(const std::vector<Tensor>& parts, int axis);
+
 }  // namespace keratin
