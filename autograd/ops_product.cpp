@@ -170,12 +170,12 @@ void add_dot_gradients(Backward& backward, std::uint32_t i, std::uint32_t j, con
 }  // namespace
 
 Tensor add_dot_over(const Tensor& c, const Tensor& a, const SharedFactor& b) {
-  Tensor z = make_view(c, c.shape(), c.strides()), x = readable(a);
-  b.add_product(z, x);
-  Tensor inputs[] = {x, b.matrix(), c};
+  Tensor z = make_view(c, c.shape(), c.strides());
+  Tensor inputs[] = {readable(a), b.matrix(), c};
+  b.add_product(z, inputs[0]);
   if (!follows(inputs)) return z;
-  record_node("add_dot", inputs, {&z, 1}, [x = save(x), b](Backward& backward) {
-    Tensor g = backward.output_gradient(0);
+  record_node("add_dot", inputs, {&z, 1}, [x = save(inputs[0]), b](Backward& backward) {
+    const Tensor& g = backward.output_gradient(0);
     backward.add(2, g);
     add_dot_gradients(backward, 0, 1, readable(g), *x, b);
   });

@@ -64,18 +64,17 @@ struct LstmCellVjp {
 
   void operator()(Backward& backward) const {
     if (recording != nullptr) return composed(backward);
-    Tensor gh = backward.output_gradient(0), gc = backward.output_gradient(1);
+    Tensor x[] = {gates, tanh_c, *c, backward.output_gradient(0), backward.output_gradient(1)};
     // Nothing depends on the last step's c, and on no step's h but the last perhaps.
-    if (!gh.defined()) gh = Tensor(0.0).astype(tanh_c.dtype());
-    if (!gc.defined()) gc = Tensor(0.0).astype(tanh_c.dtype());
-    Tensor gz = backward.is_last() ? make_view(gates, gates.shape(), gates.strides())
-                                   : empty(gates.shape(), gates.dtype());
-    Tensor g_c0 = empty(tanh_c.shape(), tanh_c.dtype());
-    Tensor y[] = {g_c0, gz}, x[] = {gates, tanh_c, *c, gh, gc};
+    for (Tensor* g : {&x[3], &x[4]})
+      if (!g->defined()) *g = Tensor(0.0).astype(tanh_c.dtype());
+    Tensor y[] = {empty(tanh_c.shape(), tanh_c.dtype()),
+                  backward.is_last() ? make_view(gates, gates.shape(), gates.strides())
+                                     : empty(gates.shape(), gates.dtype())};
     fn::LstmCellBackward functor;
-    kernels_of(gz).pointwise(Pointwise::LstmCellBackward, &functor, y, x);
-    backward.add(0, gz);
-    backward.add(1, g_c0);
+    kernels_of(gates).pointwise(Pointwise::LstmCellBackward, &functor, y, x);
+    backward.add(0, y[1]);
+    backward.add(1, y[0]);
   }
 
   // By the derivative of LstmCell on tensors of dual numbers. A tape that began after the forward
@@ -91,20 +90,18 @@ struct LstmCellVjp {
   }
 };
 
-std::array<Tensor, 2> lstm_step(const Tensor& z, const Tensor& c, const Tensor& gates,
-                                const Tensor& h_place) {
-  std::array<Tensor, 2> out{h_place, empty(c.shape(), c.dtype())};
-  Tensor tanh_c = empty(c.shape(), c.dtype());
-  Tensor y[] = {out[0], out[1], gates, tanh_c}, x[] = {z, c};
+std::array<Tensor, 2> lstm_step(const Tensor& z, const Tensor& c, Tensor gates, Tensor h_place) {
+  Tensor y[] = {std::move(h_place), empty(c.shape(), c.dtype()), std::move(gates),
+                empty(c.shape(), c.dtype())};
+  Tensor x[] = {z, c};
   fn::LstmCellForward functor;
   kernels_of(c).pointwise(Pointwise::LstmCellForward, &functor, y, x);
-  Tensor inputs[] = {z, c};
-  if (follows(inputs)) {
-    bool over = begin_together(gates, z);
-    record_node("lstm_cell", inputs, out,
-                LstmCellVjp{gates, tanh_c, over ? Saved() : save(z), save(c)});
+  if (follows(x)) {
+    bool over = begin_together(y[2], z);
+    record_node("lstm_cell", x, {y, 2},
+                LstmCellVjp{std::move(y[2]), std::move(y[3]), over ? Saved() : save(z), save(c)});
   }
-  return out;
+  return {std::move(y[0]), std::move(y[1])};
 }
 
 // Whether another tape may want to differentiate what this one's backward pass does.

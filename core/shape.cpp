@@ -6,11 +6,6 @@
 
 namespace keratin {
 
-Dims::Dims(std::span<const std::int64_t> values) : rank_(static_cast<int>(values.size())) {
-  if (values.size() > max_rank) fail("shape: at most {} axes, got {}", max_rank, values.size());
-  std::ranges::copy(values, values_.begin());
-}
-
 Dims Dims::filled(int rank, std::int64_t value) {
   Dims dims;
   for (int i = 0; i < rank; ++i) dims.push_back(value);
@@ -21,9 +16,8 @@ void Dims::no_such_axis(int axis) const {
   fail("shape: axis {} is out of range for rank {}", axis, rank_);
 }
 
-void Dims::push_back(std::int64_t value) {
-  if (rank_ == max_rank) fail("shape: at most {} axes", max_rank);
-  values_[rank_++] = value;
+void Dims::too_many_axes(std::size_t count) {
+  fail("shape: at most {} axes, got {}", max_rank, count);
 }
 
 void Dims::insert(int axis, std::int64_t value) {
@@ -34,12 +28,6 @@ void Dims::insert(int axis, std::int64_t value) {
 void Dims::erase(int axis) {
   std::copy(begin() + axis + 1, end(), begin() + axis);
   --rank_;
-}
-
-bool Dims::operator==(const Dims& other) const {
-  bool same = rank_ == other.rank_;
-  for (int axis = 0; same && axis < rank_; ++axis) same = values_[axis] == other.values_[axis];
-  return same;
 }
 
 Shape Shape::filled(int rank, std::int64_t value) {

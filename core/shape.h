@@ -19,7 +19,10 @@ class Dims {
   Dims() = default;
   Dims(std::initializer_list<std::int64_t> values)
       : Dims(std::span(values.begin(), values.size())) {}
-  explicit Dims(std::span<const std::int64_t> values);
+  explicit Dims(std::span<const std::int64_t> values) {
+    if (values.size() > max_rank) too_many_axes(values.size());
+    for (std::int64_t value : values) values_[static_cast<std::size_t>(rank_++)] = value;
+  }
   /// `rank` copies of `value`.
   static Dims filled(int rank, std::int64_t value);
 
@@ -35,11 +38,19 @@ class Dims {
   std::int64_t* begin() { return values_.data(); }
   std::int64_t* end() { return values_.data() + rank_; }
 
-  void push_back(std::int64_t value);
+  void push_back(std::int64_t value) {
+    if (rank_ == max_rank) too_many_axes(max_rank + 1);
+    values_[static_cast<std::size_t>(rank_++)] = value;
+  }
   void insert(int axis, std::int64_t value);
   void erase(int axis);
 
-  bool operator==(const Dims& other) const;
+  bool operator==(const Dims& other) const {
+    bool same = rank_ == other.rank_;
+    for (std::size_t i = 0; same && i < static_cast<std::size_t>(rank_); ++i)
+      same = values_[i] == other.values_[i];
+    return same;
+  }
 
  private:
   std::size_t place_of(int axis) const {
@@ -48,6 +59,7 @@ class Dims {
     return static_cast<std::size_t>(place);
   }
   [[noreturn]] void no_such_axis(int axis) const;
+  [[noreturn]] static void too_many_axes(std::size_t count);
 
   std::array<std::int64_t, max_rank> values_{};
   int rank_ = 0;

@@ -11,24 +11,10 @@ namespace keratin {
 
 // --- handles
 
-Tensor::Tensor(const Tensor& other) noexcept : data_(other.data_) {
-  if (data_ != nullptr) data_->refs.fetch_add(1, std::memory_order_relaxed);
-}
+void Tensor::share() const noexcept { data_->refs.fetch_add(1, std::memory_order_relaxed); }
 
-Tensor& Tensor::operator=(const Tensor& other) noexcept {
-  if (data_ != other.data_) *this = Tensor(other);
-  return *this;
-}
-
-Tensor& Tensor::operator=(Tensor&& other) noexcept {
-  Tensor taken(std::move(other));
-  std::swap(data_, taken.data_);
-  return *this;
-}
-
-Tensor::~Tensor() {
-  if (data_ != nullptr && data_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
-    data_->destroy();
+void Tensor::release() noexcept {
+  if (data_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) data_->destroy();
 }
 
 Tensor::Tensor(double value, DType dtype, Weak)
@@ -95,7 +81,10 @@ const TensorData& checked(const TensorData* data) {
 
 const Shape& Tensor::shape() const { return checked(data_).shape; }
 const Strides& Tensor::strides() const { return checked(data_).strides; }
-std::int64_t Tensor::size(int axis) const { return shape()[normalize_axis(axis, rank(), "size")]; }
+std::int64_t Tensor::size(int axis) const {
+  const Shape& all = shape();
+  return all.begin()[normalize_axis(axis, all.rank(), "size")];
+}
 std::int64_t Tensor::numel() const { return checked(data_).numel; }
 DType Tensor::dtype() const { return checked(data_).dtype; }
 Device Tensor::device() const { return checked(data_).storage->device; }

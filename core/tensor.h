@@ -12,6 +12,7 @@
 #include <iosfwd>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <keratin/core/device.h>
@@ -33,11 +34,22 @@ class Tensor {
       : Tensor(static_cast<double>(value),
                std::same_as<T, bool> ? boolean : (std::integral<T> ? int32 : float32), Weak{}) {}
 
-  Tensor(const Tensor& other) noexcept;
-  Tensor(Tensor&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
-  Tensor& operator=(const Tensor& other) noexcept;
-  Tensor& operator=(Tensor&& other) noexcept;
-  ~Tensor();
+  Tensor(const Tensor& other) noexcept : data_(other.data_) {
+    if (data_ != nullptr) share();
+  }
+  Tensor(Tensor&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+  Tensor& operator=(const Tensor& other) noexcept {
+    if (data_ != other.data_) *this = Tensor(other);
+    return *this;
+  }
+  Tensor& operator=(Tensor&& other) noexcept {
+    Tensor taken(std::move(other));
+    std::swap(data_, taken.data_);
+    return *this;
+  }
+  ~Tensor() {
+    if (data_ != nullptr) release();
+  }
 
   /// The caller's own memory, row-major, not copied; it must outlive the tensor and its views.
   template <class T>
@@ -99,6 +111,8 @@ class Tensor {
  private:
   friend struct TensorData;
   struct Weak {};
+  void share() const noexcept;
+  void release() noexcept;
   Tensor(double value, DType dtype, Weak);
   static Tensor wrap(void* data, DType dtype, const Shape& shape, bool read_only);
   const void* address(DType dtype) const;

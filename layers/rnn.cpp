@@ -257,8 +257,8 @@ std::vector<Tensor> LSTM::step(const Step& s) const {
   const Tensor& c = s.states[1];
   Tensor z = add_recurrent_product(s.z, s);
   if (usual_activations()) {
-    auto [h1, c1] = lstm_cell_over(z, c, s.place);
-    return {h1, c1};
+    auto next = lstm_cell_over(z, c, s.place);
+    return {std::make_move_iterator(next.begin()), std::make_move_iterator(next.end())};
   }
   const auto& act = options_.activation;
   const auto& gate = options_.recurrent_activation;
