@@ -27,6 +27,7 @@ struct Part {
   std::optional<WanderingTape> tape;
   GradientSums gradients;
   std::vector<Tensor> places;  // for the gradients
+  bool waits = false;          // some are still to be computed
   PoolLists* lists = nullptr;
 
   Part() = default;
@@ -58,14 +59,24 @@ struct Part {
            (!tape || tape->watched() == followed);
   }
 
-  /// The gradients of `wanted`, but for products that wait.
+  /// The gradients of `wanted`, but for products that wait when they are large.
   void backward(const Tensor& output_gradient, const std::vector<Tensor>& wanted, bool last) {
     {
       tape->join();
       Leaving at_end{tape};
       gradients = tape->gradient_sums(outputs, wanted, output_gradient, last, places);
     }
+    // Small ones are sooner done than the threads have met again.
+    constexpr std::int64_t small = 12 * products_per_thread;
+    std::int64_t products = 0;
+    for (const GradientSum& sum : gradients.sums) products += sum.waiting();
+    waits = products > small;
+    if (!waits) write_gradients();
     if (last) forget();
+  }
+
+  void write_gradients() {
+    for (std::size_t k = 0; k < places.size(); ++k) gradients[k].write_into(places[k]);
   }
 
   void drop_gradients() {
@@ -168,10 +179,11 @@ class CutBatch {
     });
     if (error) std::rethrow_exception(error);
     // The products that wait are small pieces for whoever has nothing to do.
-    error = each(parts_.size() * numbers.size(), [&](std::size_t i) {
-      std::size_t p = i / numbers.size(), k = i % numbers.size();
-      parts_[p].gradients[k].write_into(parts_[p].places[k]);
-    });
+    if (std::ranges::any_of(parts_, [](const Part& part) { return part.waits; }))
+      error = each(parts_.size() * numbers.size(), [&](std::size_t i) {
+        std::size_t p = i / numbers.size(), k = i % numbers.size();
+        parts_[p].gradients[k].write_into(parts_[p].places[k]);
+      });
     if (error) std::rethrow_exception(error);
     for (Part& part : parts_) part.drop_gradients();
     Tensor total = sum(partial, 0);

@@ -168,6 +168,10 @@ class GradientSum {
   bool defined() const { return sum_.defined() || waiting_.depth > 0; }
   /// The sum; undefined when nothing was added.
   const Tensor& value();
+  /// The multiplications that wait.
+  std::int64_t waiting() const {
+    return waiting_.depth > 0 ? waiting_.a.size(0) * waiting_.depth * waiting_.b.size(1) : 0;
+  }
   /// Where to sum up products, if there is nothing yet; nobody else may read it meanwhile.
   void set_place(const Tensor& place) { place_ = place; }
   /// Copies the sum there, unless that is where it is; zeros when nothing was added.
