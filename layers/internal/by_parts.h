@@ -2,11 +2,11 @@
 //
 // The steps of a recurrent layer depend on each other, the samples of a batch do not. So the
 // kernels of such layers need not be shared out among the threads one by one: the batch is cut into
-// parts, and each is taken through all of the layers, forward and backward, by one thread; products
-// that sum up weight gradients come last, as smaller pieces for whoever is free. The threads meet
-// three times in a step, and what a part needs is in the cache of the thread at work. How the batch
-// is cut depends on sizes alone, and the parts' gradients are added in their order, so that the
-// result is the same for any number of threads.
+// parts, and each is taken through all of the layers, forward and backward, by one thread; large
+// products that sum up weight gradients come last, as smaller pieces for whoever is free. The
+// threads meet two or three times in a step, and what a part needs is in the cache of the thread at
+// work. How the batch is cut depends on sizes alone, and the parts' gradients are added in their
+// order, so that the result is the same for any number of threads.
 #pragma once
 
 #include <functional>
