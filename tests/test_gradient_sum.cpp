@@ -112,7 +112,10 @@ TEST_CASE("the directions of a Bidirectional layer write side by side into one t
 
 TEST_CASE("a shared factor gives the product and its gradients, at sizes that fill no tile") {
   Random random(9);
-  for (auto [m, k, n] : {std::array{8, 16, 32}, {9, 17, 33}, {64, 5, 1}, {11, 1, 70}, {1, 4, 40}}) {
+  using Sizes = std::array<int, 3>;
+  for (const Sizes& sizes :
+       {Sizes{8, 16, 32}, Sizes{9, 17, 33}, Sizes{64, 5, 1}, Sizes{11, 1, 70}, Sizes{1, 4, 40}}) {
+    const int m = sizes[0], k = sizes[1], n = sizes[2];
     CAPTURE(m);
     CAPTURE(k);
     CAPTURE(n);
