@@ -10,8 +10,8 @@
 namespace keratin {
 
 bool GradientSum::exclusive() const {
-  if (!sum_.defined() || given_) return given_;
-  return is_unique(sum_) && (sum_.is_contiguous() || memory_order(sum_).dense);
+  if (!sum_.defined()) return false;
+  return given_ || (is_unique(sum_) && (sum_.is_contiguous() || memory_order(sum_).dense));
 }
 
 const Tensor& GradientSum::value() {

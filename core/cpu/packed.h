@@ -136,7 +136,7 @@ struct PackedProduct {
       Simd right[] = {
           (start != nullptr ? Simd::load(start + r * start_stride + lanes) : Simd(0.0))...};
       const float* column = a;
-      // So that a processor that decodes for another program too has little to decode but this.
+      // Less to decode for each multiply-add, on a core that also runs another program's thread.
 #pragma GCC unroll 4
       for (std::int64_t p = 0; p < k; ++p, panel += width, column += a_column_stride) {
         Simd b0 = Simd::load(panel), b1 = Simd::load(panel + lanes);
