@@ -22,6 +22,16 @@ std::array<Tensor, 2> float_operands(const Tensor& a, const Tensor& b) {
   return {a.astype(dtype), b.astype(dtype)};
 }
 
+// A copy of b for packed_gemm, or undefined when its device has no use for one.
+Tensor packed_copy(const Tensor& b) {
+  const Kernels& kernels = kernels_of(b);
+  Shape shape = kernels.packed_shape(b);
+  if (shape.empty()) return {};
+  Tensor packed = empty(shape, b.dtype(), b.device());
+  kernels.pack(packed, b);
+  return packed;
+}
+
 }  // namespace
 
 void product_into(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate,
@@ -30,7 +40,7 @@ void product_into(const Tensor& c, const Tensor& a, const Tensor& b, bool accumu
   // A tall product has rows enough to make packing the second factor worth it.
   bool tall = a.size(0) >= 64 && a.size(1) >= 8 && c.size(1) >= 8 && a.strides()[1] == 1 &&
               c.strides()[1] == 1;
-  Tensor packed = tall ? kernels.pack(b) : Tensor();
+  Tensor packed = tall ? packed_copy(b) : Tensor();
   if (packed.defined())
     return kernels.packed_gemm(c, a, packed, bias.defined() ? contiguous(bias) : bias, accumulate);
   if (bias.defined()) kernels.copy(c, bias);
@@ -137,7 +147,7 @@ const Tensor& SharedFactor::matrix() const { return *state_->matrix; }
 
 void SharedFactor::add_product(const Tensor& c, const Tensor& a) const {
   const Kernels& kernels = kernels_of(c);
-  if (state_->worthwhile && !state_->packed.defined()) state_->packed = kernels.pack(matrix());
+  if (state_->worthwhile && !state_->packed.defined()) state_->packed = packed_copy(matrix());
   if (state_->packed.defined() && a.strides()[1] == 1)
     kernels.packed_gemm(c, a, state_->packed, {}, true);
   else
@@ -147,7 +157,7 @@ void SharedFactor::add_product(const Tensor& c, const Tensor& a) const {
 void SharedFactor::multiply_transposed(const Tensor& c, const Tensor& a, bool accumulate) const {
   const Kernels& kernels = kernels_of(c);
   Tensor& packed = state_->packed_transpose;
-  if (state_->worthwhile && !packed.defined()) packed = kernels.pack(flipped(matrix()));
+  if (state_->worthwhile && !packed.defined()) packed = packed_copy(flipped(matrix()));
   if (packed.defined() && a.strides()[1] == 1)
     kernels.packed_gemm(c, a, packed, {}, accumulate);
   else

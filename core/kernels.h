@@ -25,6 +25,8 @@ enum class Comparison {
 
 class Kernels {
  public:
+  using Tensors = std::span<const Tensor>;
+
   virtual ~Kernels() = default;
 
   // --- memory
@@ -37,12 +39,11 @@ class Kernels {
   // --- pointwise: x broadcasts to the shape of the first output; all of one dtype
   /// A tensor several times as wide along the last axis stands for as many operands side by side,
   /// such as the gates of a cell.
-  virtual void pointwise(Pointwise op, const void* functor, std::span<const Tensor> y,
-                         std::span<const Tensor> x) const = 0;
+  virtual void pointwise(Pointwise op, const void* functor, Tensors y, Tensors x) const = 0;
   /// gx[i] is undefined where nobody wants it. x holds the inputs, or the output alone for a
   /// functor whose derivative is stated in terms of its output.
-  virtual void pointwise_gradient(Pointwise op, const void* functor, std::span<const Tensor> gx,
-                                  std::span<const Tensor> x, std::span<const Tensor> gy) const = 0;
+  virtual void pointwise_gradient(Pointwise op, const void* functor, Tensors gx, Tensors x,
+                                  Tensors gy) const = 0;
   /// y is boolean.
   virtual void compare(Comparison op, const Tensor& y, const Tensor& a, const Tensor& b) const = 0;
   /// y = condition ? a : b
@@ -67,8 +68,9 @@ class Kernels {
   // --- products
   /// c = a b, or c += a b; matrices (m, n), (m, k), (k, n), each with unit stride along one axis.
   virtual void gemm(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate) const = 0;
-  /// A copy of b (k, n) for packed_gemm, or undefined when the device has no use for one.
-  virtual Tensor pack(const Tensor& b) const = 0;
+  /// The shape of a copy of b (k, n) for packed_gemm; of rank 0 when the device has no use for one.
+  virtual Shape packed_shape(const Tensor& b) const = 0;
+  virtual void pack(const Tensor& packed, const Tensor& b) const = 0;
   /// gemm with the matrix (k, n) that was packed; the rows of a and c are dense. A dense bias (n),
   /// if defined, is what each row of c starts from; there is none where c accumulates.
   virtual void packed_gemm(const Tensor& c, const Tensor& a, const Tensor& packed,

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstdlib>
 #include <deque>
+#include <memory>
 #include <new>
 
 #include <keratin/core/internal/message.h>
@@ -75,8 +76,10 @@ struct FreeBlock {
 struct PoolLists {
   std::array<FreeBlock*, class_count> lists{};
   std::size_t bytes = 0;
+  const bool lasting;      // its blocks stay until it ends
+  std::int64_t taken = 0;  // blocks in use
 
-  PoolLists() = default;
+  explicit PoolLists(bool lasting) : lasting(lasting) {}
   PoolLists(const PoolLists&) = delete;
   PoolLists& operator=(const PoolLists&) = delete;
   ~PoolLists() { clear(); }
@@ -101,7 +104,7 @@ thread_local struct ListsOfThread* lists_of_thread = nullptr;
 thread_local bool thread_ended = false;
 
 struct ListsOfThread {
-  PoolLists own;
+  PoolLists own{false};
   std::deque<PoolLists> of_parts;
   ListsOfThread() {
     lists_of_thread = this;
@@ -122,33 +125,50 @@ PoolLists* this_thread_lists() {
   return lists_in_use;
 }
 
+// Whether blocks come from these lists and return there.
+bool caches(const PoolLists* lists) { return lists != nullptr && (caching || lists->lasting); }
+
+// How many bytes a block has that is in no list.
+std::size_t block_bytes(std::size_t asked) {
+  return caching ? class_bytes(class_of(asked)) : asked;
+}
+
 }  // namespace
 
 void* pool_allocate(std::size_t bytes) {
   if (bytes > (std::size_t{1} << 48)) throw OutOfMemory(bytes);
-  if constexpr (!caching) return system_allocate(bytes);
-  int c = class_of(bytes);
   PoolLists* mine = this_thread_lists();
-  if (mine != nullptr && mine->lists[c] != nullptr) {
+  if (!caches(mine)) return system_allocate(block_bytes(bytes));
+  int c = class_of(bytes);
+  void* block;
+  if (mine->lists[c] != nullptr) {
     mine->bytes -= class_bytes(c);
-    return std::exchange(mine->lists[c], mine->lists[c]->next);
+    block = std::exchange(mine->lists[c], mine->lists[c]->next);
+  } else {
+    block = system_allocate(class_bytes(c));
   }
-  return system_allocate(class_bytes(c));
+  ++mine->taken;
+  return block;
 }
 
 void pool_free(void* block, std::size_t bytes) noexcept {
-  if constexpr (!caching) return system_free(block, bytes);
-  int c = class_of(bytes);
   PoolLists* mine = this_thread_lists();
-  if (mine == nullptr || mine->bytes > cache_limit) return system_free(block, class_bytes(c));
+  if (!caches(mine)) return system_free(block, block_bytes(bytes));
+  --mine->taken;
+  int c = class_of(bytes);
+  if (mine->bytes > cache_limit && !mine->lasting) return system_free(block, class_bytes(c));
   mine->lists[c] = new (block) FreeBlock{mine->lists[c]};
   mine->bytes += class_bytes(c);
 }
 
+LastingLists::LastingLists() : lists_(std::make_unique<PoolLists>(true)) {}
+LastingLists::~LastingLists() = default;
+bool LastingLists::complete() const { return lists_->taken == 0; }
+
 PoolLists* lists_for_part(std::size_t part) {
   if (this_thread_lists() == nullptr) return nullptr;
   std::deque<PoolLists>& lists = lists_of_thread->of_parts;
-  while (lists.size() <= part) lists.emplace_back();
+  while (lists.size() <= part) lists.emplace_back(false);
   return &lists[part];
 }
 
@@ -184,7 +204,7 @@ MemoryStats memory_stats() {
 
 void release_cached_memory() {
   PoolLists* mine = this_thread_lists();
-  if (mine == nullptr) return;
+  if (mine == nullptr || mine->lasting) return;
   mine->clear();
   // While a part runs, other threads may be using the lists of others.
   if (mine == &lists_of_thread->own)

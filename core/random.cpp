@@ -3,6 +3,7 @@
 #include <numbers>
 #include <numeric>
 
+#include <keratin/core/internal/kernel_calls.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/internal/tensor_data.h>
@@ -44,6 +45,7 @@ template <class Number>
 Tensor generate(const Shape& shape, DType dtype, const Number& number) {
   auto filled = [&]<class T>(T) {
     Tensor values = empty(shape, dtype_for<T>);
+    touch_elements();
     T* out = raw<T>(values);
     parallel_for(values.numel(), values.numel() / 1000, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(number(i));

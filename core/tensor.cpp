@@ -3,6 +3,7 @@
 #include <numeric>
 #include <utility>
 
+#include <keratin/core/internal/kernel_calls.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
@@ -20,18 +21,9 @@ void Tensor::release() noexcept {
 Tensor::Tensor(double value, DType dtype, Weak)
     : Tensor(empty({}, dtype == float32 ? float64 : dtype)) {
   data_->weak = true;
-  switch (data_->dtype) {
-    case boolean:
-      *raw<bool>(*this) = value != 0;
-      break;
-    case int32:
-      if (value < -2147483648.0 || value > 2147483647.0)
-        fail("tensor: the integer {} does not fit int32", value);
-      *raw<std::int32_t>(*this) = static_cast<std::int32_t>(value);
-      break;
-    default:
-      *raw<double>(*this) = value;
-  }
+  if (dtype == int32 && (value < -2147483648.0 || value > 2147483647.0))
+    fail("tensor: the integer {} does not fit int32", value);
+  kernels_of(*this).fill(*this, value);
 }
 
 Tensor Tensor::wrap(void* data, DType dtype, const Shape& shape, bool read_only) {
@@ -92,6 +84,7 @@ bool Tensor::is_contiguous() const { return checked(data_).contiguous; }
 
 const void* Tensor::address(DType dtype) const {
   if (this->dtype() != dtype) fail("data: the tensor holds {}, not {}", this->dtype(), dtype);
+  touch_elements();
   return data_->data;
 }
 
@@ -148,6 +141,7 @@ Tensor joined_view(std::span<const Tensor> parts, int axis) {
 }
 
 double scalar_value(const Tensor& tensor) {
+  touch_elements();
   switch (tensor.dtype()) {
     case boolean:
       return *raw<bool>(tensor);
@@ -163,6 +157,7 @@ double scalar_value(const Tensor& tensor) {
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
+  touch_elements();
   Tensor dense = contiguous(cast(*this, dtype_for<T>));
   const T* first = raw<T>(dense);
   return std::vector<T>(first, first + numel());

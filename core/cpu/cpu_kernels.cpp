@@ -6,11 +6,11 @@
 
 #include <keratin/core/cpu/gemm.h>
 #include <keratin/core/cpu/kernel_table.h>
+#include <keratin/core/cpu/kernels.h>
 #include <keratin/core/cpu/loop_plan.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/internal/tensor_data.h>
-#include <keratin/core/kernels.h>
 
 namespace keratin {
 namespace cpu {
@@ -154,6 +154,7 @@ class CpuKernels final : public Kernels {
     with_type(y.dtype(), [&](auto type) {
       using T = decltype(type);
       T element = convert<T>(value);
+      if (y.numel() == 1) return void(*raw<T>(y) = element);  // most are plain numbers
       for_each_row(y.shape(), {y}, [=](char* const* p, const std::int64_t* s, std::int64_t n) {
         auto* to = reinterpret_cast<T*>(p[0]);
         if (s[0] == 1)
@@ -185,16 +186,15 @@ class CpuKernels final : public Kernels {
     });
   }
 
-  void pointwise(Pointwise op, const void* functor, std::span<const Tensor> y,
-                 std::span<const Tensor> x) const override {
+  void pointwise(Pointwise op, const void* functor, Tensors y, Tensors x) const override {
     FlushDenormals guard;
     DType dtype = y[0].dtype();
     Loop loop = plan_loop(y[0].shape(), {y, x});
     run_loop(loop, table_for(dtype).forward[static_cast<int>(op)], functor);
   }
 
-  void pointwise_gradient(Pointwise op, const void* functor, std::span<const Tensor> gx,
-                          std::span<const Tensor> x, std::span<const Tensor> gy) const override {
+  void pointwise_gradient(Pointwise op, const void* functor, Tensors gx, Tensors x,
+                          Tensors gy) const override {
     FlushDenormals guard;
     DType dtype = gy[0].dtype();
     Shape shape;
@@ -366,17 +366,20 @@ class CpuKernels final : public Kernels {
     });
   }
 
-  Tensor pack(const Tensor& b) const override {
+  Shape packed_shape(const Tensor& b) const override {
     if (b.dtype() != float32) return {};
+    const std::int64_t width = float32_table().packed.width;
+    return {(b.size(1) + width - 1) / width, b.size(0), width};
+  }
+
+  void pack(const Tensor& packed, const Tensor& b) const override {
     const PackedKernels& kernels = float32_table().packed;
-    std::int64_t k = b.size(0), n = b.size(1), panels = (n + kernels.width - 1) / kernels.width;
-    Tensor packed = empty({panels, k, kernels.width}, float32);
+    std::int64_t k = b.size(0), n = b.size(1), panels = packed.size(0);
     parallel_for(panels, 2 * packed.numel() / accesses_per_thread,
                  [&](std::int64_t first, std::int64_t last) {
                    kernels.pack(raw<float>(packed), raw<float>(b), b.strides()[0], b.strides()[1],
                                 k, n, first, last);
                  });
-    return packed;
   }
 
   // By rows first, as pointwise loops are: what a thread wrote it finds in its own cache.
@@ -451,12 +454,11 @@ class CpuKernels final : public Kernels {
 };
 
 }  // namespace
-}  // namespace cpu
 
-const Kernels& kernels_of(Device device) {
-  static const cpu::CpuKernels processor;
-  if (device.type != Device::Type::cpu) fail("device: this build has no kernels for CUDA");
-  return processor;
+const Kernels& kernels() {
+  static const CpuKernels kernels;
+  return kernels;
 }
 
+}  // namespace cpu
 }  // namespace keratin

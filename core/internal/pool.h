@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include <keratin/core/device.h>
@@ -22,7 +23,8 @@ void pool_free(void* block, std::size_t bytes) noexcept;
 struct PoolLists;
 /// Of this thread and kept until it ends: lists for the parts of its work, counted from 0.
 PoolLists* lists_for_part(std::size_t part);
-/// While it lives, this thread takes blocks from these lists and returns them there.
+/// While it lives, this thread takes blocks from these lists and returns them there; with null,
+/// from and to the system.
 class WithLists {
  public:
   explicit WithLists(PoolLists* lists);
@@ -32,6 +34,23 @@ class WithLists {
 
  private:
   PoolLists* before_;
+};
+
+/// Lists whose blocks stay as long as they themselves, even where others give blocks back at once:
+/// who knows the addresses may use them while all blocks are in the lists.
+class LastingLists {
+ public:
+  LastingLists();
+  ~LastingLists();
+  LastingLists(const LastingLists&) = delete;
+  LastingLists& operator=(const LastingLists&) = delete;
+
+  PoolLists* get() { return lists_.get(); }
+  /// Whether all blocks that were taken are back.
+  bool complete() const;
+
+ private:
+  std::unique_ptr<PoolLists> lists_;
 };
 
 /// Memory that tensors share: its own block behind this header, or the user's memory.
