@@ -62,7 +62,8 @@ class Layer {
   virtual Shape compute_output_shape(const Shape& input_shape);
 
   /// Whether call computes each sample from that sample, its mask and weights() alone, and may be
-  /// called by several threads at once: then training and prediction give them parts of a batch.
+  /// called by several threads at once: then training and prediction give them parts of a batch,
+  /// and training repeats what call has done before, without calling it, for inputs of that shape.
   virtual bool splits_batch() const { return false; }
 
   // --- to use

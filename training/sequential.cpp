@@ -13,6 +13,7 @@ Sequential::Sequential(std::initializer_list<AnyLayer> layers, const std::string
 }
 
 void Sequential::add(AnyLayer layer) {
+  kept_.clear();
   const std::string& added = layer->name();  // automatic names are given in this order
   for (const AnyLayer& other : layers_)
     if (other->name() == added)
@@ -39,6 +40,7 @@ void Sequential::add(AnyLayer layer) {
 
 void Sequential::pop() {
   if (layers_.empty()) fail("{} ({}): there is no layer to remove", name(), class_name());
+  kept_.clear();
   layers_.pop_back();
   if (!built()) return;
   output_shapes_.pop_back();
@@ -76,7 +78,8 @@ Tensor Sequential::call(const Tensor& inputs) {
       auto layers = [&, training = training()](const Tensor& part, const Tensor& part_mask) {
         return call_layers(i, end, part, part_mask, training);
       };
-      std::tie(x, mask) = by_parts(parts, layers, x, mask, weights, training());
+      std::tie(x, mask) = by_parts(parts, layers, x, mask, weights, training(),
+                                   training() ? kept_batch(i) : nullptr);
     } else {
       end = i + 1;
       std::tie(x, mask) = call_layers(i, end, x, mask, training());
@@ -85,6 +88,12 @@ Tensor Sequential::call(const Tensor& inputs) {
   }
   set_output_mask(mask);
   return x;
+}
+
+KeptBatch* Sequential::kept_batch(std::size_t first_layer) {
+  std::shared_ptr<KeptBatch>& kept = kept_[first_layer];
+  if (kept == nullptr) kept = std::make_shared<KeptBatch>();
+  return kept.get();
 }
 
 std::pair<Tensor, Tensor> Sequential::call_layers(std::size_t begin, std::size_t end, Tensor x,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,8 @@
 #include <keratin/training/model.h>
 
 namespace keratin {
+
+class KeptBatch;
 
 class Sequential : public Model {
  public:
@@ -37,8 +40,11 @@ class Sequential : public Model {
   std::pair<Tensor, Tensor> call_layers(std::size_t begin, std::size_t end, Tensor x, Tensor mask,
                                         bool training) const;
 
+  KeptBatch* kept_batch(std::size_t first_layer);
+
   std::vector<AnyLayer> layers_;
   std::vector<Shape> output_shapes_;
+  std::map<std::size_t, std::shared_ptr<KeptBatch>> kept_;  // by the number of their first layer
 };
 
 }  // namespace keratin

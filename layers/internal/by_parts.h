@@ -10,6 +10,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -30,11 +31,25 @@ bool may_cut_batches();
 /// nothing.
 int parts_worth(const Tensor& inputs, std::span<const Weight> weights);
 
+class CutBatch;
+
+/// Where by_parts keeps a batch from one training step to the next.
+class KeptBatch {
+ public:
+  /// What to compute such inputs with; null when it should be nothing that is kept.
+  std::shared_ptr<CutBatch> batch_for(int parts, const Tensor& inputs,
+                                      std::span<const Weight> weights);
+
+ private:
+  std::shared_ptr<CutBatch> batch_;
+  Shape missed_;  // of the last inputs, when they did not fit
+};
+
 /// f(inputs, mask) of that many parts, at the same time. On the tape it is one op. `weights` are
 /// those that f computes with; in training, each part has random numbers of its own.
 std::pair<Tensor, Tensor> by_parts(int parts, const MaskedFunction& f, const Tensor& inputs,
                                    const Tensor& mask, std::span<const Weight> weights,
-                                   bool training);
+                                   bool training, KeptBatch* kept = nullptr);
 
 /// While it lives, models of this thread may cut their batches.
 class CutBatches {
