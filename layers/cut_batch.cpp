@@ -81,7 +81,9 @@ void Part::forward(const MaskedFunction& f, const Tensor& mask, std::span<const 
   for (const Tensor& x : followed) (*tape)->watch(x);
   KernelCalls::Noting noting(repetition ? &repetition->forward : nullptr);
   std::tie(outputs, output_mask) = f(inputs, mask);
-  if (repetition) repetition->outputs = unowned(outputs);
+  if (repetition == nullptr) return;
+  repetition->outputs = unowned(outputs);
+  repetition->masked = output_mask.defined();
 }
 
 bool Part::is_complete(std::size_t followed) const {
@@ -163,7 +165,6 @@ bool CutBatch::forward(const MaskedFunction& f, const Tensor& mask,
     if (part.output_mask.defined()) masks.push_back(part.output_mask);
   }
   if (!masks.empty() && masks.size() != parts_.size()) return false;
-  if (!masks.empty()) repeats_ = Repeats::never;
   NoGradient scope;
   result = {concatenate(outputs, 0), masks.empty() ? Tensor() : concatenate(masks, 0)};
   return true;

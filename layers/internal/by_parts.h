@@ -46,7 +46,9 @@ class KeptBatch {
 };
 
 /// f(inputs, mask) of that many parts, at the same time. On the tape it is one op. `weights` are
-/// those that f computes with; in training, each part has random numbers of its own.
+/// those that f computes with; in training, each part has random numbers of its own. `kept` is for
+/// calls with the same f: such a call repeats the one before, where that is possible, and does not
+/// call f.
 std::pair<Tensor, Tensor> by_parts(int parts, const MaskedFunction& f, const Tensor& inputs,
                                    const Tensor& mask, std::span<const Weight> weights,
                                    bool training, KeptBatch* kept = nullptr);

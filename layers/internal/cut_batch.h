@@ -21,8 +21,11 @@ struct Part {
     LastingLists lists;
     KernelCalls forward, backward;
     Tensor inputs, outputs, output_gradient;
+    bool masked = false;  // there is also a mask of the outputs, which is not computed again
 
-    bool complete() const { return forward.complete() && backward.complete() && lists.complete(); }
+    bool complete() const {
+      return forward.complete() && backward.complete() && lists.complete() && !masked;
+    }
   };
 
   std::int64_t begin = 0, end = 0;
@@ -73,11 +76,11 @@ class CutBatch {
 
   /// Whether it was made for such inputs and these weights.
   bool fits(int parts, const Tensor& inputs, std::span<const Weight> weights) const;
-  /// Whether it can be repeated. Not while its tape may still ask for gradients.
+  /// Whether it can be repeated, when no tape asks for its gradients any more.
   bool repeats() const { return repeats_ == Repeats::yes; }
   /// Whether that is still open.
   bool may_repeat() const { return repeats_ == Repeats::perhaps; }
-  /// The outputs of other inputs; backward is then repeated, too.
+  /// The outputs for other inputs; then backward is repeated, too.
   Tensor repeat_forward(const Tensor& inputs);
 
  private:
