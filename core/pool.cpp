@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <new>
+#include <unordered_set>
 
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/pool.h>
@@ -76,8 +77,9 @@ struct FreeBlock {
 struct PoolLists {
   std::array<FreeBlock*, class_count> lists{};
   std::size_t bytes = 0;
-  const bool lasting;      // its blocks stay until it ends
-  std::int64_t taken = 0;  // blocks in use
+  const bool lasting;  // its blocks, and no others, stay until it ends:
+  std::unordered_set<void*> blocks;
+  std::size_t taken = 0;  // of them
 
   explicit PoolLists(bool lasting) : lasting(lasting) {}
   PoolLists(const PoolLists&) = delete;
@@ -140,23 +142,23 @@ void* pool_allocate(std::size_t bytes) {
   PoolLists* mine = this_thread_lists();
   if (!caches(mine)) return system_allocate(block_bytes(bytes));
   int c = class_of(bytes);
-  void* block;
+  if (mine->lasting) ++mine->taken;
   if (mine->lists[c] != nullptr) {
     mine->bytes -= class_bytes(c);
-    block = std::exchange(mine->lists[c], mine->lists[c]->next);
-  } else {
-    block = system_allocate(class_bytes(c));
+    return std::exchange(mine->lists[c], mine->lists[c]->next);
   }
-  ++mine->taken;
+  void* block = system_allocate(class_bytes(c));
+  if (mine->lasting) mine->blocks.insert(block);
   return block;
 }
 
 void pool_free(void* block, std::size_t bytes) noexcept {
   PoolLists* mine = this_thread_lists();
-  if (!caches(mine)) return system_free(block, block_bytes(bytes));
-  --mine->taken;
+  bool fits = caches(mine) && (mine->lasting ? mine->blocks.contains(block)  //
+                                             : mine->bytes <= cache_limit);
+  if (!fits) return system_free(block, block_bytes(bytes));
+  if (mine->lasting) --mine->taken;
   int c = class_of(bytes);
-  if (mine->bytes > cache_limit && !mine->lasting) return system_free(block, class_bytes(c));
   mine->lists[c] = new (block) FreeBlock{mine->lists[c]};
   mine->bytes += class_bytes(c);
 }

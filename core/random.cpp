@@ -45,7 +45,6 @@ template <class Number>
 Tensor generate(const Shape& shape, DType dtype, const Number& number) {
   auto filled = [&]<class T>(T) {
     Tensor values = empty(shape, dtype_for<T>);
-    touch_elements();
     T* out = raw<T>(values);
     parallel_for(values.numel(), values.numel() / 1000, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(number(i));
@@ -62,6 +61,7 @@ void check_stddev(const char* who, double stddev) {
 }  // namespace
 
 std::uint64_t Random::reserve(std::int64_t numbers) {
+  touch_elements();
   std::uint64_t first = state_.counter;
   state_.counter += static_cast<std::uint64_t>(numbers + 3) / 4;
   return first;

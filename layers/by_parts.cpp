@@ -42,11 +42,18 @@ std::shared_ptr<CutBatch> KeptBatch::batch_for(int parts, const Tensor& inputs,
   if (batch_ != nullptr && batch_->fits(parts, inputs, weights)) {
     missed_ = {};
     if (batch_.use_count() > 1) return nullptr;  // a tape may still ask for its gradients
-    if (batch_->repeats()) return batch_;
+    if (batch_->repeats()) {
+      tries_ = 0;
+      return batch_;
+    }
     if (!batch_->may_repeat()) return nullptr;
   } else if (batch_ != nullptr && std::exchange(missed_, inputs.shape()) != inputs.shape()) {
     return nullptr;  // the last batch of an epoch may be a small one
   }
+  drop();
+  constexpr int most_tries = 4;  // some never get as far as their gradients
+  if (tries_ == most_tries) return nullptr;
+  ++tries_;
   return batch_ = std::make_shared<CutBatch>(parts, inputs, weights, /*kept=*/true);
 }
 
@@ -63,7 +70,7 @@ std::pair<Tensor, Tensor> by_parts(int parts, const MaskedFunction& f, const Ten
     result.first = batch->repeat_forward(inputs);
   } else if (!batch->forward(f, mask, result)) {
     batch.reset();
-    if (kept != nullptr) *kept = {};
+    if (kept != nullptr) kept->drop();
     return f(inputs, mask);
   }
   if (!batch->followed().empty())

@@ -176,9 +176,10 @@ struct CutBatch::Wanted {
   std::vector<std::int64_t> begins{0};
   std::vector<Shape> shapes;
 
-  Wanted(const CutBatch& batch, const Backward& backward) {
+  /// Those that `backward` wants; all, if it is null.
+  Wanted(const CutBatch& batch, const Backward* backward) {
     for (std::uint32_t i = 0; i < batch.followed_.size(); ++i) {
-      if (!backward.wants(i)) continue;
+      if (backward != nullptr && !backward->wants(i)) continue;
       numbers.push_back(i);
       shapes.push_back(batch.followed_[i].shape());
       begins.push_back(begins.back() + (batch.is_inputs(i) ? 0 : shapes.back().numel()));
@@ -192,7 +193,7 @@ struct CutBatch::Wanted {
 
 void CutBatch::backward(Backward& backward) {
   if (repeats()) return repeat_backward(backward);
-  const Wanted wanted(*this, backward);
+  const Wanted wanted(*this, &backward);
   const Tensor& output_gradient = backward.output_gradient(0);
   // A row for each part, to be summed in their order.
   Tensor partial = empty({static_cast<std::int64_t>(parts_.size()), wanted.begins.back()},
@@ -271,11 +272,14 @@ void CutBatch::decide(bool may_repeat) {
   }
 }
 
+// From here on, nothing may be taken from the lasting lists.
+
 Tensor CutBatch::repeat_forward(const Tensor& inputs) {
-  rethrow(each_part([&](Part& part) {
-    part.rows_of(inputs, &Part::Repetition::inputs);
-    part.repetition->forward.run();
+  rethrow(each(parts_.size(), [&](std::size_t p) {
+    parts_[p].rows_of(inputs, &Part::Repetition::inputs);
+    parts_[p].repetition->forward.run();
   }));
+  went_forward_ = true;
   std::vector<Tensor> outputs;
   for (const Part& part : parts_) outputs.push_back(part.repetition->outputs);
   NoGradient scope;
@@ -284,11 +288,15 @@ Tensor CutBatch::repeat_forward(const Tensor& inputs) {
 
 void CutBatch::repeat_backward(Backward& backward) {
   const Tensor& output_gradient = backward.output_gradient(0);
-  rethrow(each_part([&](Part& part) {
-    part.rows_of(output_gradient, &Part::Repetition::output_gradient);
-    part.repetition->backward.run();
+  // The backward pass writes over what it needs: another one begins with the forward pass.
+  const bool again = !std::exchange(went_forward_, false);
+  rethrow(each(parts_.size(), [&](std::size_t p) {
+    Part::Repetition& repetition = *parts_[p].repetition;
+    if (again) repetition.forward.run();
+    parts_[p].rows_of(output_gradient, &Part::Repetition::output_gradient);
+    repetition.backward.run();
   }));
-  give(backward, Wanted(*this, backward), partial_, {});
+  give(backward, Wanted(*this, nullptr), partial_, {});
 }
 
 }  // namespace keratin

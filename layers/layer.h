@@ -63,7 +63,8 @@ class Layer {
 
   /// Whether call computes each sample from that sample, its mask and weights() alone, and may be
   /// called by several threads at once: then training and prediction give them parts of a batch,
-  /// and training repeats what call has done before, without calling it, for inputs of that shape.
+  /// and for inputs of a known shape training repeats the kernels' work without calling the layer,
+  /// so that other members of it are not looked at again.
   virtual bool splits_batch() const { return false; }
 
   // --- to use

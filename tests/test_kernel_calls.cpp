@@ -41,6 +41,8 @@ TEST_CASE("what is done to elements without a kernel is noticed") {
     return !calls.complete();
   };
   CHECK(is_noticed([&] { random.uniform({2}); }));
+  CHECK(is_noticed([&] { random.next_seed(); }));
+  CHECK(is_noticed([&] { random.permutation(3); }));
   CHECK(is_noticed([&] { static_cast<void>(x[1].item()); }));
   CHECK(is_noticed([&] { x.to_vector<float>(); }));
   CHECK(is_noticed([&] { static_cast<void>(std::as_const(x).data<float>()); }));
@@ -66,6 +68,17 @@ TEST_CASE("lasting lists say whether all blocks are back, and keep them") {
     CHECK(lists.complete());
     x = zeros({100});
     CHECK(TensorData::of(x).data == first);
+  }
+  CHECK(lists.complete());
+
+  // Blocks of others do not count for those that are kept.
+  Tensor foreign = zeros({100}), kept;
+  {
+    WithLists memory(lists.get());
+    kept = zeros({100});
+    foreign = {};
+    CHECK(!lists.complete());
+    kept = {};
   }
   CHECK(lists.complete());
 }

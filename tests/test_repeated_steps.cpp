@@ -215,6 +215,56 @@ TEST_CASE("a step that is under way is not begun again") {
     CHECK(largest_difference(expected[i], found[i]) == 0);
 }
 
+TEST_CASE("gradients of a repeated step may be fewer, and asked for twice") {
+  Chain chain = small_chain();
+  Random random(1);
+  KeptBatch kept;
+  for (int i = 0; i < 3; ++i) step(chain, random.normal({16, 7, 5}), &kept);
+  Tensor x = random.normal({16, 7, 5});
+  auto some = [&](KeptBatch* place) {
+    GradientTape tape;
+    Tensor y = by_parts(2, std::ref(chain), x, {}, chain.weights(), true, place).first;
+    std::vector<Tensor> all = chain.trainable(), wanted{all[1], all[3]};
+    std::vector<Tensor> results = tape.gradient(sum(square(y)), wanted);
+    for (const Tensor& again : tape.gradient(sum(y), wanted)) results.push_back(again);
+    return results;
+  };
+  std::vector<Tensor> expected = some(nullptr);
+  int before = chain.calls;
+  std::vector<Tensor> found = some(&kept);
+  CHECK(chain.calls == before);
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    CHECK(largest_difference(expected[i], found[i]) < 1e-6 * max(abs(expected[i])).item());
+}
+
+TEST_CASE("kernels that need memory of their own do not take a repeated step's") {
+  struct Scaled : Layer {
+    Weight w;
+    void build(const Shape&) override { w = add_weight("w", {1}, "ones"); }
+    Tensor call(const Tensor& x) override {
+      Tensor a = exp(w), b = tanh(w), c = a * b;  // of 4 bytes each, and kept for their derivatives
+      return x * a + tanh(x * c) * b;
+    }
+  };
+  auto layer = std::make_shared<Scaled>();
+  Chain chain({layer}, {None, 600, 40});
+  Random random(1);
+  KeptBatch kept;
+  for (int i = 0; i < 4; ++i)
+    CHECK(is_repeated(chain, random.normal({16, 600, 40}), kept) == (i > 0));
+}
+
+TEST_CASE("who never gets as far as gradients is soon left alone") {
+  Chain chain = small_chain();
+  Tensor x = Random(1).normal({16, 7, 5});
+  KeptBatch kept;
+  auto is_kept = [&] {
+    GradientTape tape;
+    return kept.batch_for(2, x, chain.weights()) != nullptr;
+  };
+  for (int i = 0; i < 8; ++i) CHECK(is_kept() == (i < 4));
+}
+
 TEST_CASE("outputs of a repeated step stay what they are when it is repeated") {
   Chain chain = small_chain();
   Random random(1);

@@ -79,7 +79,7 @@ Tensor Sequential::call(const Tensor& inputs) {
         return call_layers(i, end, part, part_mask, training);
       };
       std::tie(x, mask) = by_parts(parts, layers, x, mask, weights, training(),
-                                   training() ? kept_batch(i) : nullptr);
+                                   training() ? kept_batch(i, end) : nullptr);
     } else {
       end = i + 1;
       std::tie(x, mask) = call_layers(i, end, x, mask, training());
@@ -90,8 +90,8 @@ Tensor Sequential::call(const Tensor& inputs) {
   return x;
 }
 
-KeptBatch* Sequential::kept_batch(std::size_t first_layer) {
-  std::shared_ptr<KeptBatch>& kept = kept_[first_layer];
+KeptBatch* Sequential::kept_batch(std::size_t begin, std::size_t end) {
+  std::shared_ptr<KeptBatch>& kept = kept_[{begin, end}];
   if (kept == nullptr) kept = std::make_shared<KeptBatch>();
   return kept.get();
 }

@@ -40,11 +40,11 @@ class Sequential : public Model {
   std::pair<Tensor, Tensor> call_layers(std::size_t begin, std::size_t end, Tensor x, Tensor mask,
                                         bool training) const;
 
-  KeptBatch* kept_batch(std::size_t first_layer);
+  KeptBatch* kept_batch(std::size_t begin, std::size_t end);
 
   std::vector<AnyLayer> layers_;
   std::vector<Shape> output_shapes_;
-  std::map<std::size_t, std::shared_ptr<KeptBatch>> kept_;  // by the number of their first layer
+  std::map<std::pair<std::size_t, std::size_t>, std::shared_ptr<KeptBatch>> kept_;  // of layers
 };
 
 }  // namespace keratin

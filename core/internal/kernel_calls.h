@@ -47,7 +47,8 @@ class KernelCalls {
 /// The same elements without a share in their memory, which must stay.
 Tensor unowned(const Tensor& x);
 
-/// To be called before elements of tensors are read or written by anything but a kernel.
+/// To be called where elements of tensors are read or written, or random numbers drawn, by anything
+/// but a kernel.
 void touch_elements();
 
 }  // namespace keratin

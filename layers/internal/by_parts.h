@@ -39,10 +39,12 @@ class KeptBatch {
   /// What to compute such inputs with; null when it should be nothing that is kept.
   std::shared_ptr<CutBatch> batch_for(int parts, const Tensor& inputs,
                                       std::span<const Weight> weights);
+  void drop() { batch_ = nullptr; }
 
  private:
   std::shared_ptr<CutBatch> batch_;
-  Shape missed_;  // of the last inputs, when they did not fit
+  int tries_ = 0;  // since one was last repeated
+  Shape missed_;   // of the last inputs, when they did not fit
 };
 
 /// f(inputs, mask) of that many parts, at the same time. On the tape it is one op. `weights` are

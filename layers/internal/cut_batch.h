@@ -76,7 +76,7 @@ class CutBatch {
 
   /// Whether it was made for such inputs and these weights.
   bool fits(int parts, const Tensor& inputs, std::span<const Weight> weights) const;
-  /// Whether it can be repeated, when no tape asks for its gradients any more.
+  /// Whether it can be repeated: by who makes sure that no tape will ask for its gradients.
   bool repeats() const { return repeats_ == Repeats::yes; }
   /// Whether that is still open.
   bool may_repeat() const { return repeats_ == Repeats::perhaps; }
@@ -110,6 +110,7 @@ class CutBatch {
   std::vector<Known> weights_;
   Tensor partial_;
   Repeats repeats_ = Repeats::never;
+  bool went_forward_ = false;  // and not yet backward
 };
 
 }  // namespace keratin
