@@ -130,6 +130,12 @@ PoolLists* this_thread_lists() {
 // Whether blocks come from these lists and return there.
 bool caches(const PoolLists* lists) { return lists != nullptr && (caching || lists->lasting); }
 
+// Whether a freed block goes to these lists.
+bool takes(const PoolLists* lists, void* block) {
+  if (!caches(lists)) return false;
+  return lists->lasting ? lists->blocks.contains(block) : lists->bytes <= cache_limit;
+}
+
 // How many bytes a block has that is in no list.
 std::size_t block_bytes(std::size_t asked) {
   return caching ? class_bytes(class_of(asked)) : asked;
@@ -154,9 +160,7 @@ void* pool_allocate(std::size_t bytes) {
 
 void pool_free(void* block, std::size_t bytes) noexcept {
   PoolLists* mine = this_thread_lists();
-  bool fits = caches(mine) && (mine->lasting ? mine->blocks.contains(block)  //
-                                             : mine->bytes <= cache_limit);
-  if (!fits) return system_free(block, block_bytes(bytes));
+  if (!takes(mine, block)) return system_free(block, block_bytes(bytes));
   if (mine->lasting) --mine->taken;
   int c = class_of(bytes);
   mine->lists[c] = new (block) FreeBlock{mine->lists[c]};
