@@ -12,6 +12,13 @@ namespace {
 
 thread_local bool may_cut = false;
 
+// Multiplications by the weights, for all samples and time steps; as many as for their gradients.
+std::int64_t multiplications(const Tensor& inputs, std::span<const Weight> weights) {
+  std::int64_t numbers = 0, steps = inputs.rank() > 2 ? inputs.size(1) : 1;
+  for (const Weight& weight : weights) numbers += weight.numel();
+  return inputs.size(0) * steps * numbers;
+}
+
 }  // namespace
 
 CutBatches::CutBatches() : allowed_(may_cut, true) {}
@@ -31,14 +38,17 @@ int parts_worth(const Tensor& inputs, std::span<const Weight> weights) {
   // Larger kernels do as well when they are shared out one by one, among more threads than there
   // are parts; for smaller ones, what each part does again costs more than the threads gain.
   constexpr std::int64_t most_numbers = 1 << 18, least_products = 3'000'000, least_rows = 16;
-  std::int64_t rows = inputs.size(0), steps = inputs.rank() > 2 ? inputs.size(1) : 1;
-  if (rows < least_rows || numbers > most_numbers || rows * steps * numbers < least_products)
+  std::int64_t rows = inputs.size(0);
+  if (rows < least_rows || numbers > most_numbers ||
+      multiplications(inputs, weights) < least_products)
     return 1;
   return static_cast<int>(std::clamp<std::int64_t>(rows / 32, 2, 8));
 }
 
 std::shared_ptr<CutBatch> KeptBatch::batch_for(int parts, const Tensor& inputs,
                                                std::span<const Weight> weights) {
+  // Where products wait for free threads, a step is not repeated: to note it would cost memory.
+  if (multiplications(inputs, weights) > parts * small_products) return nullptr;
   if (batch_ != nullptr && batch_->fits(parts, inputs, weights)) {
     missed_ = {};
     if (batch_.use_count() > 1) return nullptr;  // a tape may still ask for its gradients

@@ -2,7 +2,6 @@
 
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
-#include <keratin/core/internal/parallel.h>
 #include <keratin/layers/internal/cut_batch.h>
 
 namespace keratin {
@@ -98,11 +97,9 @@ void Part::backward(const Tensor& output_gradient, const std::vector<Tensor>& wa
     Leaving at_end{tape};
     gradients = tape->gradient_sums(outputs, wanted, output_gradient, last, places);
   }
-  // Small ones are sooner done than the threads have met again.
-  constexpr std::int64_t small = 12 * products_per_thread;
   std::int64_t products = 0;
   for (const GradientSum& sum : gradients.sums) products += sum.waiting();
-  waits = products > small;
+  waits = products > small_products;
   if (!waits)
     for (std::size_t k = 0; k < places.size(); ++k) gradients[k].write_into(places[k]);
   if (last) forget();

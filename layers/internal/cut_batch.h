@@ -8,10 +8,15 @@
 
 #include <keratin/autograd/internal/record.h>
 #include <keratin/core/internal/kernel_calls.h>
+#include <keratin/core/internal/parallel.h>
 #include <keratin/core/random.h>
 #include <keratin/layers/internal/by_parts.h>
 
 namespace keratin {
+
+/// Multiplications of a part's weight gradients that are sooner done than the threads have met
+/// again to share them.
+inline constexpr std::int64_t small_products = 12 * products_per_thread;
 
 /// Some samples of a batch, and what became of them.
 struct Part {
