@@ -12,11 +12,16 @@ namespace {
 
 thread_local bool may_cut = false;
 
+std::int64_t numbers_of(std::span<const Weight> weights) {
+  std::int64_t numbers = 0;
+  for (const Weight& weight : weights) numbers += weight.numel();
+  return numbers;
+}
+
 // Multiplications by the weights, for all samples and time steps; as many as for their gradients.
 std::int64_t multiplications(const Tensor& inputs, std::span<const Weight> weights) {
-  std::int64_t numbers = 0, steps = inputs.rank() > 2 ? inputs.size(1) : 1;
-  for (const Weight& weight : weights) numbers += weight.numel();
-  return inputs.size(0) * steps * numbers;
+  std::int64_t steps = inputs.rank() > 2 ? inputs.size(1) : 1;
+  return inputs.size(0) * steps * numbers_of(weights);
 }
 
 }  // namespace
@@ -30,16 +35,13 @@ bool may_cut_batches() {
 }
 
 int parts_worth(const Tensor& inputs, std::span<const Weight> weights) {
-  std::int64_t numbers = 0;
-  for (const Weight& weight : weights) {
+  for (const Weight& weight : weights)
     if (weight.value().dtype() != weights[0].value().dtype()) return 1;
-    numbers += weight.numel();
-  }
   // Larger kernels do as well when they are shared out one by one, among more threads than there
   // are parts; for smaller ones, what each part does again costs more than the threads gain.
   constexpr std::int64_t most_numbers = 1 << 18, least_products = 3'000'000, least_rows = 16;
   std::int64_t rows = inputs.size(0);
-  if (rows < least_rows || numbers > most_numbers ||
+  if (rows < least_rows || numbers_of(weights) > most_numbers ||
       multiplications(inputs, weights) < least_products)
     return 1;
   return static_cast<int>(std::clamp<std::int64_t>(rows / 32, 2, 8));

@@ -237,7 +237,7 @@ TEST_CASE("gradients of a repeated step may be fewer, and asked for twice") {
     CHECK(largest_difference(expected[i], found[i]) < 1e-6 * max(abs(expected[i])).item());
 }
 
-TEST_CASE("kernels that need memory of their own do not take a repeated step's") {
+TEST_CASE("a repeated step may sum up long rows, for which a kernel needs memory of its own") {
   struct Scaled : Layer {
     Weight w;
     void build(const Shape&) override { w = add_weight("w", {1}, "ones"); }
@@ -280,15 +280,27 @@ TEST_CASE("outputs of a repeated step stay what they are when it is repeated") {
 }
 
 TEST_CASE("a model trains to the same bits whether its steps are repeated or not") {
+  struct Counting : AttentionLayer {
+    std::atomic<int> calls = 0;
+    using AttentionLayer::AttentionLayer;
+    bool splits_batch() const override { return true; }
+    Tensor call(const Tensor& inputs) override {
+      ++calls;
+      return AttentionLayer::call(inputs);
+    }
+  };
   Random random(2);
   Tensor x = random.normal({16, 29, 12}), y = one_hot(random.integers({16}, 0, 9), 9);
   auto weights = [&](bool repeated) {
     set_random_seed(5);
     auto last = std::make_shared<Dense>(9, DenseOptions{.activation = "softmax"});
-    Sequential model({LSTM(32, {.return_sequences = true}), AttentionLayer(64), last});
+    auto attention = std::make_shared<Counting>(64);
+    Sequential model({LSTM(32, {.return_sequences = true}), attention, last});
     model.compile({.optimizer = "adam", .loss = "categorical_crossentropy"});
     for (int i = 0; i < 20; ++i) {
+      int before = attention->calls;
       model.train_on_batch(x, y);
+      if (i > 0) CHECK(attention->calls - before == (repeated ? 0 : 2));
       if (repeated) continue;
       model.pop();  // a model whose layers have changed begins anew
       model.add(last);
