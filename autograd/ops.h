@@ -226,12 +226,4 @@ Tensor custom_gradient(const std::vector<Tensor>& inputs,
                        const std::function<Tensor(const std::vector<Tensor>&)>& forward,
                        std::function<std::vector<Tensor>(const Tensor& g)> vjp);
 
-// --- recurrent cells as single ops (core/functions.h gives the formulas)
-
-/// One LSTM step with tanh and sigmoid: z (batch, 4 units) holds i, f, c, o before activation, c is
-/// (batch, units); returns {h, c}.
-std::array<Tensor, 2> lstm_cell(const Tensor& z, const Tensor& c);
-/// One GRU step with tanh, sigmoid and reset_after: x and h_share (batch, 3 units) hold z, r, h.
-Tensor gru_cell(const Tensor& x, const Tensor& h_share, const Tensor& h);
-
 }  // namespace keratin

@@ -5,7 +5,6 @@
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
-#include <keratin/core/internal/kernel_calls.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/kernels.h>
 
@@ -17,7 +16,6 @@ Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t exte
   if (is_floating(indices.dtype()))
     fail("{}: expected integer indices, got {}", who, indices.dtype());
   Tensor dense = contiguous(cast(indices, int32)).copy();
-  touch_elements();
   auto* index = raw<std::int32_t>(dense);
   for (std::int64_t i = 0; i < dense.numel(); ++i) {
     if (index[i] < -extent || index[i] >= extent)

@@ -1,7 +1,6 @@
 // The pointwise ops: most are one line of the catalogue. Written out are those whose gradient needs
 // no arithmetic at all.
 
-#include <keratin/autograd/internal/in_place.h>
 #include <keratin/autograd/internal/pointwise_op.h>
 #include <keratin/core/internal/message.h>
 
@@ -128,15 +127,6 @@ Tensor isfinite(const Tensor& x) {
 }
 Tensor isinf(const Tensor& x) { return logical_not(logical_or(isfinite(x), isnan(x))); }
 
-namespace {
-
-Tensor record_where(const Tensor& z, const Tensor& c, const Tensor& x, const Tensor& y) {
-  return record("where", z, wrt(x, [c](const Tensor& g) { return where(c, g, 0.0); }),
-                wrt(y, [c](const Tensor& g) { return where(c, 0.0, g); }));
-}
-
-}  // namespace
-
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   auto [x, y] = operands(a, b);
   Tensor c = cast(condition, boolean);
@@ -144,21 +134,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
       broadcast_shapes(broadcast_shapes(c.shape(), x.shape(), "where"), y.shape(), "where");
   Tensor z = empty(shape, x.dtype(), x.device());
   kernels_of(z).select(z, c, x, y);
-  return record_where(z, c, x, y);
-}
-
-Tensor where_over(const Tensor& condition, const Tensor& a, const Tensor& b) {
-  Tensor z = make_view(a, a.shape(), a.strides());
-  kernels_of(z).select(z, condition, z, b);
-  return record_where(z, condition, a, b);
-}
-
-Tensor multiply_into(const Tensor& place, const Tensor& a, const Tensor& b) {
-  Tensor y = make_view(place, place.shape(), place.strides()), factors[] = {a, b};
-  fn::Multiply multiply;
-  kernels_of(y).pointwise(Pointwise::Multiply, &multiply, {&y, 1}, factors);
-  return record("multiply", y, wrt(a, [b = save(b)](const Tensor& g) { return g * *b; }),
-                wrt(b, [a = save(a)](const Tensor& g) { return g * *a; }));
+  return record("where", z, wrt(x, [c](const Tensor& g) { return where(c, g, 0.0); }),
+                wrt(y, [c](const Tensor& g) { return where(c, 0.0, g); }));
 }
 
 // --- operators that rebind their left side
@@ -172,8 +149,22 @@ Tensor& Tensor::operator/=(const Tensor& other) { return *this = *this / other; 
 
 Tensor stop_gradient(const Tensor& x) { return make_view(x, x.shape(), x.strides()); }
 
+namespace {
+
+void check_shape_of_gradient(const Tensor& g, const Shape& shape, std::size_t input) {
+  if (g.defined() && g.shape() != shape)
+    fail("expected a gradient of shape {} for input {}, got {}", shape, input, g.shape());
+}
+
+}  // namespace
+
 Tensor custom_gradient(const Tensor& x, std::function<Tensor(const Tensor& g)> vjp) {
-  return record("custom_gradient", make_view(x, x.shape(), x.strides()), wrt(x, std::move(vjp)));
+  return record("custom_gradient", make_view(x, x.shape(), x.strides()),
+                wrt(x, [vjp = std::move(vjp)](const Tensor& g) {
+                  Tensor gx = vjp(g);
+                  check_shape_of_gradient(gx, g.shape(), 0);
+                  return gx;
+                }));
 }
 
 Tensor custom_gradient(const std::vector<Tensor>& inputs,
@@ -188,14 +179,19 @@ Tensor custom_gradient(const std::vector<Tensor>& inputs,
   if (!y.defined()) fail("custom_gradient: the forward function returned no tensor");
   y = make_view(y, y.shape(), y.strides());  // it may be one of the inputs
   if (!follows(inputs)) return y;
+  std::vector<Shape> shapes;
+  for (const Tensor& input : inputs) shapes.push_back(input.defined() ? input.shape() : Shape{});
   record_node("custom_gradient", inputs, {&y, 1},
-              [vjp = std::move(vjp), count = inputs.size()](Backward& backward) {
+              [vjp = std::move(vjp), shapes = std::move(shapes)](Backward& backward) {
                 std::vector<Tensor> gradients = vjp(backward.output_gradient(0));
-                if (gradients.size() != count)
-                  fail("custom_gradient: {} inputs, but the gradient function returned {} tensors",
-                       count, gradients.size());
-                for (std::uint32_t i = 0; i < count; ++i)
-                  if (gradients[i].defined() && backward.wants(i)) backward.add(i, gradients[i]);
+                if (gradients.size() != shapes.size())
+                  fail("{} inputs, but the gradient function returned {} tensors", shapes.size(),
+                       gradients.size());
+                for (std::uint32_t i = 0; i < shapes.size(); ++i) {
+                  if (!gradients[i].defined() || !backward.wants(i)) continue;
+                  check_shape_of_gradient(gradients[i], shapes[i], i);
+                  backward.add(i, gradients[i]);
+                }
               });
   return y;
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include <keratin/autograd/internal/in_place.h>
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
@@ -22,39 +21,12 @@ std::array<Tensor, 2> float_operands(const Tensor& a, const Tensor& b) {
   return {a.astype(dtype), b.astype(dtype)};
 }
 
-// A copy of b for packed_gemm, or undefined when its device has no use for one.
-Tensor packed_copy(const Tensor& b) {
-  const Kernels& kernels = kernels_of(b);
-  Shape shape = kernels.packed_shape(b);
-  if (shape.empty()) return {};
-  Tensor packed = empty(shape, b.dtype(), b.device());
-  kernels.pack(packed, b);
-  return packed;
-}
-
-}  // namespace
-
-void product_into(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate,
-                  const Tensor& bias) {
-  const Kernels& kernels = kernels_of(c);
-  // A tall product has rows enough to make packing the second factor worth it.
-  bool tall = a.size(0) >= 64 && a.size(1) >= 8 && c.size(1) >= 8 && a.strides()[1] == 1 &&
-              c.strides()[1] == 1;
-  Tensor packed = tall ? packed_copy(b) : Tensor();
-  if (packed.defined())
-    return kernels.packed_gemm(c, a, packed, bias.defined() ? contiguous(bias) : bias, accumulate);
-  if (bias.defined()) kernels.copy(c, bias);
-  kernels.gemm(c, a, b, accumulate || bias.defined());
-}
-
-namespace {
-
 // (m, k) . (k, n) + bias, which may be undefined. With respect to a factor: the gradient times the
 // other, transposed.
 Tensor matrix_product(const char* name, const Tensor& a, const Tensor& b, const Tensor& bias) {
   Tensor x = readable(a), y = readable(b);
   Tensor z = empty({x.size(0), y.size(1)}, x.dtype(), x.device());
-  product_into(z, x, y, false, bias);
+  kernels_of(z).gemm(z, x, y, bias.defined() ? contiguous(bias) : bias, false);
   Tensor inputs[] = {x, y, bias};
   if (!follows(inputs)) return z;
   record_node(name, {inputs, bias.defined() ? 3u : 2u}, {&z, 1},
@@ -129,96 +101,6 @@ Tensor linear(const Tensor& x, const Tensor& kernel, const Tensor& bias) {
   DType dtype = promote(promote(x.dtype(), kernel.dtype()), bias.dtype());
   if (!is_floating(dtype)) dtype = floatx();
   return tall_product("linear", x.astype(dtype), kernel, bias.astype(dtype));
-}
-
-// --- a factor of many products
-
-struct SharedFactor::State {
-  Saved matrix;
-  bool worthwhile;
-  Tensor packed, packed_transpose;
-};
-
-SharedFactor::SharedFactor(const Tensor& matrix, std::int64_t rows, std::int64_t products)
-    : state_(std::make_shared<State>(
-          State{save(readable(matrix)), rows >= 2 && rows * products >= 16, {}, {}})) {}
-
-const Tensor& SharedFactor::matrix() const { return *state_->matrix; }
-
-void SharedFactor::add_product(const Tensor& c, const Tensor& a) const {
-  const Kernels& kernels = kernels_of(c);
-  if (state_->worthwhile && !state_->packed.defined()) state_->packed = packed_copy(matrix());
-  if (state_->packed.defined() && a.strides()[1] == 1)
-    kernels.packed_gemm(c, a, state_->packed, {}, true);
-  else
-    kernels.gemm(c, a, matrix(), true);
-}
-
-void SharedFactor::multiply_transposed(const Tensor& c, const Tensor& a, bool accumulate) const {
-  const Kernels& kernels = kernels_of(c);
-  Tensor& packed = state_->packed_transpose;
-  if (state_->worthwhile && !packed.defined()) packed = packed_copy(flipped(matrix()));
-  if (packed.defined() && a.strides()[1] == 1)
-    kernels.packed_gemm(c, a, packed, {}, accumulate);
-  else
-    kernels.gemm(c, a, flipped(matrix()), accumulate);
-}
-
-namespace {
-
-// The gradients of x . b, of which g is the product's: the node's inputs i and j.
-void add_dot_gradients(Backward& backward, std::uint32_t i, std::uint32_t j, const Tensor& g,
-                       const Tensor& x, const SharedFactor& b) {
-  if (backward.wants(j)) backward.add_product(j, flipped(x), g);
-  if (!backward.wants(i)) return;
-  if (recording != nullptr) return backward.add(i, matmul(g, flipped(b.matrix())));
-  backward.add_in_place(
-      i, g.size(0), b.matrix().size(0), g.dtype(),
-      [&](const Tensor& sum, bool accumulate) { b.multiply_transposed(sum, g, accumulate); });
-}
-
-}  // namespace
-
-Tensor add_dot_over(const Tensor& c, const Tensor& a, const SharedFactor& b) {
-  Tensor z = make_view(c, c.shape(), c.strides());
-  Tensor inputs[] = {readable(a), b.matrix(), c};
-  b.add_product(z, inputs[0]);
-  if (!follows(inputs)) return z;
-  record_node("add_dot", inputs, {&z, 1}, [x = save(inputs[0]), b](Backward& backward) {
-    const Tensor& g = backward.output_gradient(0);
-    backward.add(2, g);
-    add_dot_gradients(backward, 0, 1, readable(g), *x, b);
-  });
-  return z;
-}
-
-Tensor add_dots_over(const Tensor& c, std::span<const Tensor> a, std::span<const SharedFactor> b) {
-  Tensor z = make_view(c, c.shape(), c.strides());
-  std::vector<Tensor> inputs{c};
-  std::vector<Saved> x;
-  std::int64_t column = 0;
-  for (std::size_t k = 0; k < a.size(); ++k) {
-    inputs.push_back(readable(a[k]));
-    inputs.push_back(b[k].matrix());
-    x.push_back(save(inputs[2 * k + 1]));
-    std::int64_t width = b[k].matrix().size(1);
-    b[k].add_product(make_view(z, {z.size(0), width}, z.strides(), column), *x[k]);
-    column += width;
-  }
-  if (!follows(inputs)) return z;
-  record_node("add_dots", inputs, {&z, 1},
-              [x = std::move(x), b = std::vector(b.begin(), b.end())](Backward& backward) {
-                Tensor g = backward.output_gradient(0);
-                backward.add(0, g);
-                std::int64_t begin = 0;
-                for (std::uint32_t k = 0; k < x.size(); ++k) {
-                  std::int64_t end = begin + b[k].matrix().size(1);
-                  Tensor part = readable(slice(g, {all, range(begin, end)}));
-                  add_dot_gradients(backward, 2 * k + 1, 2 * k + 2, part, *x[k], b[k]);
-                  begin = end;
-                }
-              });
-  return z;
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b) {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include <keratin/autograd/internal/in_place.h>
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
@@ -47,19 +46,6 @@ Tensor look(const char* name, const Tensor& x, const Window& window) {
 template <class Build>
 Tensor windowed(const char* name, const Tensor& x, const Build& build) {
   return view_op(name, x, build(x.strides()), build(contiguous_strides(x.shape())));
-}
-
-/// Records a view of x whose gradients are views too: the memory of one that nobody else needs goes
-/// on to x.
-template <class Back>
-Tensor record_view(const char* name, const Tensor& y, const Tensor& x, Back back) {
-  if (!follows({&x, 1})) return y;
-  record_node(name, {&x, 1}, {&y, 1}, [back = std::move(back)](Backward& backward) {
-    bool own = backward.owns_output_gradient(0);
-    Tensor g = back(backward.output_gradient(0));
-    own ? backward.give(0, g) : backward.add(0, g);
-  });
-  return y;
 }
 
 void check_same_rank(const char* who, const Tensor& a, const Tensor& b) {
@@ -144,8 +130,8 @@ Tensor transpose(const Tensor& x, std::vector<int> axes) {
     shape.push_back(x.shape()[axes[i]]);
     strides.push_back(x.strides()[axes[i]]);
   }
-  return record_view("transpose", make_view(x, shape, strides), x,
-                     [inverse](const Tensor& g) { return transpose(g, inverse); });
+  return record("transpose", make_view(x, shape, strides),
+                wrt(x, [inverse](const Tensor& g) { return transpose(g, inverse); }));
 }
 
 Tensor swapaxes(const Tensor& x, int axis1, int axis2) {
@@ -155,8 +141,8 @@ Tensor swapaxes(const Tensor& x, int axis1, int axis2) {
   Strides strides = x.strides();
   std::swap(shape[a], shape[b]);
   std::swap(strides[a], strides[b]);
-  return record_view("swapaxes", make_view(x, shape, strides), x,
-                     [a, b](const Tensor& g) { return swapaxes(g, a, b); });
+  return record("swapaxes", make_view(x, shape, strides),
+                wrt(x, [a, b](const Tensor& g) { return swapaxes(g, a, b); }));
 }
 
 Tensor moveaxis(const Tensor& x, int source, int destination) {
@@ -195,8 +181,8 @@ Tensor flip(const Tensor& x, const Axes& axes) {
     offset += (x.shape()[axis] - 1) * strides[axis];
     strides[axis] = -strides[axis];
   }
-  return record_view("flip", make_view(x, x.shape(), strides, offset), x,
-                     [axes](const Tensor& g) { return flip(g, axes); });
+  return record("flip", make_view(x, x.shape(), strides, offset),
+                wrt(x, [axes](const Tensor& g) { return flip(g, axes); }));
 }
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
@@ -285,15 +271,13 @@ Tensor record_concatenation(const Tensor& y, const std::vector<Tensor>& parts, i
   std::vector<std::int64_t> extents;
   for (const Tensor& part : parts) extents.push_back(part.shape()[a]);
   record_node("concatenate", parts, {&y, 1}, [extents, a](Backward& backward) {
-    bool own = backward.owns_output_gradient(0);
     const Tensor& g = backward.output_gradient(0);
     std::int64_t begin = 0;
     for (std::uint32_t i = 0; i < extents.size(); begin += extents[i++]) {
       if (!backward.wants(i)) continue;
       std::vector<Index> indices(static_cast<std::size_t>(a), all);
       indices.push_back(range(begin, begin + extents[i]));
-      Tensor part = slice(g, indices);
-      own ? backward.give(i, part) : backward.add(i, part);
+      backward.add(i, slice(g, indices));
     }
   });
   return y;
@@ -328,10 +312,8 @@ Tensor record_stack(const Tensor& y, const std::vector<Tensor>& parts, int a) {
   if (!follows(parts)) return y;
   auto count = static_cast<std::uint32_t>(parts.size());
   record_node("stack", parts, {&y, 1}, [a, count](Backward& backward) {
-    bool own = backward.owns_output_gradient(0);
     std::vector<Tensor> gradients = unstack(backward.output_gradient(0), a);
-    for (std::uint32_t i = 0; i < count; ++i)
-      own ? backward.give(i, gradients[i]) : backward.add(i, gradients[i]);
+    for (std::uint32_t i = 0; i < count; ++i) backward.add(i, gradients[i]);
   });
   return y;
 }
@@ -353,23 +335,6 @@ Tensor stack(const std::vector<Tensor>& parts, int axis) {
   return record_stack(y, parts, a);
 }
 
-Tensor joined(const std::vector<Tensor>& parts) {
-  Tensor y = joined_view(parts, 0);
-  return y.defined() ? record_stack(y, parts, 0) : stack(parts, 0);
-}
-
-Tensor adjoined(const std::vector<Tensor>& parts, int axis) {
-  int a = normalize_axis(axis, parts[0].rank(), "concatenate");
-  // As one along a new axis, which with the old one behind it makes a single one.
-  Tensor view = joined_view(parts, a);
-  std::int64_t extent = parts[0].shape()[a];
-  if (!view.defined() || view.strides()[a] != extent * view.strides()[a + 1])
-    return concatenate(parts, axis);
-  Shape shape = parts[0].shape();
-  shape[a] *= static_cast<std::int64_t>(parts.size());
-  return record_concatenation(make_view(view, shape, parts[0].strides()), parts, a);
-}
-
 std::vector<Tensor> unstack(const Tensor& x, int axis) {
   int a = normalize_axis(axis, x.rank(), "unstack");
   std::int64_t count = x.shape()[a];
@@ -383,8 +348,7 @@ std::vector<Tensor> unstack(const Tensor& x, int axis) {
   record_node("unstack", {&x, 1}, y, [a, count](Backward& backward) {
     std::vector<Tensor> g;
     for (std::uint32_t i = 0; i < count; ++i) g.push_back(backward.output_gradient_or_zeros(i));
-    Tensor joined = recording == nullptr ? joined_view(g, a) : Tensor();
-    backward.add(0, joined.defined() ? joined : stack(g, a));
+    backward.add(0, stack(g, a));
   });
   return y;
 }

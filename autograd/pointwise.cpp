@@ -3,7 +3,6 @@
 #include <keratin/autograd/internal/pointwise_op.h>
 #include <keratin/autograd/pointwise.h>
 #include <keratin/core/cpu/kernel_table.h>
-#include <keratin/core/internal/kernel_calls.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 
@@ -90,7 +89,6 @@ constexpr std::int64_t width = fn::Lanes<float>::width;
 // one is filled up with copies of its own first element.
 template <class T, class Block>
 void for_blocks(const std::vector<Tensor>& operands, const Block& block) {
-  touch_elements();
   std::int64_t n = operands[0].numel();
   std::size_t count = operands.size();
   parallel_for((n + width - 1) / width, n / 4096, [&](std::int64_t begin, std::int64_t end) {

@@ -11,10 +11,12 @@
 // derivatives: the backward pass of the inner one is recorded by the outer one.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <initializer_list>
 #include <iosfwd>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,7 +24,6 @@
 
 namespace keratin {
 
-struct GradientSums;
 struct Record;
 
 /// Records the ops of the thread that made it, from its construction to its end.
@@ -38,7 +39,8 @@ class GradientTape {
 
   /// dy/dx, of the shape of x: zeros where y does not depend on x. When y is not a scalar, the
   /// gradient of its sum, or of sum(y * output_gradient) when that is given. The tape stays as it
-  /// was: asking again gives the same answer. std::invalid_argument when x was not watched.
+  /// was: asking again gives the same answer. std::invalid_argument when x was not watched, or when
+  /// y was not recorded because it depends on nothing that is watched.
   /// Gradients may share memory with each other: copy one before writing into it.
   Tensor gradient(const Tensor& y, const Tensor& x, const Tensor& output_gradient = {}) const&;
   std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& x,
@@ -47,6 +49,12 @@ class GradientTape {
   std::vector<Tensor> gradient(const Tensor& y, std::initializer_list<Tensor> x,
                                const Tensor& output_gradient = {}) const& {
     return gradient(y, std::vector<Tensor>(x), output_gradient);
+  }
+  /// gradient(loss, model.trainable_weights())
+  template <std::convertible_to<const Tensor&> W>
+  std::vector<Tensor> gradient(const Tensor& y, const std::vector<W>& x,
+                               const Tensor& output_gradient = {}) const& {
+    return gradient(y, std::vector<Tensor>(x.begin(), x.end()), output_gradient);
   }
   /// Of several results at once: the gradient of the sum of all of them.
   std::vector<Tensor> gradient(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
@@ -61,8 +69,16 @@ class GradientTape {
                                const Tensor& output_gradient = {}) && {
     return std::move(*this).gradient(y, std::vector<Tensor>(x), output_gradient);
   }
+  template <std::convertible_to<const Tensor&> W>
+  std::vector<Tensor> gradient(const Tensor& y, const std::vector<W>& x,
+                               const Tensor& output_gradient = {}) && {
+    return std::move(*this).gradient(y, std::vector<Tensor>(x.begin(), x.end()), output_gradient);
+  }
   std::vector<Tensor> gradient(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
                                const std::vector<Tensor>& output_gradients = {}) &&;
+
+  /// Whether y is watched or was computed from something that is: whether it has gradients.
+  bool follows(const Tensor& y) const;
 
   /// Ops recorded since this tape began.
   std::size_t size() const;
@@ -74,14 +90,13 @@ class GradientTape {
   friend std::ostream& operator<<(std::ostream& out, const GradientTape& tape);
 
  private:
-  friend class WanderingTape;
-  GradientSums backward(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
-                        const std::vector<Tensor>& output_gradients, bool consume,
-                        const std::vector<Tensor>& places = {}) const;
+  class Pause;
+  std::vector<Tensor> gradients(const std::vector<Tensor>& y, const std::vector<Tensor>& x,
+                                const std::vector<Tensor>& output_gradients, bool spend) const;
   Record& record() const;
 
   Record* record_;
-  const void* thread_;
+  std::thread::id thread_;
   std::size_t first_node_;
   mutable bool spent_ = false;
 };

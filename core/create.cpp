@@ -1,7 +1,6 @@
 #include <cmath>
 
 #include <keratin/core/create.h>
-#include <keratin/core/internal/kernel_calls.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
@@ -41,7 +40,6 @@ Tensor tensor(const std::vector<T>& values, const Shape& shape, DType dtype) {
   if (shape.numel() != static_cast<std::int64_t>(values.size()))
     fail("tensor: {} values do not fill shape {}", values.size(), shape);
   Tensor made = empty(shape, dtype_for<T>);
-  touch_elements();
   std::copy(values.begin(), values.end(), raw<T>(made));
   return cast(made, dtype);
 }

@@ -66,13 +66,15 @@ class Kernels {
   virtual void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) const = 0;
 
   // --- products
-  /// c = a b, or c += a b; matrices (m, n), (m, k), (k, n), each with unit stride along one axis.
-  virtual void gemm(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate) const = 0;
-  /// The shape of a copy of b (k, n) for packed_gemm; of rank 0 when the device has no use for one.
-  virtual Shape packed_shape(const Tensor& b) const = 0;
+  /// c = a b + bias, or c += a b; matrices (m, n), (m, k), (k, n), each with unit stride along one
+  /// axis. The dense bias (n) may be undefined; there is none where c accumulates.
+  virtual void gemm(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias,
+                    bool accumulate) const = 0;
+  /// The shape of a copy of b (k, n) for `products` calls of packed_gemm with `rows` rows each; of
+  /// rank 0 when the device has no use for one.
+  virtual Shape packed_shape(const Tensor& b, std::int64_t rows, std::int64_t products) const = 0;
   virtual void pack(const Tensor& packed, const Tensor& b) const = 0;
-  /// gemm with the matrix (k, n) that was packed; the rows of a and c are dense. A dense bias (n),
-  /// if defined, is what each row of c starts from; there is none where c accumulates.
+  /// gemm with the matrix (k, n) that was packed; the rows of a and c are dense.
   virtual void packed_gemm(const Tensor& c, const Tensor& a, const Tensor& packed,
                            const Tensor& bias, bool accumulate) const = 0;
   /// c = a b for each matrix of a batch (batch, ., .); a stride of 0 repeats one.

@@ -1,16 +1,13 @@
 // Blocks come in size classes, four to each power of two. Every thread keeps its own lists of freed
-// blocks, and some for parts of its work, so that neither allocation nor release takes a lock; what
-// a thread holds goes back to the system when it ends. Sanitizer builds bypass the lists: they must
-// see each lifetime.
+// blocks, so that neither allocation nor release takes a lock; what a thread holds goes back to the
+// system when it ends. Sanitizer builds bypass the lists: they must see each lifetime.
 
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdlib>
-#include <deque>
 #include <memory>
 #include <new>
-#include <unordered_set>
 
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/pool.h>
@@ -72,19 +69,15 @@ struct FreeBlock {
   FreeBlock* next;
 };
 
-}  // namespace
-
+/// The freed blocks of one thread, by size class.
 struct PoolLists {
   std::array<FreeBlock*, class_count> lists{};
   std::size_t bytes = 0;
-  const bool lasting;  // its blocks, and no others, stay until it ends:
-  std::unordered_set<void*> blocks;
-  std::size_t taken = 0;  // of them
 
-  explicit PoolLists(bool lasting) : lasting(lasting) {}
+  PoolLists() = default;
   PoolLists(const PoolLists&) = delete;
   PoolLists& operator=(const PoolLists&) = delete;
-  ~PoolLists() { clear(); }
+  ~PoolLists();
 
   void clear() {
     for (int c = 0; c < class_count; ++c) {
@@ -97,43 +90,24 @@ struct PoolLists {
   }
 };
 
-namespace {
+// Null before the first use, and `ended` after the thread's objects are gone: tensors in static
+// variables are released later than that, and then go straight to the system.
+constinit thread_local PoolLists* lists_of_thread = nullptr;
+PoolLists* const ended = reinterpret_cast<PoolLists*>(-1);
 
-// The pointers outlive what they point to: tensors in static variables are released after
-// thread_local objects of the main thread are gone, and then go straight to the system.
-thread_local PoolLists* lists_in_use = nullptr;
-thread_local struct ListsOfThread* lists_of_thread = nullptr;
-thread_local bool thread_ended = false;
-
-struct ListsOfThread {
-  PoolLists own{false};
-  std::deque<PoolLists> of_parts;
-  ListsOfThread() {
-    lists_of_thread = this;
-    lists_in_use = &own;
-  }
-  ~ListsOfThread() {
-    lists_of_thread = nullptr;
-    lists_in_use = nullptr;
-    thread_ended = true;
-  }
-};
-
-PoolLists* this_thread_lists() {
-  if (lists_in_use == nullptr && !thread_ended) {
-    static thread_local ListsOfThread owner;
-    (void)owner;
-  }
-  return lists_in_use;
+PoolLists::~PoolLists() {
+  clear();
+  lists_of_thread = ended;
 }
 
-// Whether blocks come from these lists and return there.
-bool caches(const PoolLists* lists) { return lists != nullptr && (caching || lists->lasting); }
-
-// Whether a freed block goes to these lists.
-bool takes(const PoolLists* lists, void* block) {
-  if (!caches(lists)) return false;
-  return lists->lasting ? lists->blocks.contains(block) : lists->bytes <= cache_limit;
+/// Null where blocks are not kept.
+PoolLists* this_thread_lists() {
+  if (!caching || lists_of_thread == ended) return nullptr;
+  if (lists_of_thread == nullptr) {
+    static thread_local PoolLists lists;
+    lists_of_thread = &lists;
+  }
+  return lists_of_thread;
 }
 
 // How many bytes a block has that is in no list.
@@ -146,40 +120,19 @@ std::size_t block_bytes(std::size_t asked) {
 void* pool_allocate(std::size_t bytes) {
   if (bytes > (std::size_t{1} << 48)) throw OutOfMemory(bytes);
   PoolLists* mine = this_thread_lists();
-  if (!caches(mine)) return system_allocate(block_bytes(bytes));
   int c = class_of(bytes);
-  if (mine->lasting) ++mine->taken;
-  if (mine->lists[c] != nullptr) {
-    mine->bytes -= class_bytes(c);
-    return std::exchange(mine->lists[c], mine->lists[c]->next);
-  }
-  void* block = system_allocate(class_bytes(c));
-  if (mine->lasting) mine->blocks.insert(block);
-  return block;
+  if (mine == nullptr || mine->lists[c] == nullptr) return system_allocate(block_bytes(bytes));
+  mine->bytes -= class_bytes(c);
+  return std::exchange(mine->lists[c], mine->lists[c]->next);
 }
 
 void pool_free(void* block, std::size_t bytes) noexcept {
   PoolLists* mine = this_thread_lists();
-  if (!takes(mine, block)) return system_free(block, block_bytes(bytes));
-  if (mine->lasting) --mine->taken;
+  if (mine == nullptr || mine->bytes > cache_limit) return system_free(block, block_bytes(bytes));
   int c = class_of(bytes);
   mine->lists[c] = new (block) FreeBlock{mine->lists[c]};
   mine->bytes += class_bytes(c);
 }
-
-LastingLists::LastingLists() : lists_(std::make_unique<PoolLists>(true)) {}
-LastingLists::~LastingLists() = default;
-bool LastingLists::complete() const { return lists_->taken == 0; }
-
-PoolLists* lists_for_part(std::size_t part) {
-  if (this_thread_lists() == nullptr) return nullptr;
-  std::deque<PoolLists>& lists = lists_of_thread->of_parts;
-  while (lists.size() <= part) lists.emplace_back(false);
-  return &lists[part];
-}
-
-WithLists::WithLists(PoolLists* lists) : before_(this_thread_lists()) { lists_in_use = lists; }
-WithLists::~WithLists() { lists_in_use = before_; }
 
 Storage* Storage::make(std::size_t bytes) {
   auto* storage = new (pool_allocate(sizeof(Storage) + bytes)) Storage;
@@ -209,12 +162,7 @@ MemoryStats memory_stats() {
 }
 
 void release_cached_memory() {
-  PoolLists* mine = this_thread_lists();
-  if (mine == nullptr || mine->lasting) return;
-  mine->clear();
-  // While a part runs, other threads may be using the lists of others.
-  if (mine == &lists_of_thread->own)
-    for (PoolLists& lists : lists_of_thread->of_parts) lists.clear();
+  if (PoolLists* mine = this_thread_lists()) mine->clear();
 }
 
 OutOfMemory::OutOfMemory(std::size_t bytes)

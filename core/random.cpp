@@ -3,7 +3,6 @@
 #include <numbers>
 #include <numeric>
 
-#include <keratin/core/internal/kernel_calls.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/internal/tensor_data.h>
@@ -61,7 +60,6 @@ void check_stddev(const char* who, double stddev) {
 }  // namespace
 
 std::uint64_t Random::reserve(std::int64_t numbers) {
-  touch_elements();
   std::uint64_t first = state_.counter;
   state_.counter += static_cast<std::uint64_t>(numbers + 3) / 4;
   return first;

@@ -3,7 +3,6 @@
 #include <numeric>
 #include <utility>
 
-#include <keratin/core/internal/kernel_calls.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
@@ -84,7 +83,6 @@ bool Tensor::is_contiguous() const { return checked(data_).contiguous; }
 
 const void* Tensor::address(DType dtype) const {
   if (this->dtype() != dtype) fail("data: the tensor holds {}, not {}", this->dtype(), dtype);
-  touch_elements();
   return data_->data;
 }
 
@@ -122,26 +120,7 @@ bool is_blas_matrix(std::int64_t rows, std::int64_t columns, const Strides& stri
 
 bool is_blas_matrix(const Tensor& x) { return is_blas_matrix(x.size(-2), x.size(-1), x.strides()); }
 
-Tensor joined_view(std::span<const Tensor> parts, int axis) {
-  const TensorData& first = TensorData::of(parts[0]);
-  auto bytes = static_cast<std::int64_t>(size_of(first.dtype));
-  std::int64_t step = parts.size() < 2 ? 0 : TensorData::of(parts[1]).data - first.data;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    const TensorData& part = TensorData::of(parts[i]);
-    if (part.storage != first.storage || part.dtype != first.dtype || part.shape != first.shape ||
-        part.strides != first.strides ||
-        part.data != first.data + static_cast<std::int64_t>(i) * step)
-      return {};
-  }
-  if (step % bytes != 0) return {};
-  Strides strides = first.strides;
-  strides.insert(axis, step / bytes);
-  return make_view(parts[0], first.shape.inserted(axis, static_cast<std::int64_t>(parts.size())),
-                   strides);
-}
-
 double scalar_value(const Tensor& tensor) {
-  touch_elements();
   switch (tensor.dtype()) {
     case boolean:
       return *raw<bool>(tensor);
@@ -157,7 +136,6 @@ double scalar_value(const Tensor& tensor) {
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  touch_elements();
   Tensor dense = contiguous(cast(*this, dtype_for<T>));
   const T* first = raw<T>(dense);
   return std::vector<T>(first, first + numel());
@@ -261,8 +239,9 @@ Tensor cast(const Tensor& tensor, DType dtype) {
 
 bool is_unique(const Tensor& tensor) {
   const TensorData& data = TensorData::of(tensor);
-  return data.refs.load(std::memory_order_relaxed) == 1 &&
-         data.storage->refs.load(std::memory_order_relaxed) == 1 && !data.storage->external;
+  // Another thread may just have released its handle: what it did before must be seen.
+  return data.refs.load(std::memory_order_acquire) == 1 &&
+         data.storage->refs.load(std::memory_order_acquire) == 1 && !data.storage->external;
 }
 
 namespace {

@@ -13,12 +13,11 @@ void AttentionLayer::build(const Shape& input_shape) {
 }
 
 Tensor AttentionLayer::call(const Tensor& inputs) {
-  auto e = dot(tanh(linear(inputs, W, b)), u);                     // (batch, time, 1)
-  if (mask().defined()) e += (expand_dims(mask(), -1) - 1) * 1e9;  // padding counts for nothing
-  auto a = name("attention", softmax(e, /*axis=*/1));              // how much each step counts
-  return squeeze(matmul(swapaxes(a, 1, 2), inputs), 1);            // (batch, features)
+  auto e = tanh(dot(inputs, W) + b);  // (batch, time, attention_dim)
+  auto scores = dot(e, u);            // (batch, time, 1)
+  if (mask().defined()) scores = where(expand_dims(mask(), -1), scores, scores - 1e9);
+  auto a = name("attention", softmax(scores, /*axis=*/1));  // how much each step counts
+  return sum(inputs * a, /*axis=*/1);                       // (batch, features)
 }
-
-bool AttentionLayer::splits_batch() const { return is_exactly<AttentionLayer>(*this); }
 
 }  // namespace keratin

@@ -12,7 +12,6 @@ class AttentionLayer : public Layer {
   explicit AttentionLayer(int attention_dim) : attention_dim_(attention_dim) {}
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
-  bool splits_batch() const override;
 
  private:
   int attention_dim_;

@@ -37,8 +37,6 @@ Tensor Dropout::call(const Tensor& inputs) {
   return inputs * dropout_mask(inputs.shape(), rate_, inputs.dtype(), noise);
 }
 
-bool Dropout::splits_batch() const { return is_exactly<Dropout>(*this) && !random_; }
-
 // --- shapes
 
 Flatten::Flatten(const NameOptions& options) { apply_common(*this, options); }
@@ -91,8 +89,6 @@ Tensor RepeatVector::call(const Tensor& inputs) {
 Masking::Masking(double mask_value, const NameOptions& options) : mask_value_(mask_value) {
   apply_common(*this, options);
 }
-
-bool Masking::splits_batch() const { return is_exactly<Masking>(*this); }
 
 Tensor Masking::compute_mask(const Tensor& inputs, const Tensor&) {
   return any(inputs != mask_value_, -1);

@@ -44,7 +44,6 @@ class Dropout : public Layer {
   explicit Dropout(double rate, const DropoutOptions& options = {});
   Tensor call(const Tensor& inputs) override;
   bool supports_masking() const override { return true; }
-  bool splits_batch() const override;
 
  private:
   double rate_;
@@ -99,7 +98,6 @@ class Masking : public Layer {
   Tensor call(const Tensor& inputs) override;
   Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;
   bool supports_masking() const override { return true; }
-  bool splits_batch() const override;
 
  private:
   double mask_value_;

@@ -16,7 +16,6 @@
 namespace keratin {
 
 thread_local CallContext* current_call = nullptr;
-thread_local Tensor output_place;
 thread_local Random* shared_noise = nullptr;
 thread_local Capture* current_capture = nullptr;
 
@@ -138,8 +137,9 @@ std::pair<Tensor, Tensor> Layer::call_with_mask(const Tensor& inputs, const Call
   if (!built_) ensure_built(inputs.shape());
   CallContext context{options.training, options.mask};
   Swap<CallContext*> call_scope(current_call, &context);
-  Swap<const char*> name_scope(current_scope,
-                               recording == nullptr ? current_scope : interned(name()));
+  const char* nothing = nullptr;
+  Swap<const char*> recorded_layer(recording == nullptr ? nothing : recording->layer,
+                                   recording == nullptr ? nothing : interned(name()));
   try {
     bool convert = is_floating(inputs.dtype()) && inputs.dtype() != dtype_;
     Tensor x = convert ? inputs.astype(dtype_) : inputs;
@@ -179,7 +179,6 @@ void Layer::set_output_mask(const Tensor& mask) const {
 
 Random& Layer::random(Random* seeded) const {
   if (shared_noise != nullptr) return *shared_noise;
-  if (in_part) fail("random numbers in a part of a batch");  // by_parts then takes the batch whole
   return seeded != nullptr ? *seeded : default_random();
 }
 
@@ -196,23 +195,21 @@ Weight Layer::add_weight(const std::string& name, const Shape& shape,
   Weight weight(name, value.astype(dtype_), trainable && trainable_);
   weight.set_regularizer(regularizer.function());
   weight.set_constraint(constraint.function());
-  std::string scope = weight_scope();
-  weight.set_path(this->name() + "/" + (scope.empty() ? "" : scope + "/") + name);
+  weight.set_path(this->name() + "/" + name);
   (trainable ? weights_ : fixed_weights_).push_back(weight);
   return weight;
 }
 
 void Layer::track(Layer& layer) {
   layer.set_dtype(dtype_);
+  if (!trainable_) layer.set_trainable(false);
   sublayers_.push_back(&layer);
 }
 
 void Layer::set_weight_paths(const std::string& prefix) {
-  std::string scope = weight_scope();
   std::string path = prefix + name() + "/";
   for (auto* list : {&weights_, &fixed_weights_})
-    for (Weight& weight : *list)
-      weight.set_path(path + (scope.empty() ? "" : scope + "/") + weight.name());
+    for (Weight& weight : *list) weight.set_path(path + weight.name());
   for (Layer* layer : sublayers_) layer->set_weight_paths(path);
 }
 

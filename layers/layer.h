@@ -61,12 +61,6 @@ class Layer {
   /// None where the size depends on the input's. By default found out by trying.
   virtual Shape compute_output_shape(const Shape& input_shape);
 
-  /// Whether call computes each sample from that sample, its mask and weights() alone, and may be
-  /// called by several threads at once: then training and prediction give them parts of a batch,
-  /// and for inputs of a known shape training repeats the kernels' work without calling the layer,
-  /// so that other members of it are not looked at again.
-  virtual bool splits_batch() const { return false; }
-
   // --- to use
 
   /// Builds the layer if it is not built yet, and calls it. Errors begin with the layer's name.
@@ -131,8 +125,6 @@ class Layer {
   Tensor name(std::string_view label, const Tensor& value) const;
   /// Where to draw random numbers from; `seeded` is the layer's own generator, if it has one.
   Random& random(Random* seeded = nullptr) const;
-  /// A part of the weights' names between the layer's and their own: "lstm_cell".
-  virtual std::string weight_scope() const { return ""; }
 
  private:
   mutable std::string name_;

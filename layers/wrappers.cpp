@@ -1,8 +1,4 @@
-#include <keratin/autograd/internal/in_place.h>
 #include <keratin/autograd/ops.h>
-#include <keratin/core/create.h>
-#include <keratin/core/internal/tensor_data.h>
-#include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/wrappers.h>
 
@@ -55,15 +51,11 @@ Tensor Bidirectional::compute_mask(const Tensor&, const Tensor& mask) {
   return std::as_const(*forward_).options().return_sequences ? mask : Tensor();
 }
 
-bool Bidirectional::splits_batch() const {
-  return is_exactly<Bidirectional>(*this) && forward_->splits_batch() && backward_->splits_batch();
-}
-
 Tensor Bidirectional::merge(const Tensor& forward, const Tensor& backward) const {
   // The backward layer's outputs come in the order in which it made them: last step first.
   bool sequences = std::as_const(*forward_).options().return_sequences;
   Tensor b = sequences ? flip(backward, 1) : backward;
-  if (merge_mode_ == "concat") return adjoined({forward, b}, -1);
+  if (merge_mode_ == "concat") return concatenate({forward, b}, -1);
   if (merge_mode_ == "sum") return forward + b;
   if (merge_mode_ == "mul") return forward * b;
   return (forward + b) / 2;
@@ -71,21 +63,7 @@ Tensor Bidirectional::merge(const Tensor& forward, const Tensor& backward) const
 
 Tensor Bidirectional::call(const Tensor& inputs) {
   CallOptions options{training(), mask()};
-  // Both write into one tensor, side by side, which is then the concatenation.
-  Tensor both;
-  const std::int64_t units = forward_->units();
-  if (merge_mode_ == "concat" && inputs.rank() == 3 &&
-      std::as_const(*forward_).options().return_sequences)
-    both = empty({inputs.size(1), inputs.size(0), 2 * units}, dtype());
-  auto call_one = [&](RNN& layer, std::int64_t column) {
-    Tensor place;
-    if (both.defined())
-      place = make_view(both, both.shape().with(-1, units), both.strides(), column);
-    Swap<Tensor> scope(output_place, place);
-    return layer(inputs, options);
-  };
-  Tensor forward = call_one(*forward_, 0), backward = call_one(*backward_, units);
-  return merge(forward, backward);
+  return merge((*forward_)(inputs, options), (*backward_)(inputs, options));
 }
 
 std::vector<Tensor> Bidirectional::states(const Tensor& inputs,

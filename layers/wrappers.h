@@ -34,7 +34,6 @@ class Bidirectional : public Layer {
   Tensor call(const Tensor& inputs) override;
   Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;
   Shape compute_output_shape(const Shape& input_shape) override;
-  bool splits_batch() const override;
   bool supports_masking() const override { return true; }
 
   /// The merged output, the forward layer's final states, then the backward layer's. Initial states

@@ -1,4 +1,4 @@
-// The table's products, and the recurrent cells.
+// The table's products.
 
 #include <cmath>
 
@@ -131,64 +131,6 @@ Real gate(const Array& z, const Place& place, std::int64_t units, std::int64_t n
 }
 
 // h and c side by side: (batch, 2 units).
-Array lstm_reference(const Arrays& x) {
-  std::int64_t batch = x[1].shape[0], units = x[1].shape[1];
-  return build({batch, 2 * units}, [&](const Place& place) {
-    Real i = sigmoid_of(gate(x[0], place, units, 0)), f = sigmoid_of(gate(x[0], place, units, 1));
-    Real g = std::tanh(gate(x[0], place, units, 2)), o = sigmoid_of(gate(x[0], place, units, 3));
-    Real c = f * x[1].at({place[0], place[1] % units}) + i * g;
-    return place[1] < units ? o * std::tanh(c) : c;
-  });
-}
-
-Array gru_reference(const Arrays& x) {
-  std::int64_t units = x[2].shape[1];
-  return build(x[2].shape, [&](const Place& place) {
-    auto sum = [&](std::int64_t number) {
-      return gate(x[0], place, units, number) + gate(x[1], place, units, number);
-    };
-    Real z = sigmoid_of(sum(0)), r = sigmoid_of(sum(1));
-    Real candidate = std::tanh(gate(x[0], place, units, 2) + r * gate(x[1], place, units, 2));
-    return z * x[2].at(place) + (1 - z) * candidate;
-  });
-}
-
-Case lstm_case(std::int64_t batch, std::int64_t units) {
-  return {"lstm_cell",
-          "",
-          {{batch, 4 * units}, {batch, units}},
-          [](const Inputs& x) {
-            auto [h, c] = lstm_cell(x[0], x[1]);
-            return concatenate({h, c}, 1);
-          },
-          lstm_reference,
-          {.ulps = 6, .floor = 1}};
-}
-
-// Only one of the two results is used, as at the last step of a sequence.
-Case lstm_part(std::size_t part) {
-  return {"lstm_cell",
-          part == 0 ? "h alone" : "c alone",
-          {{3, 20}, {3, 5}},
-          [part](const Inputs& x) { return lstm_cell(x[0], x[1])[part]; },
-          [part](const Arrays& x) {
-            Array both = lstm_reference(x);
-            return build({3, 5}, [&](const Place& place) {
-              return both.at({place[0], place[1] + (part == 0 ? 0 : 5)});
-            });
-          },
-          {.ulps = 6, .floor = 1}};
-}
-
-Case gru_case(std::int64_t batch, std::int64_t units) {
-  return {"gru_cell",
-          "",
-          {{batch, 3 * units}, {batch, 3 * units}, {batch, units}},
-          [](const Inputs& x) { return gru_cell(x[0], x[1], x[2]); },
-          gru_reference,
-          {.ulps = 6, .floor = 1}};
-}
-
 }  // namespace
 
 std::vector<Case> product_table() {
@@ -260,11 +202,6 @@ std::vector<Case> product_table() {
            {"ij,jk->ik", {{3, 0}, {0, 2}}},
            {"ij,jk->ik", {{0, 3}, {3, 2}}}})
     cases.push_back(einsum_case(equation, shapes));
-  for (auto [batch, units] : {std::pair{3, 5}, {1, 1}, {2, 17}, {0, 3}, {2, 0}}) {
-    cases.push_back(lstm_case(batch, units));
-    cases.push_back(gru_case(batch, units));
-  }
-  for (std::size_t part : {0, 1}) cases.push_back(lstm_part(part));
   return cases;
 }
 
@@ -275,9 +212,7 @@ std::vector<Case> large_product_table() {
                           dot_case({3, 33345}, {33345, 2}),
                           matmul_case({61, 31, 47}, {47, 3}),
                           matmul_case({61, 31, 47}, {61, 47, 5}),
-                          einsum_case("btnh,bsnh->bnts", {{3, 31, 4, 37}, {3, 29, 4, 37}}),
-                          lstm_case(97, 255),
-                          gru_case(97, 335)};
+                          einsum_case("btnh,bsnh->bnts", {{3, 31, 4, 37}, {3, 29, 4, 37}})};
   for (Case& c : cases)
     if (!c.traits.bits) c.traits.ulps = 16, c.traits.floor = 256;
   return cases;

@@ -11,6 +11,32 @@
 
 #include "op_table.h"
 
+namespace keratin::fn {
+
+// The steps of recurrent cells as their papers state them.
+struct LstmFormula {
+  auto operator()(auto i, auto f, auto g, auto o, auto c) const {
+    auto c1 = sigmoid(f) * c + sigmoid(i) * tanh(g);
+    return std::tuple(sigmoid(o) * tanh(c1), c1);
+  }
+};
+struct GruFormula {
+  auto operator()(auto xz, auto xr, auto xn, auto hz, auto hr, auto hn, auto h) const {
+    auto z = sigmoid(xz + hz);
+    return z * h + (1.0 - z) * tanh(xn + sigmoid(xr + hr) * hn);
+  }
+};
+struct CandidateFormula {
+  auto operator()(auto z, auto n, auto h) const {
+    return sigmoid(z) * h + (1.0 - sigmoid(z)) * tanh(n);
+  }
+};
+struct ResetFormula {
+  auto operator()(auto r, auto h) const { return sigmoid(r) * h; }
+};
+
+}  // namespace keratin::fn
+
 namespace keratin::test {
 namespace {
 
@@ -124,12 +150,6 @@ Call two(Tensor (*op)(const Tensor&, const Tensor&)) {
 }
 
 // Vectors side by side as columns.
-Tensor columns(const Inputs& x, std::size_t begin, std::size_t end) {
-  return stack({x.begin() + static_cast<std::ptrdiff_t>(begin),
-                x.begin() + static_cast<std::ptrdiff_t>(end)},
-               1);
-}
-
 }  // namespace
 
 TEST_CASE("the rules of core/dual.h are those of calculus") {
@@ -222,37 +242,56 @@ TEST_CASE("every functor's backward passes agree with dual numbers") {
   check_functor("gelu exact", fn::GeluErf{}, [](const Inputs& x) { return gelu(x[0], false); });
   check_functor("gelu by tanh", fn::GeluTanh{}, [](const Inputs& x) { return gelu(x[0]); });
   check_functor("clip", fn::Clip{{}, -0.5, 1}, [](const Inputs& x) { return clip(x[0], -0.5, 1); });
-  check_functor("gru_cell", fn::GruCell{}, [](const Inputs& x) {
-    return reshape(gru_cell(columns(x, 0, 3), columns(x, 3, 6), columns(x, 6, 7)), {-1});
-  });
 }
 
-TEST_CASE("the LSTM cell's hand-joined backward is the derivative of its formula") {
-  // The fused and the composed backward pass against dual numbers, over both outputs.
-  Inputs x = points(5), g = points(7);
-  auto call = [](const Inputs& v) {
-    auto [h, c] = lstm_cell(columns(v, 0, 4), columns(v, 4, 5));
-    return concatenate({h, c}, 1);
-  };
-  Tensor cotangent = stack({g[5], g[6]}, 1);
-  std::vector<std::vector<double>> expected(5);
+// The gradients that a step of a recurrent cell states by hand against those of its formula.
+template <class Forward, std::size_t outputs, std::size_t... I>
+std::vector<double> derived(Forward forward, const std::vector<double>& x,
+                            std::array<double, outputs> g, std::index_sequence<I...> all) {
+  return {fn::pull_back<I>(forward, x.data(), g.data(), all)...};
+}
+
+void check_by_hand(const std::string& what, const std::vector<double>& by_hand,
+                   const std::vector<double>& expected) {
+  check(what, tensor(by_hand), tensor(expected), close);
+}
+
+TEST_CASE("the steps of recurrent cells backward are the derivatives of their formulas") {
+  const fn::LstmFormula lstm;
+  const fn::GruFormula gru;
+  const fn::CandidateFormula candidate;
+  const fn::ResetFormula reset;
+  Inputs x = points(7), g = points(9);
   for (std::int64_t j = 0; j < 13; ++j) {
-    std::vector<double> at = column(x, j), up{g[5].item(j), g[6].item(j)};
-    auto pull = [&]<std::size_t... I>(std::index_sequence<I...> all) {
-      (expected[I].push_back(fn::pull_back<I>(fn::LstmCell{}, at.data(), up.data(), all)), ...);
-    };
-    pull(std::make_index_sequence<5>{});
-  }
-  for (bool recorded : {false, true}) {
-    Inputs got = gradients(call, x, cotangent, recorded);
-    for (std::size_t i = 0; i < 5; ++i)
-      check("lstm_cell: backward, input " + std::to_string(i), got[i], tensor(expected[i]), close);
-  }
-  for (std::int64_t j = 0; j < 13; ++j) {
-    std::vector<double> v = column(x, j);
-    auto [h, c] = fn::LstmCell{}(v[0], v[1], v[2], v[3], v[4]);
-    auto kept = fn::LstmCellForward{}(v[0], v[1], v[2], v[3], v[4]);
-    check("LstmCellForward is LstmCell", std::get<0>(kept) == h && std::get<1>(kept) == c);
+    std::vector<double> v = column(x, j), up{g[7].item(j), g[8].item(j)};
+    {
+      auto [h, c1, i, f, n, o, tc] = fn::LstmForward{}(v[0], v[1], v[2], v[3], v[4]);
+      auto [gc, gi, gf, gn, go] = fn::LstmBackward{}(i, f, n, o, tc, v[4], up[0], up[1]);
+      check_by_hand("LstmBackward", {gi, gf, gn, go, gc},
+                    derived(lstm, v, std::array{up[0], up[1]}, std::make_index_sequence<5>{}));
+      check("LstmForward", h == std::get<0>(lstm(v[0], v[1], v[2], v[3], v[4])) &&
+                               c1 == std::get<1>(lstm(v[0], v[1], v[2], v[3], v[4])));
+    }
+    {
+      auto [h, z, r, n] = fn::GruForward{}(v[0], v[1], v[2], v[3], v[4], v[5], v[6]);
+      auto [gh, gxz, gxr, gxn, ghz, ghr, ghn] = fn::GruBackward{}(z, r, n, v[5], v[6], up[0]);
+      check_by_hand("GruBackward", {gxz, gxr, gxn, ghz, ghr, ghn, gh},
+                    derived(gru, v, std::array{up[0]}, std::make_index_sequence<7>{}));
+      check("GruForward", h == gru(v[0], v[1], v[2], v[3], v[4], v[5], v[6]));
+    }
+    {
+      auto [rh, z, r] = fn::GruGatesForward{}(v[0], v[1], v[2]);
+      auto [h, n] = fn::GruCandidateForward{}(z, v[3], v[2]);
+      auto [gh, gz, gn] = fn::GruCandidateBackward{}(z, n, v[2], up[0]);
+      check_by_hand(
+          "GruCandidateBackward", {gz, gn, gh},
+          derived(candidate, {v[0], v[3], v[2]}, std::array{up[0]}, std::make_index_sequence<3>{}));
+      auto [more, gr] = fn::GruResetBackward{}(r, v[2], up[1], 0.25);
+      std::vector<double> expected =
+          derived(reset, {v[1], v[2]}, std::array{up[1]}, std::make_index_sequence<2>{});
+      check_by_hand("GruResetBackward", {gr, more}, {expected[0], expected[1] + 0.25});
+      check("GruGatesForward", rh == reset(v[1], v[2]) && h == candidate(v[0], v[3], v[2]));
+    }
   }
 }
 
@@ -266,10 +305,14 @@ TEST_CASE("kernels of functors without an op give the functor's values") {
   CHECK_STEP(AdamStep, 0.1, 0.9, 0.99, 1e-3);
   CHECK_STEP(AmsgradStep, 0.1, 0.9, 0.99, 1e-3);
   CHECK_STEP(RmspropStep, 0.1, 0.9, 1e-3);
-  CHECK_STEP(GruCellForward, );
-  CHECK_STEP(GruCellBackward, );
-  CHECK_STEP(LstmCellForward, );
-  CHECK_STEP(LstmCellBackward, );
+  CHECK_STEP(GruBackward, );
+  CHECK_STEP(GruCandidateBackward, );
+  CHECK_STEP(GruCandidateForward, );
+  CHECK_STEP(GruForward, );
+  CHECK_STEP(GruGatesForward, );
+  CHECK_STEP(GruResetBackward, );
+  CHECK_STEP(LstmBackward, );
+  CHECK_STEP(LstmForward, );
 #undef CHECK_STEP
   std::set<std::string> listed;
 #define KERATIN_UNARY(name, Functor)
@@ -283,10 +326,10 @@ TEST_CASE("kernels of functors without an op give the functor's values") {
 TEST_CASE("a functor's number of inputs and outputs is read from its call operator") {
   CHECK(fn::inputs_of<fn::Exp> == 1);
   CHECK(fn::inputs_of<fn::Power> == 2);
-  CHECK(fn::inputs_of<fn::GruCell> == 7);
+  CHECK(fn::inputs_of<fn::GruForward> == 7);
   CHECK(fn::outputs_of<fn::Exp> == 1);
-  CHECK(fn::outputs_of<fn::LstmCell> == 2);
-  CHECK(fn::outputs_of<fn::LstmCellForward> == 7);
+  CHECK(fn::outputs_of<fn::GruGatesForward> == 3);
+  CHECK(fn::outputs_of<fn::LstmForward> == 7);
   CHECK(fn::has_output_vjp<fn::Tanh>);
   CHECK(!fn::has_output_vjp<fn::Sin>);
 }

@@ -1,10 +1,7 @@
-// How the tape adds up gradients: products are joined where their factors lie side by side, and
-// memory is written in place only where nobody else reads it.
+// How the tape adds up gradients: in place where nobody else reads the memory, and only there.
 #include <doctest/doctest.h>
 #include <keratin/keratin.h>
 
-#include <keratin/autograd/internal/in_place.h>
-#include <keratin/core/internal/tensor_data.h>
 
 namespace keratin {
 namespace {
@@ -26,7 +23,7 @@ Tensor by_the_formula(const Tensor& x, const Tensor& w, const Tensor& u) {
 
 }  // namespace
 
-TEST_CASE("products of slices that lie side by side are joined, in both orders of time") {
+TEST_CASE("a weight used at every step collects its products, in both orders of time") {
   Random random(3);
   for (bool backwards : {false, true}) {
     Tensor a = random.normal({5, 9, 4}).astype(float64), w = random.normal({4, 3}).astype(float64);
@@ -93,44 +90,9 @@ TEST_CASE("parts of a gradient that are handed on through views leave each other
   check_close(g[0], transpose(2 * turned * left) + of_dot, 1e-12);
   check_close(g[1], flip(2 * flipped * right, 1) + 8.0, 1e-12);
   check_close(g[2], 2 * both * weight, 1e-12);
-  // Where nobody asks for the last, its memory goes to the others.
   auto last = std::move(tape).gradient(total, {x, y});
   check_close(last[0], g[0], 0);
   check_close(last[1], g[1], 0);
-}
-
-TEST_CASE("the directions of a Bidirectional layer write side by side into one tensor") {
-  set_random_seed(4);
-  Bidirectional both(LSTM(3, {.return_sequences = true}));
-  Tensor x = default_random().normal({2, 5, 4});
-  Tensor y = both(x);
-  CHECK(y.shape() == Shape{2, 5, 6});
-  CHECK(y.strides() == Strides{6, 12, 1});                      // time first, no copy
-  Tensor all_valid = both(x, {.mask = ones({2, 5}, boolean)});  // zeros may be written: copies
-  check_close(all_valid, y, 0);
-}
-
-TEST_CASE("a shared factor gives the product and its gradients, at sizes that fill no tile") {
-  Random random(9);
-  using Sizes = std::array<int, 3>;
-  for (const Sizes& sizes :
-       {Sizes{8, 16, 32}, Sizes{9, 17, 33}, Sizes{64, 5, 1}, Sizes{11, 1, 70}, Sizes{1, 4, 40}}) {
-    const int m = sizes[0], k = sizes[1], n = sizes[2];
-    CAPTURE(m);
-    CAPTURE(k);
-    CAPTURE(n);
-    Tensor a = random.normal({m, k}), b = random.normal({k, n}), c = random.normal({m, n});
-    Tensor weights = random.normal({m, n});
-    GradientTape tape;
-    for (const Tensor& t : {a, b, c}) tape.watch(t);
-    Tensor expected = c + dot(a, b);
-    auto g = tape.gradient(sum(expected * weights), {a, b, c});
-    SharedFactor factor(b, 8, 2);
-    Tensor z = add_dot_over(c.copy(), a, factor);
-    auto h = tape.gradient(sum(z * weights), {a, b, c});
-    check_close(z, expected, 1e-5);
-    for (int i = 0; i < 3; ++i) check_close(h[i], g[i], 2e-5);
-  }
 }
 
 TEST_CASE("what is computed from a transposed tensor keeps its order in memory") {
@@ -144,9 +106,8 @@ TEST_CASE("what is computed from a transposed tensor keeps its order in memory")
 }
 
 TEST_CASE("predictions are row-major") {
-  Sequential model({LSTM(3, {.return_sequences = true})});
+  Sequential model({LSTM(3, {.activation = "relu", .return_sequences = true}), Permute({2, 1})});
   Tensor x = Random(1).normal({2, 4, 5});
-  CHECK_FALSE(model(x).is_contiguous());
   CHECK(model.predict_on_batch(x).is_contiguous());
   CHECK(model.predict(x).to_vector<float>() == model(x).to_vector<float>());
 }

@@ -123,12 +123,6 @@ const std::vector<Mistake>& mistakes() {
       {"one_hot", {"-1"}, [](const Tensor&) { one_hot(index, -1); }},
       {"custom_gradient", {"no tensor"}, [](const Tensor& x) {
          custom_gradient(Inputs{x}, [](const Inputs&) { return Tensor(); }, [](const Tensor& g) { return Inputs{g}; }); }},
-      {"lstm_cell", {"(2, 3)"}, [](const Tensor& x) { lstm_cell(x, x); }},
-      {"lstm_cell", {"(2, 8)", "(3, 2)"}, [](const Tensor&) { lstm_cell(zeros({2, 8}), zeros({3, 2})); }},
-      {"lstm_cell", {"(8,)", "(2,)"}, [](const Tensor&) { lstm_cell(zeros({8}), zeros({2})); }},
-      {"gru_cell", {"(2, 3)"}, [](const Tensor& x) { gru_cell(x, x, x); }},
-      {"gru_cell", {"(2, 6)", "(2, 3)"}, [](const Tensor& x) { gru_cell(tile(x, {1, 3}), zeros({2, 6}), x); }},
-      {"gru_cell", {"(3, 9)"}, [](const Tensor& x) { gru_cell(zeros({3, 9}), zeros({3, 9}), x); }},
   };
   return all_of_them;
 }

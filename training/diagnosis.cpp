@@ -19,16 +19,16 @@ bool all_finite(const Tensor& t) {
 // Remembers the first op whose output is not finite, and the largest number seen before it.
 class FirstBadOp : public OpWatcher {
  public:
-  FirstBadOp() : outer_(std::exchange(op_watcher, this)) {}
-  ~FirstBadOp() override { op_watcher = outer_; }
+  FirstBadOp() : record_(*recording) { record_.watcher = this; }
+  ~FirstBadOp() override { record_.watcher = nullptr; }
 
-  void saw(const char* op, const char* scope, std::span<const Tensor> outputs) override {
+  void saw(const char* op, const char* layer, std::span<const Tensor> outputs) override {
     if (!op_.empty()) return;
     NoGradient quiet;
     for (const Tensor& output : outputs) {
       if (!all_finite(output)) {
         op_ = op;
-        scope_ = scope == nullptr ? "the loss" : scope;
+        layer_ = layer == nullptr ? "the loss" : layer;
         return;
       }
       if (output.numel() > 0) largest_ = std::max(largest_, max(abs(output)).item());
@@ -36,13 +36,13 @@ class FirstBadOp : public OpWatcher {
   }
   std::string text() const {
     if (op_.empty()) return "no single op of the forward pass is to blame";
-    return fmt::format("first in {}, forward, in {}; numbers before it up to {:.1e}", op_, scope_,
+    return fmt::format("first in {}, forward, in {}; numbers before it up to {:.1e}", op_, layer_,
                        largest_);
   }
 
  private:
-  OpWatcher* outer_;
-  std::string op_, scope_;
+  Record& record_;
+  std::string op_, layer_;
   double largest_ = 0;
 };
 

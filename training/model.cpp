@@ -9,7 +9,6 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/random.h>
-#include <keratin/layers/internal/by_parts.h>
 #include <keratin/training/internal/diagnosis.h>
 #include <keratin/training/model.h>
 #include <keratin/training/progress.h>
@@ -178,7 +177,6 @@ class Trainer {
   /// One step of the optimizer. False when the loss is not finite: then no weight has changed.
   bool train(const Data& batch) {
     FlushDenormals guard;
-    CutBatches allowed;
     NoGradient outside;  // a training step is no business of tapes that its caller may have
     model_.ensure_built(batch.x.shape());
     std::vector<Weight> weights = model_.trainable_weights();
@@ -200,7 +198,6 @@ class Trainer {
 
   void test(const Data& batch) {
     FlushDenormals guard;
-    CutBatches allowed;
     NoGradient scope;
     Tensor total = forward(batch, /*training=*/false);
     finish(batch, total.item());
@@ -366,7 +363,6 @@ Tensor Model::predict(const Tensor& x, const PredictOptions& options) {
 
 Tensor Model::predict_on_batch(const Tensor& x) {
   FlushDenormals guard;
-  CutBatches allowed;
   NoGradient scope;
   Tensor y = (*this)(x);
   return y.is_contiguous() ? y : y.copy();  // its reader may walk data()

@@ -2,7 +2,6 @@
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/core_layers.h>
-#include <keratin/layers/internal/by_parts.h>
 #include <keratin/training/sequential.h>
 
 namespace keratin {
@@ -13,7 +12,6 @@ Sequential::Sequential(std::initializer_list<AnyLayer> layers, const std::string
 }
 
 void Sequential::add(AnyLayer layer) {
-  kept_.clear();
   const std::string& added = layer->name();  // automatic names are given in this order
   for (const AnyLayer& other : layers_)
     if (other->name() == added)
@@ -40,7 +38,6 @@ void Sequential::add(AnyLayer layer) {
 
 void Sequential::pop() {
   if (layers_.empty()) fail("{} ({}): there is no layer to remove", name(), class_name());
-  kept_.clear();
   layers_.pop_back();
   if (!built()) return;
   output_shapes_.pop_back();
@@ -68,45 +65,16 @@ void Sequential::build(const Shape& input_shape) {
 Tensor Sequential::call(const Tensor& inputs) {
   if (layers_.empty()) fail("a model without layers cannot be called");
   Tensor x = inputs, mask = this->mask();
-  for (std::size_t i = 0; i < layers_.size();) {
-    std::size_t end = i;
-    std::vector<Weight> weights;
-    for (; may_cut_batches() && end < layers_.size() && layers_[end]->splits_batch(); ++end)
-      for (const Weight& weight : layers_[end]->weights()) weights.push_back(weight);
-    int parts = weights.empty() ? 1 : parts_worth(x, weights);
-    if (parts > 1) {
-      auto layers = [&, training = training()](const Tensor& part, const Tensor& part_mask) {
-        return call_layers(i, end, part, part_mask, training);
-      };
-      std::tie(x, mask) = by_parts(parts, layers, x, mask, weights, training(),
-                                   training() ? kept_batch(i, end) : nullptr);
-    } else {
-      end = i + 1;
-      std::tie(x, mask) = call_layers(i, end, x, mask, training());
-    }
-    i = end;
-  }
-  set_output_mask(mask);
-  return x;
-}
-
-KeptBatch* Sequential::kept_batch(std::size_t begin, std::size_t end) {
-  std::shared_ptr<KeptBatch>& kept = kept_[{begin, end}];
-  if (kept == nullptr) kept = std::make_shared<KeptBatch>();
-  return kept.get();
-}
-
-std::pair<Tensor, Tensor> Sequential::call_layers(std::size_t begin, std::size_t end, Tensor x,
-                                                  Tensor mask, bool training) const {
-  for (std::size_t i = begin; i < end; ++i) {
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
     try {
-      std::tie(x, mask) = layers_[i]->call_with_mask(x, {.training = training, .mask = mask});
+      std::tie(x, mask) = layers_[i]->call_with_mask(x, {.training = training(), .mask = mask});
     } catch (const LayerError& error) {
       throw LayerError(fmt::format("{}.\n  {}{}", error.what(), chain(i), layers_[i]->name()));
     }
     name_output(*layers_[i], x);
   }
-  return {x, mask};
+  set_output_mask(mask);
+  return x;
 }
 
 Shape Sequential::compute_output_shape(const Shape& input_shape) {

@@ -11,8 +11,6 @@
 
 namespace keratin {
 
-class KeptBatch;
-
 class Sequential : public Model {
  public:
   Sequential() = default;
@@ -36,15 +34,8 @@ class Sequential : public Model {
 
  private:
   std::string chain(std::size_t up_to) const;
-  /// Calls layers begin..end-1; what comes out, and its mask.
-  std::pair<Tensor, Tensor> call_layers(std::size_t begin, std::size_t end, Tensor x, Tensor mask,
-                                        bool training) const;
-
-  KeptBatch* kept_batch(std::size_t begin, std::size_t end);
-
   std::vector<AnyLayer> layers_;
   std::vector<Shape> output_shapes_;
-  std::map<std::pair<std::size_t, std::size_t>, std::shared_ptr<KeptBatch>> kept_;  // of layers
 };
 
 }  // namespace keratin

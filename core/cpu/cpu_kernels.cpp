@@ -358,16 +358,17 @@ class CpuKernels final : public Kernels {
     });
   }
 
-  void gemm(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate) const override {
+  void gemm(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias,
+            bool accumulate) const override {
     with_float(c.dtype(), [&](auto type) {
       using T = decltype(type);
       cpu::gemm<T>(a.size(0), b.size(1), a.size(1), matrix<T>(c), matrix<const T>(a),
-                   matrix<const T>(b), accumulate);
+                   matrix<const T>(b), bias.defined() ? raw<T>(bias) : nullptr, accumulate);
     });
   }
 
-  Shape packed_shape(const Tensor& b) const override {
-    if (b.dtype() != float32) return {};
+  Shape packed_shape(const Tensor& b, std::int64_t rows, std::int64_t products) const override {
+    if (b.dtype() != float32 || !packing_pays(rows, products)) return {};
     const std::int64_t width = float32_table().packed.width;
     return {(b.size(1) + width - 1) / width, b.size(0), width};
   }
@@ -415,7 +416,7 @@ class CpuKernels final : public Kernels {
       auto product = [&](std::int64_t i) {
         cpu::gemm<T>(m, n, k, matrix<T>(c, i * c.strides()[0]),
                      matrix<const T>(a, i * a.strides()[0]), matrix<const T>(b, i * b.strides()[0]),
-                     false);
+                     nullptr, false);
       };
       // Small products are shared out whole; each large one is cut by gemm itself.
       if (m * n * k > 1'500'000) {
@@ -461,4 +462,10 @@ const Kernels& kernels() {
 }
 
 }  // namespace cpu
+
+const Kernels& kernels_of(Device device) {
+  if (device.type != Device::Type::cpu) fail("device: this build has no kernels for CUDA");
+  return cpu::kernels();
+}
+
 }  // namespace keratin

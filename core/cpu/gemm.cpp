@@ -94,17 +94,18 @@ void block(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<c
             b.data, lb.leading, accumulate ? T(1) : T(0), c.data, lc.leading);
 }
 
-// c = a b by our own kernel, for a c that lies by rows. So many rows of b at a time are packed, a
-// group of panels after the other, and stay in the cache meanwhile. Each element is one chain of
-// sums, so that it does not depend on how the work is cut.
+// c = a b + bias by our own kernel, for a c that lies by rows. So many rows of b at a time are
+// packed, a group of panels after the other, and stay in the cache meanwhile. Each element is one
+// chain of sums, so it does not depend on how the work is cut.
 void packed_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<float> c,
-                    Matrix<const float> a, Matrix<const float> b, bool accumulate) {
+                    Matrix<const float> a, Matrix<const float> b, const float* bias,
+                    bool accumulate) {
   constexpr std::int64_t depth = 256, most_width = PackedKernels::most_width;  // of b at a time
   const PackedKernels& kernels = float32_table().packed;
   const std::int64_t groups = (n + most_width - 1) / most_width;
   const std::int64_t worth = m * n * k / products_per_thread;
   // Few groups for many threads are also cut by rows of c, sixteen at a time; each part packs b.
-  const std::int64_t threads = std::clamp<std::int64_t>(worth, 1, num_threads());
+  const std::int64_t threads = threads_for(groups * ((m + 15) / 16), worth);
   std::int64_t parts =
       threads == 1 ? 1 : std::clamp<std::int64_t>(2 * threads / groups, 1, (m + 15) / 16);
   const std::int64_t height = (m + 16 * parts - 1) / (16 * parts) * 16;
@@ -121,8 +122,9 @@ void packed_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<float
                      (columns + kernels.width - 1) / kernels.width);
         for (std::int64_t j = 0; j < columns; j += kernels.width) {
           float* to = c.data + row * c.row_stride + column + j;
-          const float* start = p > 0 || accumulate ? to : nullptr;
-          kernels.multiply(to, c.row_stride, start, c.row_stride,
+          const bool goes_on = p > 0 || accumulate;
+          const float* start = goes_on ? to : bias == nullptr ? nullptr : bias + column + j;
+          kernels.multiply(to, c.row_stride, start, goes_on ? c.row_stride : 0,
                            a.data + row * a.row_stride + p * a.column_stride, a.row_stride,
                            a.column_stride, panels + j * length, std::min(height, m - row), length,
                            std::min<std::int64_t>(kernels.width, columns - j));
@@ -132,52 +134,15 @@ void packed_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<float
   });
 }
 
-// Whether our own kernel is the faster one, by measurement.
-bool suits_packing(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<const float> a,
-                   Matrix<const float> b) {
-  if (m < 2 || n < 16) return false;
-  // BLAS packs a, too. That pays when a lies by columns so long that what a tile reads of one is
-  // far from what it reads of the next; and when b is larger than the cache.
-  if (!float32_table().packed.blas_has_small_products)
-    return n * k < 1 << 20 && (a.row_stride != 1 || m <= 1024);
-  // Here small products are left to BLAS, but for gradients of weights, summed over many rows.
-  constexpr std::int64_t cached = 1 << 17;
-  return a.row_stride == 1 && b.column_stride == 1 && m >= 16 && k >= 64 &&
-         (m <= 256 || m * k <= cached);
-}
-
-// Multiplications below which a product is not worth cutting: some 20 us of one core.
-constexpr double least_work = 1e6;
-
-}  // namespace
-
+// c = a b by BLAS, cut into blocks by size alone, each done by one thread. Each block packs the
+// whole of the other factor, so tall products are cut into blocks of rows, the others of columns.
+// Four blocks were fastest for two threads at nearly all sizes; large products leave more for more
+// threads.
 template <class T>
-void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<const T> a,
-          Matrix<const T> b, bool accumulate) {
-  if (m == 0 || n == 0) return;
-  blas_int(std::max({m, n, k, c.row_stride, c.column_stride, a.row_stride, a.column_stride,
-                     b.row_stride, b.column_stride}));  // throws here, outside any thread
-  if (c.column_stride != 1 && n > 1) {  // BLAS writes rows: compute the transposed product
-    std::swap(m, n);
-    std::swap(c.row_stride, c.column_stride);
-    std::swap(a, b);
-    std::swap(a.row_stride, a.column_stride);
-    std::swap(b.row_stride, b.column_stride);
-  }
-  if (k == 0) {
-    if (!accumulate)
-      for (std::int64_t i = 0; i < m; ++i) std::fill_n(c.data + i * c.row_stride, n, T(0));
-    return;
-  }
-  FlushDenormals guard;
-  if constexpr (std::is_same_v<T, float>) {
-    if (c.column_stride == 1 && suits_packing(m, n, k, a, b))
-      return packed_product(m, n, k, c, a, b, accumulate);
-  }
-  double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-  // Each block packs the whole of the other factor, so tall products are cut into blocks of rows,
-  // the others of columns. Four blocks were fastest for two threads at nearly all sizes; large
-  // products leave more for more threads.
+void blas_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<const T> a,
+                  Matrix<const T> b, bool accumulate) {
+  const double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  constexpr double least_work = 1e6;  // worth cutting: some 20 us of one core
   bool by_rows = m >= n || (k <= 16 && m >= 64);
   std::int64_t length = by_rows ? m : n;
   std::int64_t blocks = work < least_work ? 1 : work < 2e8 ? 4 : 8;
@@ -199,9 +164,67 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<co
   });
 }
 
+}  // namespace
+
+ProductKernel choose_product(std::int64_t m, std::int64_t n, std::int64_t k, bool a_by_rows,
+                             bool b_by_rows) {
+  if (m < 2 || n < 16) return ProductKernel::blas;
+  // BLAS packs a as well. That pays when a lies by columns so long that what a tile reads of one is
+  // far from what it reads of the next, and when b is larger than the cache.
+  if (!float32_table().packed.blas_has_small_products)
+    return n * k < 1 << 20 && (a_by_rows || m <= 1024) ? ProductKernel::packed
+                                                       : ProductKernel::blas;
+  // Where BLAS has kernels for small products, ours is faster for tall ones and for the gradients
+  // of weights, which are summed over many rows.
+  constexpr std::int64_t cached = 1 << 17;
+  bool tall = a_by_rows && m >= 64 && k >= 8;
+  bool gradient = !a_by_rows && b_by_rows && m >= 16 && k >= 64 && (m <= 256 || m * k <= cached);
+  return tall || gradient ? ProductKernel::packed : ProductKernel::blas;
+}
+
+bool packing_pays(std::int64_t rows, std::int64_t products) {
+  return rows >= 2 && rows * products >= 16;
+}
+
+template <class T>
+void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<const T> a,
+          Matrix<const T> b, const T* bias, bool accumulate, ProductKernel kernel) {
+  if (m == 0 || n == 0) return;
+  blas_int(std::max({m, n, k, c.row_stride, c.column_stride, a.row_stride, a.column_stride,
+                     b.row_stride, b.column_stride}));  // throws here, outside any thread
+  FlushDenormals guard;
+  const bool packed =
+      std::is_same_v<T, float> && kernel == ProductKernel::packed && c.column_stride == 1 && k > 0;
+  if (!packed && !accumulate && (bias != nullptr || k == 0)) {
+    for (std::int64_t i = 0; i < m; ++i)
+      for (std::int64_t j = 0; j < n; ++j)
+        c.data[i * c.row_stride + j * c.column_stride] = bias == nullptr ? T(0) : bias[j];
+    accumulate = true;
+  }
+  if (k == 0) return;
+  if constexpr (std::is_same_v<T, float>)
+    if (packed) return packed_product(m, n, k, c, a, b, bias, accumulate);
+  if (c.column_stride != 1 && n > 1)  // BLAS writes rows: compute the transposed product
+    return blas_product<T>(n, m, k, transposed(c), transposed(b), transposed(a), accumulate);
+  blas_product<T>(m, n, k, c, a, b, accumulate);
+}
+
+template <class T>
+void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<const T> a,
+          Matrix<const T> b, const T* bias, bool accumulate) {
+  if (c.column_stride != 1 && n > 1 && bias == nullptr)  // our kernel writes rows, too
+    return gemm<T>(n, m, k, transposed(c), transposed(b), transposed(a), nullptr, accumulate);
+  bool a_by_rows = a.column_stride == 1 && a.row_stride != 1;
+  gemm<T>(m, n, k, c, a, b, bias, accumulate,
+          choose_product(m, n, k, a_by_rows, b.column_stride == 1));
+}
+
 template void gemm<float>(std::int64_t, std::int64_t, std::int64_t, Matrix<float>,
-                          Matrix<const float>, Matrix<const float>, bool);
+                          Matrix<const float>, Matrix<const float>, const float*, bool);
 template void gemm<double>(std::int64_t, std::int64_t, std::int64_t, Matrix<double>,
-                           Matrix<const double>, Matrix<const double>, bool);
+                           Matrix<const double>, Matrix<const double>, const double*, bool);
+template void gemm<float>(std::int64_t, std::int64_t, std::int64_t, Matrix<float>,
+                          Matrix<const float>, Matrix<const float>, const float*, bool,
+                          ProductKernel);
 
 }  // namespace keratin::cpu

@@ -1,8 +1,10 @@
 // The one place that decides how work is spread over threads, and the floating-point mode it is
-// done in. Work is cut by size alone; a piece's result never depends on who computes it.
+// done in. Work is cut by size alone, and the result of a part does not depend on the thread that
+// computes it.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include <keratin/core/parallel.h>
 
@@ -74,18 +76,30 @@ class FlushDenormals : WithMode {
 inline constexpr std::int64_t accesses_per_thread = 40'000;
 inline constexpr std::int64_t products_per_thread = 333'000;
 
-/// parallel_for without the template. A team serves one caller at a time; who finds it taken, or is
-/// a piece of its work, works alone.
-void spread(std::int64_t n, std::int64_t threads,
-            void (*piece)(const void* body, std::int64_t begin, std::int64_t end),
-            const void* body);
+/// How many threads take part in work that can be cut into n parts and is worth `threads` of them.
+/// All parallel loops ask here. Inside a part of another loop the answer is 1.
+std::int64_t threads_for(std::int64_t n, std::int64_t threads);
 
-/// Calls body(begin, end) on pieces that cover 0..n-1, in parallel when there is work for more than
-/// one thread: it is worth `threads` of them. The body must give the same result however it is cut,
-/// and must not throw. It runs in the caller's floating-point mode on every thread.
+/// Runs f with a team of threads that wait for the parts of the loops inside it, so that these
+/// loops need not gather a team of their own.
+void with_team(const std::function<void()>& f);
+
+/// parallel_for without the template, for work that several threads share.
+void share_out(std::int64_t n, std::int64_t threads,
+               void (*part)(const void* body, std::int64_t begin, std::int64_t end),
+               const void* body);
+
+/// Calls body(begin, end) on parts that cover 0..n-1, in parallel where the work is worth several
+/// threads. The body must give the same result however the range is cut, and must not throw. Every
+/// thread runs it in the caller's floating-point mode.
 template <class Body>
 void parallel_for(std::int64_t n, std::int64_t threads, const Body& body) {
-  spread(
+  threads = threads_for(n, threads);
+  if (threads < 2) {
+    if (n > 0) body(0, n);
+    return;
+  }
+  share_out(
       n, threads,
       [](const void* it, std::int64_t begin, std::int64_t end) {
         (*static_cast<const Body*>(it))(begin, end);

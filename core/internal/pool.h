@@ -17,42 +17,6 @@ void* pool_allocate(std::size_t bytes);
 /// Returns a block; `bytes` as asked for.
 void pool_free(void* block, std::size_t bytes) noexcept;
 
-/// Freed blocks are kept in lists for the next who asks. Each thread has its own, but work that one
-/// thread after the other goes on with must bring lists along: memory taken by one and freed by
-/// another would gather there.
-struct PoolLists;
-/// Of this thread and kept until it ends: lists for the parts of its work, counted from 0.
-PoolLists* lists_for_part(std::size_t part);
-/// While it lives, this thread takes blocks from these lists and returns them there; with null,
-/// from and to the system.
-class WithLists {
- public:
-  explicit WithLists(PoolLists* lists);
-  ~WithLists();
-  WithLists(const WithLists&) = delete;
-  WithLists& operator=(const WithLists&) = delete;
-
- private:
-  PoolLists* before_;
-};
-
-/// Lists whose blocks stay as long as they themselves, even where others give blocks back at once:
-/// who knows the addresses may use them while all blocks are in the lists.
-class LastingLists {
- public:
-  LastingLists();
-  ~LastingLists();
-  LastingLists(const LastingLists&) = delete;
-  LastingLists& operator=(const LastingLists&) = delete;
-
-  PoolLists* get() { return lists_.get(); }
-  /// Whether all blocks that were taken are back.
-  bool complete() const;
-
- private:
-  std::unique_ptr<PoolLists> lists_;
-};
-
 /// Memory that tensors share: its own block behind this header, or the user's memory.
 struct alignas(64) Storage {
   std::atomic<std::int32_t> refs{1};

@@ -15,7 +15,8 @@ struct TensorData {
   bool weak = false;      // a plain number: takes on the dtype of what it meets
   bool variable = false;  // a layer's trainable weight: every tape watches it unasked
   bool contiguous = true;
-  std::uint64_t tag = 0;  // a tape's note: which of its variables this is
+  std::uint32_t variable_id = 0;  // which of a tape's variables this is,
+  std::uint64_t epoch = 0;        // and of which recording; no recording has number 0
   Storage* storage = nullptr;
   std::byte* data = nullptr;  // the first element
   std::int64_t numel = 0;
@@ -83,10 +84,6 @@ inline std::uint32_t version_of(const Tensor& tensor) {
 /// Whether a matrix has dense rows or dense columns, as BLAS wants it.
 bool is_blas_matrix(std::int64_t rows, std::int64_t columns, const Strides& strides);
 bool is_blas_matrix(const Tensor& x);
-
-/// The tensors as one along a new axis, when they lie in equal distances in one block of memory;
-/// else undefined. Not recorded.
-Tensor joined_view(std::span<const Tensor> parts, int axis);
 
 /// The value of a tensor with one element.
 double scalar_value(const Tensor& tensor);

@@ -34,16 +34,8 @@ class Swap {
 /// The innermost call of this thread, or null.
 extern thread_local CallContext* current_call;
 
-/// Where the next recurrent layer that this thread calls may write its outputs (time, batch,
-/// units), so that they lie where somebody wants them. Undefined when nobody does; who takes it
-/// resets it.
-extern thread_local Tensor output_place;
-
 /// Where the layers of this thread put what they name, or null.
 extern thread_local Capture* current_capture;
-
-/// Whether this thread computes a part of a batch (by_parts.h).
-extern thread_local bool in_part;
 
 /// When set, all layers of this thread draw from it: a check calls the same function many times and
 /// must see the same noise each time.

@@ -1,0 +1,444 @@
+// A recurrent layer over time as one op, forward and backward.
+//
+// The steps of a sequence depend on each other, the rows of a batch do not. So the batch is cut
+// into blocks of rows, and one thread takes a block through all steps. Inside a block the tensors
+// are time-major: the rows of one step lie together, and those of all steps are one matrix. The
+// inputs' share of the gates is one product over all steps, and so is each weight's gradient. The
+// kernels are packed once for all blocks and steps. Blocks are cut by the size of the batch alone
+// and their weight gradients are added in order, so the bits do not depend on the threads.
+
+#include <algorithm>
+#include <memory>
+
+#include <keratin/autograd/internal/record.h>
+#include <keratin/autograd/internal/scan.h>
+#include <keratin/autograd/internal/scan_parts.h>
+#include <keratin/autograd/ops.h>
+#include <keratin/core/create.h>
+#include <keratin/core/internal/parallel.h>
+
+namespace keratin {
+namespace {
+
+using namespace scan_parts;
+
+/// The kernels of a pass. A GRU whose reset gate acts before the product multiplies h by the
+/// columns of the gates z and r, and r h by those of the candidate.
+struct Factors {
+  Factor kernel, recurrent, candidate;
+};
+
+/// Rows first..first + count - 1 of the batch, with the memory of all their steps.
+struct Block {
+  std::int64_t first, count;
+  Steps x;       // the inputs
+  Steps z;       // the gates: the inputs' share first, then activated in place
+  Steps hz;      // GRU: the state's share of the gates (reset_after), or r h
+  Steps h, c;    // the states before the first step and after each
+  Steps tanh_c;  // LSTM
+  Steps valid;   // where there is a mask: (rows, 1)
+  Tensors input_masks, recurrent_masks, candidate_masks;  // of dropout
+};
+
+/// The gradients of a block while its steps are walked backward.
+struct BlockGradients {
+  Steps z, hz;            // of the two shares of the gates; one tensor where they are equal
+  Steps y;                // of the outputs; undefined where only the last one is an output
+  Tensor h, c;            // of the states after the step at hand
+  Tensor past_h, past_c;  // the part of these that goes past a masked step
+};
+
+/// The gradients of a pass; each weight has one for each block.
+struct Gradients {
+  bool overwrite;  // the gradients of the gates may take the gates' memory
+  Tensor y, last_h, last_c;
+  Tensor x, kernel, recurrent, bias;
+  Tensors states;
+  Factors factors;  // transposed
+};
+
+class Scan {
+ public:
+  Scan(const ScanInputs& inputs, bool recorded);
+  /// The outputs where all of them are wanted, then the final states.
+  Tensors forward() const;
+  void backward(Backward& backward) const;
+
+ private:
+  bool is(FusedCell cell) const { return in_.cell == cell; }
+  Block make_block(std::int64_t k, bool recorded) const;
+  Factors factors(bool transposed) const;
+  Tensor rows_of(const Tensor& x, const Block& b) const { return rows(x, b.first, b.count); }
+  Tensor time_major(const Tensor& x, const Block& b) const;
+  Tensor by_step(const Tensor& x, const Block& b) const;
+  Tensor bias_row(std::int64_t row) const;
+  template <class F>
+  void for_blocks(std::int64_t products, const F& f) const;
+
+  void forward(const Block& b, const Factors& factors, const Tensors& results) const;
+  void step(const Block& b, std::int64_t t, const Factors& factors) const;
+  void backward(const Block& b, std::int64_t k, const Gradients& g) const;
+  void step_back(const Block& b, std::int64_t t, const BlockGradients& g,
+                 const Factors& transposed) const;
+  void weight_gradients(const Block& b, std::int64_t k, const BlockGradients& from,
+                        const Gradients& to) const;
+
+  ScanInputs in_;
+  const bool lstm_;
+  const bool at_rest_;  // the states before the first step are 0
+  const DType dtype_;
+  const std::int64_t batch_, time_, features_, units_, gates_;
+  Tensor zero_;
+  std::vector<Block> blocks_;
+};
+
+Scan::Scan(const ScanInputs& inputs, bool recorded)
+    : in_(inputs),
+      lstm_(is(FusedCell::lstm)),
+      at_rest_(in_.initial_states.empty()),
+      dtype_(in_.x.dtype()),
+      batch_(in_.x.size(0)),
+      time_(in_.x.size(1)),
+      features_(in_.x.size(2)),
+      units_(in_.recurrent_kernel.size(0)),
+      gates_(in_.recurrent_kernel.size(1) / units_),
+      zero_(zeros({}, dtype_)) {
+  if (in_.bias.defined()) in_.bias = contiguous(in_.bias);
+  if (in_.mask.defined()) {
+    Strides s = in_.mask.strides();
+    in_.mask = make_view(in_.mask, {batch_, time_, 1}, {s[0], s[1], 1});
+  }
+  blocks_.resize(batch_ < 16 ? 1 : std::clamp<std::size_t>(batch_ / 32, 2, 8));
+  for (std::size_t k = 0; k < blocks_.size(); ++k)
+    blocks_[k] = make_block(static_cast<std::int64_t>(k), recorded);
+}
+
+// A pass that no tape records keeps the states of all steps only where they are the outputs.
+Block Scan::make_block(std::int64_t k, bool recorded) const {
+  const auto blocks = static_cast<std::int64_t>(blocks_.size());
+  Block b;
+  b.first = batch_ * k / blocks;
+  b.count = batch_ * (k + 1) / blocks - b.first;
+  auto memory = [&](std::int64_t columns, std::int64_t slots) {
+    return Steps(slots, b.count, columns, dtype_);
+  };
+  b.x = memory(features_, time_);
+  b.z = memory(gates_ * units_, time_);
+  b.h = memory(units_, recorded || in_.return_sequences ? time_ + 1 : 2);
+  if (is(FusedCell::gru)) b.hz = memory(gates_ * units_, time_);
+  if (is(FusedCell::gru_reset_before)) b.hz = memory(units_, time_);
+  if (lstm_) {
+    b.c = memory(units_, recorded ? time_ + 1 : 2);
+    b.tanh_c = memory(units_, recorded ? time_ : 1);
+  }
+  if (in_.mask.defined()) b.valid = Steps(time_major(in_.mask, b));
+  for (const Tensor& mask : in_.input_dropout) b.input_masks.push_back(rows_of(mask, b));
+  for (const Tensor& mask : in_.recurrent_dropout) b.recurrent_masks.push_back(rows_of(mask, b));
+  if (is(FusedCell::gru_reset_before) && !b.recurrent_masks.empty()) {
+    b.candidate_masks = {b.recurrent_masks.back()};
+    b.recurrent_masks.pop_back();
+  }
+  return b;
+}
+
+Factors Scan::factors(bool transposed) const {
+  const auto blocks = static_cast<std::int64_t>(blocks_.size()), rows = batch_ / blocks;
+  const Block& b = blocks_[0];
+  Factors f;
+  f.kernel = Factor(in_.kernel, b.input_masks.size(), rows * time_, blocks, transposed);
+  auto recurrent = [&](std::int64_t first_gate, std::int64_t end, const Tensors& masks) {
+    Tensor part = columns(in_.recurrent_kernel, first_gate * units_, (end - first_gate) * units_);
+    return Factor(part, masks.size(), rows, time_ * blocks, transposed);
+  };
+  const std::int64_t apart = is(FusedCell::gru_reset_before) ? 2 : gates_;
+  f.recurrent = recurrent(0, apart, b.recurrent_masks);
+  if (apart < gates_) f.candidate = recurrent(apart, gates_, b.candidate_masks);
+  return f;
+}
+
+// x (batch, time, columns) for a block, as (time, rows, columns).
+Tensor Scan::time_major(const Tensor& x, const Block& b) const {
+  const Strides& s = x.strides();
+  return make_view(x, {time_, b.count, x.size(2)}, {s[1], s[0], s[2]}, b.first * s[0]);
+}
+
+// The rows of all steps (time * rows, columns) as (time, rows, columns).
+Tensor Scan::by_step(const Tensor& x, const Block& b) const {
+  Shape shape{time_, b.count, x.size(1)};
+  return make_view(x, shape, contiguous_strides(shape));
+}
+
+// Row 0 is the inputs' bias. A GRU with reset_after has another one, for the state's share.
+Tensor Scan::bias_row(std::int64_t row) const {
+  const Tensor& b = in_.bias;
+  if (!b.defined() || b.rank() == 1) return b;
+  return make_view(b, {b.size(1)}, {1}, row * b.size(1));
+}
+
+// f(k) for each block. `products`: how many of every step's rows with both kernels.
+template <class F>
+void Scan::for_blocks(std::int64_t products, const F& f) const {
+  const std::int64_t multiplications =
+      products * batch_ * time_ * gates_ * units_ * (features_ + units_);
+  parallel_for(static_cast<std::int64_t>(blocks_.size()), multiplications / products_per_thread,
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t k = begin; k < end; ++k) f(k);
+               });
+}
+
+// --- forward
+
+Tensors Scan::forward() const {
+  const Factors factors = this->factors(/*transposed=*/false);
+  Tensors results;
+  if (in_.return_sequences) results.push_back(empty({batch_, time_, units_}, dtype_));
+  for (int i = 0; i < (lstm_ ? 2 : 1); ++i) results.push_back(empty({batch_, units_}, dtype_));
+  for_blocks(1, [&](std::int64_t k) { forward(blocks_[k], factors, results); });
+  return results;
+}
+
+void Scan::forward(const Block& b, const Factors& factors, const Tensors& results) const {
+  const Kernels& kernels = kernels_of(in_.x);
+  kernels.copy(by_step(b.x.all(), b), time_major(in_.x, b));
+  factors.kernel.multiply(b.z.all(), b.x.all(), bias_row(0), false, b.input_masks);
+  kernels.copy(b.h.at(0), at_rest_ ? zero_ : rows_of(in_.initial_states[0], b));
+  if (lstm_) kernels.copy(b.c.at(0), at_rest_ ? zero_ : rows_of(in_.initial_states[1], b));
+
+  for (std::int64_t t = 0; t < time_; ++t) step(b, t, factors);
+
+  std::size_t i = 0;
+  if (in_.return_sequences)
+    kernels.copy(time_major(results[i++], b),
+                 by_step(rows(b.h.all(), b.count, time_ * b.count), b));
+  kernels.copy(rows_of(results[i++], b), b.h.at(time_));
+  if (lstm_) kernels.copy(rows_of(results[i], b), b.c.at(time_));
+}
+
+void Scan::step(const Block& b, std::int64_t t, const Factors& factors) const {
+  const Tensor &z = b.z.at(t), &h0 = b.h.at(t), &h1 = b.h.at(t + 1);
+  const bool moving = t > 0 || !at_rest_;  // otherwise h0 is 0, and so is its product
+  if (moving && !is(FusedCell::gru))
+    factors.recurrent.multiply(is(FusedCell::gru_reset_before) ? columns(z, 0, 2 * units_) : z, h0,
+                               {}, true, b.recurrent_masks);
+  switch (in_.cell) {
+    case FusedCell::simple_rnn:
+      run<fn::Tanh>({h1}, {z});
+      break;
+    case FusedCell::lstm:
+      run<fn::LstmForward>({h1, b.c.at(t + 1), z, b.tanh_c.at(t)}, {z, b.c.at(t)});
+      break;
+    case FusedCell::gru: {
+      const Tensor &hz = b.hz.at(t), bias = bias_row(1);
+      if (moving)
+        factors.recurrent.multiply(hz, h0, bias, false, b.recurrent_masks);
+      else
+        kernels_of(hz).copy(hz, bias.defined() ? bias : zero_);
+      run<fn::GruForward>({h1, z}, {z, hz, h0});
+      break;
+    }
+    case FusedCell::gru_reset_before: {
+      const Tensor& rh = b.hz.at(t);
+      Tensor zr = columns(z, 0, 2 * units_), n = columns(z, 2 * units_, units_);
+      run<fn::GruGatesForward>({rh, zr}, {zr, h0});
+      if (moving) factors.candidate.multiply(n, rh, {}, true, b.candidate_masks);
+      run<fn::GruCandidateForward>({h1, n}, {columns(z, 0, units_), n, h0});
+      break;
+    }
+  }
+  if (!b.valid.defined()) return;
+  const Tensor& valid = b.valid.at(t);
+  kernels_of(h1).select(h1, valid, h1, h0);
+  if (lstm_) kernels_of(h1).select(b.c.at(t + 1), valid, b.c.at(t + 1), b.c.at(t));
+}
+
+// --- backward
+
+void Scan::backward(Backward& backward) const {
+  const auto blocks = static_cast<std::int64_t>(blocks_.size());
+  Gradients g;
+  g.overwrite = backward.is_last();
+  std::uint32_t i = 0;
+  if (in_.return_sequences) g.y = backward.output_gradient(i++);
+  g.last_h = backward.output_gradient(i++);
+  if (lstm_) g.last_c = backward.output_gradient(i);
+  if (backward.wants(0)) g.x = empty(in_.x.shape(), dtype_);
+  g.kernel = empty({blocks, features_, gates_ * units_}, dtype_);
+  g.recurrent = empty({blocks, units_, gates_ * units_}, dtype_);
+  if (in_.bias.defined())
+    g.bias = empty({blocks, in_.bias.numel() / (gates_ * units_), gates_ * units_}, dtype_);
+  for (const Tensor& state : in_.initial_states) g.states.push_back(empty(state.shape(), dtype_));
+  g.factors = factors(/*transposed=*/true);
+
+  for_blocks(2, [&](std::int64_t k) { this->backward(blocks_[k], k, g); });
+
+  auto total = [&](const Tensor& parts) { return blocks == 1 ? parts[0] : sum(parts, 0); };
+  if (g.x.defined()) backward.add(0, g.x);
+  backward.add(1, total(g.kernel));
+  backward.add(2, total(g.recurrent));
+  if (g.bias.defined()) backward.add(3, reshape(total(g.bias), in_.bias.shape()));
+  for (std::uint32_t s = 0; s < g.states.size(); ++s) backward.add(4 + s, g.states[s]);
+}
+
+void Scan::backward(const Block& b, std::int64_t k, const Gradients& g) const {
+  const Kernels& kernels = kernels_of(in_.x);
+  BlockGradients own;
+  auto like = [&](const Steps& gates) {
+    return g.overwrite ? gates : Steps(empty(gates.all().shape(), dtype_), b.count);
+  };
+  own.z = like(b.z);
+  own.hz = is(FusedCell::gru) ? like(b.hz) : own.z;
+  auto state = [&](const Tensor& given, Tensor& gradient, Tensor& past) {
+    gradient = empty({b.count, units_}, dtype_);
+    kernels.copy(gradient, given.defined() ? rows_of(given, b) : zero_);
+    if (b.valid.defined()) past = empty({b.count, units_}, dtype_);
+  };
+  state(g.last_h, own.h, own.past_h);
+  if (lstm_) state(g.last_c, own.c, own.past_c);
+  if (g.y.defined()) own.y = Steps(time_major(g.y, b));
+
+  for (std::int64_t t = time_ - 1; t >= 0; --t) step_back(b, t, own, g.factors);
+
+  if (!at_rest_) {
+    kernels.copy(rows_of(g.states[0], b), own.h);
+    if (lstm_) kernels.copy(rows_of(g.states[1], b), own.c);
+  }
+  weight_gradients(b, k, own, g);
+  if (!g.x.defined()) return;
+  Tensor gx = empty(b.x.all().shape(), dtype_);
+  g.factors.kernel.multiply_transposed(gx, own.z.all(), false, b.input_masks);
+  kernels.copy(time_major(g.x, b), by_step(gx, b));
+}
+
+// Turns the gradients of the states after step t into those of the states before it, and fills in
+// those of the gates.
+void Scan::step_back(const Block& b, std::int64_t t, const BlockGradients& g,
+                     const Factors& transposed) const {
+  const Kernels& kernels = kernels_of(in_.x);
+  const Tensor &z = b.z.at(t), &h0 = b.h.at(t), &gz = g.z.at(t);
+  if (g.y.defined()) run<fn::Add>({g.h}, {g.h, g.y.at(t)});
+  auto hold_back = [&](const Tensor& gradient, const Tensor& past) {
+    kernels.select(past, b.valid.at(t), zero_, gradient);
+    kernels.select(gradient, b.valid.at(t), gradient, zero_);
+  };
+  if (b.valid.defined()) {
+    hold_back(g.h, g.past_h);
+    if (lstm_) hold_back(g.c, g.past_c);
+  }
+  bool direct = true;  // whether g.h then holds what reaches h0 beside the product
+  switch (in_.cell) {
+    case FusedCell::simple_rnn: {
+      fn::Tanh tanh;
+      kernels.pointwise_gradient(Pointwise::Tanh, &tanh, {&gz, 1}, {&b.h.at(t + 1), 1}, {&g.h, 1});
+      direct = false;
+      break;
+    }
+    case FusedCell::lstm:
+      run<fn::LstmBackward>({g.c, gz}, {z, b.tanh_c.at(t), b.c.at(t), g.h, g.c});
+      direct = false;
+      break;
+    case FusedCell::gru:
+      run<fn::GruBackward>({g.h, gz, g.hz.at(t)},
+                           {z, columns(b.hz.at(t), 2 * units_, units_), h0, g.h});
+      break;
+    case FusedCell::gru_reset_before: {
+      auto gate = [&](const Tensor& x, std::int64_t i) { return columns(x, i * units_, units_); };
+      run<fn::GruCandidateBackward>({g.h, gate(gz, 0), gate(gz, 2)},
+                                    {gate(z, 0), gate(z, 2), h0, g.h});
+      Tensor grh = empty(h0.shape(), dtype_);
+      transposed.candidate.multiply_transposed(grh, gate(gz, 2), false, b.candidate_masks);
+      run<fn::GruResetBackward>({g.h, gate(gz, 1)}, {gate(z, 1), h0, grh, g.h});
+      break;
+    }
+  }
+  if (b.valid.defined()) {
+    direct ? run<fn::Add>({g.h}, {g.h, g.past_h}) : kernels.copy(g.h, g.past_h);
+    direct = true;
+    if (lstm_) run<fn::Add>({g.c}, {g.c, g.past_c});
+  }
+  if (t == 0 && at_rest_) return;
+  const Tensor& ghz = g.hz.at(t);
+  transposed.recurrent.multiply_transposed(
+      g.h, is(FusedCell::gru_reset_before) ? columns(ghz, 0, 2 * units_) : ghz, direct,
+      b.recurrent_masks);
+}
+
+// The gradients of block k, each one product over all of its steps.
+void Scan::weight_gradients(const Block& b, std::int64_t k, const BlockGradients& from,
+                            const Gradients& to) const {
+  const Kernels& kernels = kernels_of(in_.x);
+  auto part = [&](const Tensor& all) {
+    return make_view(all, {all.size(1), all.size(2)}, {all.size(2), 1}, k * all.strides()[0]);
+  };
+  factor_gradient(part(to.kernel), b.x.all(), from.z.all(), b.input_masks);
+
+  // The first step's h0 counts for nothing where it is 0.
+  const std::int64_t skipped = at_rest_ ? b.count : 0, rest = time_ * b.count - skipped;
+  auto recurrent = [&](std::int64_t gate, std::int64_t end, const Tensor& a, const Tensors& masks) {
+    const std::int64_t begin = gate * units_, width = (end - gate) * units_;
+    factor_gradient(columns(part(to.recurrent), begin, width), rows(a, skipped, rest),
+                    columns(rows(from.hz.all(), skipped, rest), begin, width), masks);
+  };
+  const std::int64_t apart = is(FusedCell::gru_reset_before) ? 2 : gates_;
+  recurrent(0, apart, b.h.all(), b.recurrent_masks);
+  if (apart < gates_) recurrent(apart, gates_, b.hz.all(), b.candidate_masks);
+
+  if (!to.bias.defined()) return;
+  Tensor gbias = part(to.bias);
+  kernels.reduce(Reduction::sum, rows(gbias, 0, 1), from.z.all(), 0);
+  if (gbias.size(0) == 2) kernels.reduce(Reduction::sum, rows(gbias, 1, 1), from.hz.all(), 0);
+}
+
+// The gradient of the definition, for a tape that records it.
+void define_again(Backward& backward, const ScanInputs& in, const ScanDefinition& definition) {
+  std::vector<Tensor> x{in.x, in.kernel, in.recurrent_kernel};
+  if (in.bias.defined()) x.push_back(in.bias);
+  x.insert(x.end(), in.initial_states.begin(), in.initial_states.end());
+  GradientTape tape;
+  for (const Tensor& input : x) tape.watch(input);
+  std::vector<Tensor> y = definition(in.x, in.initial_states), g;
+  if (!in.return_sequences) y.erase(y.begin());
+  for (std::uint32_t i = 0; i < y.size(); ++i) g.push_back(backward.output_gradient_or_zeros(i));
+  g = tape.gradient(y, x, g);
+  for (std::uint32_t i = 0, input = 0; i < g.size(); ++i, ++input) {
+    if (i == 3 && !in.bias.defined()) ++input;
+    backward.add(input, g[i]);
+  }
+}
+
+const char* name_of(FusedCell cell) {
+  switch (cell) {
+    case FusedCell::simple_rnn:
+      return "simple_rnn";
+    case FusedCell::lstm:
+      return "lstm";
+    case FusedCell::gru:
+    case FusedCell::gru_reset_before:
+      return "gru";
+  }
+  return "scan";
+}
+
+}  // namespace
+
+std::vector<Tensor> scan(const ScanInputs& in, ScanDefinition definition) {
+  std::vector<Tensor> inputs{in.x, in.kernel, in.recurrent_kernel, in.bias};
+  inputs.insert(inputs.end(), in.initial_states.begin(), in.initial_states.end());
+  const bool recorded = follows(inputs);
+  auto pass = std::make_shared<const Scan>(in, recorded);
+  std::vector<Tensor> results = pass->forward();
+  if (recorded) {
+    std::vector<Saved> saved;
+    for (const Tensor& input : inputs) saved.push_back(save(input));
+    record_node(name_of(in.cell), inputs, results,
+                [=, definition = std::move(definition)](Backward& backward) {
+                  for (const Saved& input : saved)
+                    if (input.defined()) static_cast<void>(*input);  // not overwritten since
+                  if (recording != nullptr) return define_again(backward, in, definition);
+                  pass->backward(backward);
+                });
+  }
+  if (!in.return_sequences) results.insert(results.begin(), results[0]);
+  return results;
+}
+
+}  // namespace keratin
