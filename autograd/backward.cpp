@@ -26,8 +26,9 @@ void BackwardPass::find_variables(const std::vector<Tensor>& y, const std::vecto
     if (id == 0)
       fail(
           "gradient: result {} of shape {} was not recorded. It depends on nothing that was "
-          "watched, or it was computed before watch, under NoGradient or predict, or from numbers "
-          "taken out by item or data",
+          "watched, or it was computed before watch, under NoGradient or predict, from integers, "
+          "or from "
+          "numbers taken out by item or data",
           i, y[i].shape());
     results_.push_back(id);
   }

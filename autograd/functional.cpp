@@ -14,13 +14,19 @@ Tensor watched(GradientTape& tape, const Tensor& x) {
   return own;
 }
 
+// The gradient of f's result, which need not depend on x.
+Tensor gradient(const GradientTape& tape, const Tensor& y, const Tensor& x,
+                const Tensor& output_gradient = {}) {
+  return tape.follows(y) ? tape.gradient(y, x, output_gradient) : zeros_like(x);
+}
+
 }  // namespace
 
 TensorFunction grad(TensorFunction f) {
   return [f = std::move(f)](const Tensor& x) {
     GradientTape tape;
     Tensor own = watched(tape, x);
-    return tape.gradient(f(own), own);
+    return gradient(tape, f(own), own);
   };
 }
 
@@ -34,7 +40,7 @@ TensorFunction jacobian(TensorFunction f) {
     std::vector<Tensor> rows;
     Tensor units = eye(y.numel(), y.numel(), y.dtype());
     for (std::int64_t i = 0; i < y.numel(); ++i)
-      rows.push_back(tape.gradient(y, own, units[i].reshape(y.shape())));
+      rows.push_back(gradient(tape, y, own, units[i].reshape(y.shape())));
     return rows.empty() ? zeros(shape, x.dtype()) : stack(rows).reshape(shape);
   };
 }

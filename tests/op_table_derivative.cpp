@@ -62,8 +62,11 @@ Inputs gradients(const std::function<Tensor(const Inputs&)>& call, const Inputs&
     GradientTape tape;
     for (const Tensor& input : only_real(x)) tape.watch(input);
     Tensor y = call(x);
-    g = recorded ? tape.gradient(y, only_real(x), cotangent)
-                 : std::move(tape).gradient(y, only_real(x), cotangent);
+    if (!tape.follows(y))
+      for (const Tensor& input : only_real(x)) g.push_back(zeros_like(input));
+    else
+      g = recorded ? tape.gradient(y, only_real(x), cotangent)
+                   : std::move(tape).gradient(y, only_real(x), cotangent);
   }
   Inputs all;
   auto next = g.begin();
