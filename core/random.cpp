@@ -1,7 +1,10 @@
 #include <array>
+#include <atomic>
 #include <cmath>
+#include <mutex>
 #include <numbers>
 #include <numeric>
+#include <thread>
 
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
@@ -14,9 +17,13 @@ namespace {
 
 using Block = std::array<std::uint32_t, 4>;
 
+// What a block is for, in its third word: one counter gives unrelated numbers for each purpose.
+enum class Purpose : std::uint32_t { numbers, low_bits, thread_key };
+
 // Philox 4x32, ten rounds; the multipliers and Weyl constants are those of the paper's table 2.
-Block philox(std::uint64_t counter, std::uint64_t key) {
-  Block x{static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32), 0, 0};
+Block philox(std::uint64_t counter, std::uint64_t key, Purpose purpose = Purpose::numbers) {
+  Block x{static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
+          static_cast<std::uint32_t>(purpose), 0};
   auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
     std::uint64_t p0 = std::uint64_t{0xD2511F53} * x[0];
@@ -69,13 +76,18 @@ Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype)
   if (!(low <= high) || !std::isfinite(high - low))
     fail("uniform: expected finite bounds, low <= high, got {} and {}", low, high);
   std::uint64_t first = reserve(shape.numel()), seed = state_.seed;
-  // 24 bits, which float32 holds; where it must round all the same, never up to `high`.
-  double last = dtype == float64
-                    ? std::nextafter(high, low)
-                    : std::nextafter(static_cast<float>(high), static_cast<float>(low));
+  // As many bits as the dtype holds; where it must round all the same, never up to `high`.
+  const bool wide = dtype == float64;
+  double last = wide ? std::nextafter(high, low)
+                     : std::nextafter(static_cast<float>(high), static_cast<float>(low));
   return generate(shape, dtype, [=](std::int64_t i) {
     auto n = static_cast<std::uint64_t>(i);
-    double part = static_cast<double>(philox(first + n / 4, seed)[n % 4] >> 8) * 0x1p-24;
+    std::uint64_t bits = philox(first + n / 4, seed)[n % 4];
+    double part = static_cast<double>(bits >> 8) * 0x1p-24;
+    if (wide) {
+      std::uint64_t rest = philox(first + n / 4, seed, Purpose::low_bits)[n % 4];
+      part = static_cast<double>(bits << 21 | rest >> 11) * 0x1p-53;
+    }
     return std::min(low + (high - low) * part, last);
   });
 }
@@ -135,21 +147,40 @@ std::uint64_t Random::next_seed() {
 }
 
 namespace {
-std::atomic<std::uint64_t> global_seed{0};
+
+std::mutex seeding;  // guards the two numbers below; the epoch changes under it
+std::uint64_t global_seed = 0;
+std::uint64_t threads_seeded = 0;  // of this epoch, without the main thread
 std::atomic<std::uint64_t> global_epoch{1};
+
+// No thread yet while static objects are made, which the main thread does.
+const std::thread::id main_thread = std::this_thread::get_id();
+
+bool in_main_thread() {
+  return main_thread == std::thread::id() || main_thread == std::this_thread::get_id();
+}
+
 }  // namespace
 
 void set_random_seed(std::uint64_t seed) {
+  std::lock_guard lock(seeding);
   global_seed = seed;
+  threads_seeded = 0;
   ++global_epoch;
 }
 
 Random& default_random() {
   thread_local Random random(0);
   thread_local std::uint64_t epoch = 0;
-  if (std::uint64_t now = global_epoch.load(); now != epoch) {
-    epoch = now;
-    random = Random(global_seed.load());
+  if (global_epoch.load() != epoch) {
+    std::lock_guard lock(seeding);
+    epoch = global_epoch.load();
+    std::uint64_t key = global_seed;
+    if (!in_main_thread()) {
+      Block bits = philox(++threads_seeded, global_seed, Purpose::thread_key);
+      key = std::uint64_t{bits[0]} << 32 | bits[1];
+    }
+    random = Random(key);
   }
   return random;
 }

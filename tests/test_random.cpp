@@ -35,10 +35,10 @@ Words philox(Words counter, std::array<std::uint32_t, 2> key) {
   return counter;
 }
 
-Words block(std::uint64_t seed, std::uint64_t counter) {
+Words block(std::uint64_t seed, std::uint64_t counter, std::uint32_t purpose = 0) {
   auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
   auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
-  return philox({low(counter), high(counter), 0, 0}, {low(seed), high(seed)});
+  return philox({low(counter), high(counter), purpose, 0}, {low(seed), high(seed)});
 }
 
 // A generator's next four words, whole: integers over all of int32 hide nothing.
@@ -101,6 +101,27 @@ TEST_CASE("uniform numbers are the top 24 bits of successive words") {
   auto drawn = Random(42).uniform({2, 3}).to_vector<double>();
   const std::uint32_t words[] = {a[0], a[1], a[2], a[3], b[0], b[1]};
   for (int i = 0; i < 6; ++i) CHECK(drawn[i] == (words[i] >> 8) * 0x1p-24);
+}
+
+TEST_CASE("float64 uniform numbers have 53 bits, of which the first 24 are those of float32") {
+  Random wide(42), narrow(42);
+  auto drawn = wide.uniform({6}, 0, 1, float64).to_vector<double>();
+  auto rounded = narrow.uniform({6}).to_vector<double>();
+  CHECK(wide.state() == narrow.state());
+  for (std::size_t i = 0; i < 6; ++i) {
+    std::uint64_t high = block(42, i / 4)[i % 4], low = block(42, i / 4, 1)[i % 4];
+    CHECK(drawn[i] == static_cast<double>((high << 32 | low) >> 11) * 0x1p-53);
+    CHECK(std::floor(drawn[i] * 0x1p24) * 0x1p-24 == rounded[i]);
+  }
+  // The bits beyond the 24th are as random as the others: each is set in about half of the numbers.
+  auto many = Random(5).uniform({20000}, 0, 1, float64).to_vector<double>();
+  for (int bit = 25; bit <= 53; ++bit) {
+    auto set = std::count_if(many.begin(), many.end(), [&](double x) {
+      return std::fmod(std::floor(std::ldexp(x, bit)), 2) == 1;
+    });
+    CHECK(set == doctest::Approx(10000).epsilon(0.04));
+  }
+  CHECK(*std::max_element(many.begin(), many.end()) < 1);
 }
 
 TEST_CASE("next_seed is the first two words of a block") {
@@ -253,15 +274,52 @@ TEST_CASE("impossible distributions are refused") {
   CHECK(random.state() == Random(1).state());
 }
 
+TEST_CASE("every thread's default generator has a stream of its own") {
+  auto of_threads = [] {
+    set_random_seed(123);
+    std::vector<std::vector<double>> drawn;
+    auto draw = [&] { drawn.push_back(default_random().uniform({5}).to_vector<double>()); };
+    for (int i = 0; i < 3; ++i) std::thread(draw).join();
+    draw();
+    return drawn;
+  };
+  auto drawn = of_threads();
+  CHECK(drawn[3] == Random(123).uniform({5}).to_vector<double>());  // the main thread's
+  for (std::size_t i = 0; i < 4; ++i)
+    for (std::size_t j = 0; j < i; ++j) CHECK(drawn[i] != drawn[j]);
+  CHECK(of_threads() == drawn);
+  set_random_seed(124);
+  std::vector<double> other;
+  std::thread([&] { other = default_random().uniform({5}).to_vector<double>(); }).join();
+  CHECK(other != drawn[0]);
+  set_random_seed(0);
+}
+
+TEST_CASE("a thread's stream goes on from its state, which is all there is to save") {
+  set_random_seed(7);
+  std::vector<double> expected, again;
+  std::thread([&] {
+    default_random().uniform({3});
+    Random::State state = default_random().state();
+    expected = default_random().uniform({5}).to_vector<double>();
+    default_random().set_state(state);
+    again = default_random().uniform({5}).to_vector<double>();
+  }).join();
+  CHECK(again == expected);
+  set_random_seed(0);
+}
+
 TEST_CASE("set_random_seed starts every thread's default generator anew") {
   set_random_seed(123);
   auto first = default_random().uniform({5}).to_vector<double>();
   auto second = default_random().uniform({5}).to_vector<double>();
   CHECK(first != second);
   CHECK(first == Random(123).uniform({5}).to_vector<double>());
-  std::vector<double> elsewhere;
-  std::thread([&] { elsewhere = default_random().uniform({5}).to_vector<double>(); }).join();
-  CHECK(elsewhere == first);
+  std::thread([] {
+    auto before = default_random().uniform({5}).to_vector<double>();
+    set_random_seed(123);
+    CHECK(default_random().uniform({5}).to_vector<double>() == before);
+  }).join();
   set_random_seed(123);
   CHECK(default_random().uniform({5}).to_vector<double>() == first);
   set_random_seed(0);
