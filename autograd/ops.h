@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <functional>
 #include <initializer_list>
 #include <string_view>
@@ -18,12 +19,15 @@
 
 namespace keratin {
 
-/// Which axes to reduce over: none named means all.
+/// Which axes to reduce over: none named means all. What is no whole number is no axis:
+/// max(x, 0.0), meant as maximum, and sum(x, true), meant as keepdims, do not compile.
 class Axes {
  public:
   Axes() = default;
-  Axes(int axis) : axes_{axis}, all_(false) {}
+  template <std::integral I>
+  requires(!std::same_as<I, bool>) Axes(I axis) : axes_{static_cast<int>(axis)}, all_(false) {}
   Axes(std::initializer_list<int> axes) : axes_(axes), all_(false) {}
+  Axes(std::initializer_list<bool>) = delete;
   Axes(std::vector<int> axes) : axes_(std::move(axes)), all_(false) {}
   bool all() const { return all_; }
   const std::vector<int>& list() const { return axes_; }

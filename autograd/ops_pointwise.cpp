@@ -140,10 +140,10 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 
 // --- operators that rebind their left side
 
-Tensor& Tensor::operator+=(const Tensor& other) { return *this = *this + other; }
-Tensor& Tensor::operator-=(const Tensor& other) { return *this = *this - other; }
-Tensor& Tensor::operator*=(const Tensor& other) { return *this = *this * other; }
-Tensor& Tensor::operator/=(const Tensor& other) { return *this = *this / other; }
+Tensor& Tensor::operator+=(const Tensor& other) & { return *this = *this + other; }
+Tensor& Tensor::operator-=(const Tensor& other) & { return *this = *this - other; }
+Tensor& Tensor::operator*=(const Tensor& other) & { return *this = *this * other; }
+Tensor& Tensor::operator/=(const Tensor& other) & { return *this = *this / other; }
 
 // --- what the tape sees
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <ostream>
 
 #include <keratin/core/internal/message.h>
 
@@ -20,6 +21,8 @@ std::atomic<DType> default_float{float32};
 std::size_t size_of(DType dtype) { return entries[static_cast<int>(dtype)].size; }
 
 std::string_view name_of(DType dtype) { return entries[static_cast<int>(dtype)].name; }
+
+std::ostream& operator<<(std::ostream& out, DType dtype) { return out << name_of(dtype); }
 
 DType dtype_of(std::string_view name) {
   for (std::size_t i = 0; i < entries.size(); ++i)

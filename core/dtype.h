@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <string_view>
 
 namespace keratin {
@@ -15,6 +16,7 @@ std::size_t size_of(DType dtype);
 
 /// "float32", "float64", "int32" or "bool".
 std::string_view name_of(DType dtype);
+std::ostream& operator<<(std::ostream& out, DType dtype);  ///< its name
 
 /// The dtype of that name ("float32", "float64", "int32", "bool"). Throws std::invalid_argument.
 DType dtype_of(std::string_view name);

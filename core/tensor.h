@@ -1,6 +1,12 @@
 // Tensor: strided memory with a shape, a type and a device. A Tensor is a handle: copying one
 // shares the elements, and transposing, slicing or broadcasting one makes a view of them.
 //
+// `=` makes a name mean another tensor, and `x += y` is x = x + y; neither touches elements, and
+// neither compiles for a view without a name. To write into a view, assign to it:
+//
+//   a[0].assign(5);
+//   slice(a, {all, range(2)}).assign(b);
+//
 // Arithmetic on tensors is in autograd/ops.h, ways to make one in core/create.h. Nothing here knows
 // of gradients, but for one number that a tape may attach to a tensor it has recorded. The members
 // marked [op] are short spellings of ops and are defined with them.
@@ -38,11 +44,11 @@ class Tensor {
     if (data_ != nullptr) share();
   }
   Tensor(Tensor&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
-  Tensor& operator=(const Tensor& other) noexcept {
+  Tensor& operator=(const Tensor& other) & noexcept {
     if (data_ != other.data_) *this = Tensor(other);
     return *this;
   }
-  Tensor& operator=(Tensor&& other) noexcept {
+  Tensor& operator=(Tensor&& other) & noexcept {
     Tensor taken(std::move(other));
     std::swap(data_, taken.data_);
     return *this;
@@ -100,10 +106,10 @@ class Tensor {
   Tensor reshape(const Shape& shape) const;            ///< [op] one size may be -1
   Tensor transpose(std::vector<int> axes = {}) const;  ///< [op] a view; without axes all reversed
   Tensor operator[](std::int64_t index) const;         ///< [op] a view, without the first axis
-  Tensor& operator+=(const Tensor& other);             ///< [op] x = x + other; likewise below
-  Tensor& operator-=(const Tensor& other);
-  Tensor& operator*=(const Tensor& other);
-  Tensor& operator/=(const Tensor& other);
+  Tensor& operator+=(const Tensor& other) &;           ///< [op] x = x + other; likewise below
+  Tensor& operator-=(const Tensor& other) &;
+  Tensor& operator*=(const Tensor& other) &;
+  Tensor& operator/=(const Tensor& other) &;
 
   /// As NumPy prints it.
   std::string str() const;

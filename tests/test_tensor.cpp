@@ -7,7 +7,9 @@
 #include <map>
 #include <numeric>
 #include <random>
+#include <sstream>
 #include <stdexcept>
+#include <type_traits>
 #include <vector>
 
 #include <keratin/autograd/ops.h>
@@ -456,6 +458,46 @@ TEST_CASE("slices follow Python's rules") {
 }
 
 // --- writes
+
+// What would change nothing does not compile: only a name can be made to mean another tensor.
+static_assert(std::is_assignable_v<Tensor&, Tensor> && std::is_assignable_v<Tensor&, double>);
+static_assert(!std::is_assignable_v<Tensor, Tensor> && !std::is_assignable_v<Tensor, double>);
+static_assert(!std::is_assignable_v<Tensor, const Tensor&>);
+template <class T>
+concept can_be_changed_in_place = requires(T x) {
+  std::forward<T>(x) += 5;
+}
+|| requires(T x) { std::forward<T>(x) -= 5; }
+|| requires(T x) { std::forward<T>(x) *= 5; }
+|| requires(T x) { std::forward<T>(x) /= 5; };
+static_assert(can_be_changed_in_place<Tensor&> && !can_be_changed_in_place<Tensor>);
+
+TEST_CASE("a view without a name is written to by assign") {
+  Tensor a = tensor({{1, 2}, {3, 4}});
+  a[0].assign(5);
+  slice(a, {1, 1}).assign(6);
+  CHECK(values(a) == Values{5, 5, 3, 6});
+}
+
+// max(x, 0.0) is no maximum, and sum(x, true) keeps no dimension: neither compiles.
+static_assert(std::is_constructible_v<Axes, int> && std::is_constructible_v<Axes, std::int64_t>);
+static_assert(!std::is_constructible_v<Axes, double> && !std::is_constructible_v<Axes, float>);
+static_assert(!std::is_constructible_v<Axes, bool>);
+static_assert(!std::is_constructible_v<Axes, std::initializer_list<bool>>);
+
+TEST_CASE("axes are whole numbers of any size") {
+  Tensor x = tensor({{1, 2}, {3, 4}});
+  CHECK(values(sum(x, std::int64_t{0})) == Values{4, 6});
+  CHECK(values(sum(x, {0, 1})) == Values{10});
+  CHECK(values(sum(x, std::vector<int>{-1})) == Values{3, 7});
+  CHECK(values(sum(x, {}, true)) == Values{10});
+}
+
+TEST_CASE("a dtype prints its name") {
+  std::ostringstream out;
+  out << ones({2}).dtype() << ' ' << float64 << ' ' << int32 << ' ' << boolean;
+  CHECK(out.str() == "float32 float64 int32 bool");
+}
 
 TEST_CASE("assign broadcasts, converts, and writes through views") {
   Tensor a = zeros({2, 3});
