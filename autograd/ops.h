@@ -111,6 +111,8 @@ Tensor std(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 /// Euclidean norm; its gradient at 0 is 0.
 Tensor norm(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+/// Euclidean norm of the entries of several tensors together, of rank 0; its gradient at 0 is 0.
+Tensor global_norm(const std::vector<Tensor>& tensors);
 /// int32 index of the first largest (smallest) entry; of the flattened tensor without an axis.
 Tensor argmax(const Tensor& x, bool keepdims = false);
 Tensor argmax(const Tensor& x, int axis, bool keepdims = false);
@@ -122,8 +124,9 @@ struct All {
   Tensor operator()(const Tensor& x, const Axes& axes = {}, bool keepdims = false) const;
 };
 inline constexpr All all{};
-/// Running sum along an axis.
+/// Running sum and product along an axis. The product is made of multiplications, as prod is.
 Tensor cumsum(const Tensor& x, int axis);
+Tensor cumprod(const Tensor& x, int axis);
 /// Sums x down to a shape that broadcasts to x's own.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 
@@ -215,6 +218,10 @@ Tensor take(const Tensor& x, const Tensor& indices);
 Tensor take(const Tensor& x, const Tensor& indices, int axis);
 /// For each position an entry along the axis: the indices have x's rank.
 Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis);
+/// The entries along an axis in ascending order, NaN last; equal ones keep their order.
+Tensor sort(const Tensor& x, int axis = -1);
+/// The int32 indices that sort the axis: sort(x) is take_along_axis(x, argsort(x, axis), axis).
+Tensor argsort(const Tensor& x, int axis = -1);
 /// 1 at the index in a new last axis; zeros where the index is out of range.
 Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype = float32);
 

@@ -1,6 +1,9 @@
-// Looking up by index. take and the scatter that is its adjoint are each other's gradient.
+// Looking up by index, and sorting, which is looking up in order. take and the scatter that is its
+// adjoint are each other's gradient.
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
@@ -11,10 +14,16 @@
 namespace keratin {
 namespace {
 
+/// Throws where an index into so many entries need not fit int32.
+void check_extent(const char* who, std::int64_t extent) {
+  if (extent > INT32_MAX) fail("{}: expected at most {} entries, got {}", who, INT32_MAX, extent);
+}
+
 /// Dense int32 indices in 0..extent-1; throws naming the first that does not fit.
 Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t extent) {
   if (is_floating(indices.dtype()))
     fail("{}: expected integer indices, got {}", who, indices.dtype());
+  check_extent(who, extent);
   Tensor dense = contiguous(cast(indices, int32)).copy();
   auto* index = raw<std::int32_t>(dense);
   for (std::int64_t i = 0; i < dense.numel(); ++i) {
@@ -45,7 +54,10 @@ Tensor scatter(const Tensor& x, const Tensor& indices, std::int64_t n) {
 
 }  // namespace
 
-Tensor take(const Tensor& x, const Tensor& indices) { return take(reshape(x, {-1}), indices, 0); }
+Tensor take(const Tensor& x, const Tensor& indices) {
+  check_extent("take", x.numel());  // before reshape may copy them
+  return take(reshape(x, {-1}), indices, 0);
+}
 
 Tensor take(const Tensor& x, const Tensor& indices, int axis) {
   int a = normalize_axis(axis, x.rank(), "take");
@@ -64,6 +76,7 @@ Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
     fail("take_along_axis: indices of shape {} for shape {}", indices.shape(), x.shape());
   Shape shape = broadcast_shapes(x.shape().with(a, 1), indices.shape(), "take_along_axis");
   Tensor source = broadcast_to(x, shape.with(a, x.shape()[a]));
+  check_extent("take_along_axis", source.numel());
   Tensor index = broadcast_to(
       checked_indices("take_along_axis", indices, x.shape()[a]).reshape(indices.shape()), shape);
   // Position in the flattened source: along the axis by index, along the others where it stands.
@@ -75,6 +88,34 @@ Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
     flat = flat + (arange(shape[i]) * strides[i]).reshape(along);
   }
   return take(source, flat);
+}
+
+Tensor sort(const Tensor& x, int axis) {
+  normalize_axis(axis, x.rank(), "sort");
+  return take_along_axis(x, argsort(x, axis), axis);
+}
+
+Tensor argsort(const Tensor& x, int axis) {
+  int a = normalize_axis(axis, x.rank(), "argsort");
+  const std::int64_t n = x.shape()[a];
+  check_extent("argsort", n);
+  Tensor y = empty(x.shape(), int32);
+  touch_elements();
+  const std::vector<double> values = x.to_vector<double>();  // which holds every dtype exactly
+  auto* out = raw<std::int32_t>(y);
+  std::int64_t inner = contiguous_strides(x.shape())[a];
+  std::vector<std::int32_t> order(static_cast<std::size_t>(n));
+  for (std::int64_t first = 0; first < x.numel(); ++first) {
+    if (first / inner % n != 0) continue;
+    auto at = [&](std::int32_t i) { return values[static_cast<std::size_t>(first + i * inner)]; };
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::stable_sort(order, [&](std::int32_t i, std::int32_t j) {
+      return at(i) < at(j) || (std::isnan(at(j)) && !std::isnan(at(i)));
+    });
+    for (std::int64_t i = 0; i < n; ++i)
+      out[first + i * inner] = order[static_cast<std::size_t>(i)];
+  }
+  return y;
 }
 
 Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype) {

@@ -115,9 +115,15 @@ Tensor extremum(const char* name, Reduction op, const Tensor& input, const Axes&
   return drop(kept, reduced, keepdims);
 }
 
+// The index of an entry is an int32.
+void check_count(const char* name, std::int64_t count) {
+  if (count > INT32_MAX) fail("{}: expected at most {} entries, got {}", name, INT32_MAX, count);
+}
+
 Tensor arg_reduce(const char* name, bool largest, const Tensor& x, int axis, bool keepdims) {
   int a = normalize_axis(axis, x.rank(), name);
   if (x.shape()[a] == 0) fail("{}: nothing to reduce in shape {}", name, x.shape());
+  check_count(name, x.shape()[a]);
   Tensor y = empty(x.shape().with(a, 1), int32, x.device());
   Tensor dense = contiguous(cast(x, x.dtype()));
   kernels_of(x).arg_reduce(largest, y, dense, a);
@@ -125,6 +131,7 @@ Tensor arg_reduce(const char* name, bool largest, const Tensor& x, int axis, boo
 }
 
 Tensor arg_reduce_all(const char* name, bool largest, const Tensor& x, bool keepdims) {
+  check_count(name, x.numel());  // before reshape may copy them
   Tensor y = arg_reduce(name, largest, reshape(stop_gradient(x), {-1}), 0, false);
   return keepdims ? reshape(y, Shape::filled(x.rank(), 1)) : y;
 }
@@ -135,6 +142,13 @@ Tensor running_sum(const Tensor& x, int axis, bool reverse) {
   return record("cumsum", y, wrt(x, [axis, reverse](const Tensor& g) {
                   return running_sum(g, axis, !reverse);
                 }));
+}
+
+// The root of squares. It is taken of 1 where they are 0, so that no gradient flows back from
+// there, where it would be inf.
+Tensor root(const Tensor& squares) {
+  Tensor zero = equal(squares, 0.0);
+  return where(zero, 0.0, sqrt(where(zero, 1.0, squares)));
 }
 
 }  // namespace
@@ -216,10 +230,15 @@ Tensor logsumexp(const Tensor& input, const Axes& axes, bool keepdims) {
 Tensor norm(const Tensor& input, const Axes& axes, bool keepdims) {
   Tensor x = as_real(input);
   std::vector<bool> reduced = chosen("norm", x, axes);
-  Tensor squares = sum(square(x), axes, true);
-  // The root is taken of 1 where the norm is 0, so that no gradient flows back from there.
-  Tensor zero = equal(squares, 0.0);
-  return drop(where(zero, 0.0, sqrt(where(zero, 1.0, squares))), reduced, keepdims);
+  return drop(root(sum(square(x), axes, true)), reduced, keepdims);
+}
+
+Tensor global_norm(const std::vector<Tensor>& tensors) {
+  if (tensors.empty()) return zeros({}, floatx());
+  Tensor squares = sum(square(as_real(tensors[0])));
+  for (std::size_t i = 1; i < tensors.size(); ++i)
+    squares = squares + sum(square(as_real(tensors[i])));
+  return root(squares);
 }
 
 Tensor argmax(const Tensor& x, bool keepdims) {
@@ -255,6 +274,22 @@ Tensor All::operator()(const Tensor& x, const Axes& axes, bool keepdims) const {
 
 Tensor cumsum(const Tensor& x, int axis) {
   return running_sum(as_number(x), normalize_axis(axis, x.rank(), "cumsum"), false);
+}
+
+Tensor cumprod(const Tensor& input, int axis) {
+  Tensor x = as_number(input);
+  int a = normalize_axis(axis, x.rank(), "cumprod");
+  std::vector<Index> before(static_cast<std::size_t>(a), all);
+  auto part = [&](std::int64_t begin, std::int64_t end) {
+    std::vector<Index> indices = before;
+    indices.push_back(range(begin, end));
+    return slice(x, indices);
+  };
+  // After each round an entry is the product of the last 2, 4, 8, ... factors.
+  std::int64_t n = x.size(a);
+  for (std::int64_t step = 1; step < n; step *= 2)
+    x = concatenate({part(0, step), part(step, n) * part(0, n - step)}, a);
+  return x;
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {

@@ -36,6 +36,7 @@ struct Exp        { auto operator()(auto x) const { return exp(x); }
 struct Expm1      { auto operator()(auto x) const { return expm1(x); } };
 struct Floor      : Whole { auto operator()(auto x) const { return floor(x); } };
 struct Log        { auto operator()(auto x) const { return log(x); } };
+struct Log10      { auto operator()(auto x) const { return log(x) * 0.43429448190325182765; } };
 struct Log1p      { auto operator()(auto x) const { return log1p(x); } };
 struct Negative   : Whole { auto operator()(auto x) const { return -x; } };
 struct Reciprocal { auto operator()(auto x) const { return 1.0 / x; } };

@@ -161,11 +161,10 @@ void Optimizer::clip_gradients() {
   } else if (o.clipvalue.value_or(0) > 0) {
     for (Tensor& g : step_gradients_) g = clip(g, -*o.clipvalue, *o.clipvalue);
   } else if (o.global_clipnorm.value_or(0) > 0) {
-    double total = 0;
-    for (const Tensor& g : step_gradients_) total += squared_norm(g);
+    double length = global_norm(step_gradients_).item();
     // An infinite norm makes all gradients NaN, so that it shows.
-    if (std::isinf(total)) total = std::numeric_limits<double>::quiet_NaN();
-    for (Tensor& g : step_gradients_) shorten(g, std::sqrt(total), *o.global_clipnorm);
+    if (std::isinf(length)) length = std::numeric_limits<double>::quiet_NaN();
+    for (Tensor& g : step_gradients_) shorten(g, length, *o.global_clipnorm);
   }
 }
 

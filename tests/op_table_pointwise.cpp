@@ -74,6 +74,8 @@ std::vector<PointwiseOp> elementary() {
       unary("floor", floor, [](Real x) { return std::floor(x); },
             {.kinks = {-1, 0, 1, 2}, .whole = true, .wide = 1e6}),
       unary("log", log, [](Real x) { return std::log(x); }, {.domains = {positive}, .ulps = 2}),
+      unary("log10", log10, [](Real x) { return std::log10(x); },
+            {.domains = {positive}, .ulps = 3}),
       unary("log1p", log1p, [](Real x) { return std::log1p(x); },
             {.domains = {{-0.9, 3}}, .ulps = 3}),
       unary("negative", negative, [](Real x) { return -x; }, {.whole = true, .wide = 1e6}),

@@ -154,6 +154,23 @@ Run running_sums(const Run& x) {
   std::partial_sum(x.begin(), x.end(), y.begin());
   return y;
 }
+Run running_products(const Run& x) {
+  Run y(x.size());
+  std::partial_sum(x.begin(), x.end(), y.begin(), std::multiplies<Real>());
+  return y;
+}
+Run in_order(Run x) {
+  std::sort(x.begin(), x.end());
+  return x;
+}
+Run places_in_order(const Run& x) {
+  Run y(x.size());
+  std::iota(y.begin(), y.end(), Real(0));
+  std::stable_sort(y.begin(), y.end(), [&](Real i, Real j) {
+    return x[static_cast<std::size_t>(i)] < x[static_cast<std::size_t>(j)];
+  });
+  return y;
+}
 Run soft_maximum(const Run& x) {
   Run y;
   Real total = log_sum_exp(x);
@@ -167,8 +184,9 @@ Run log_soft_maximum(const Run& x) {
   return y;
 }
 
-Case axis_case(const char* op, Tensor (*call)(const Tensor&, int), Run (*of_run)(const Run&),
-               const Shape& shape, int axis, Traits traits) {
+Case axis_case(const char* op, Tensor (*call)(const Tensor&, int),
+               const std::function<Run(const Run&)>& of_run, const Shape& shape, int axis,
+               Traits traits) {
   return {op,
           "axis " + std::to_string(axis),
           {shape},
@@ -180,9 +198,28 @@ Case axis_case(const char* op, Tensor (*call)(const Tensor&, int), Run (*of_run)
 void add_axis_cases(std::vector<Case>& cases, const Shape& shape, int axis, double floor) {
   cases.push_back(axis_case("cumsum", cumsum, running_sums, shape, axis,
                             {.ulps = floor, .floor = floor, .whole = true}));
+  cases.push_back(axis_case("cumprod", cumprod, running_products, shape, axis,
+                            {.domains = {{0.4, 1.6}}, .ulps = 8, .whole = true}));
+  cases.push_back(axis_case("sort", sort, in_order, shape, axis, {.whole = true}));
+  cases.push_back(
+      axis_case("argsort", argsort, places_in_order, shape, axis, {.differentiable = false}));
   cases.push_back(axis_case("softmax", softmax, soft_maximum, shape, axis, {.ulps = 6}));
   cases.push_back(axis_case("log_softmax", log_softmax, log_soft_maximum, shape, axis,
                             {.ulps = 4, .floor = 4}));
+}
+
+Case norm_together(const std::vector<Shape>& shapes) {
+  return {"global_norm",
+          "",
+          shapes,
+          [](const Inputs& x) { return global_norm(x); },
+          [](const Arrays& x) {
+            Run everything;
+            for (const Array& part : x)
+              everything.insert(everything.end(), part.values.begin(), part.values.end());
+            return Array{{}, {norm_of(everything)}};
+          },
+          {.ulps = 4}};
 }
 
 Case summing_to(const Shape& from, const Shape& to) {
@@ -256,6 +293,9 @@ std::vector<Case> reduce_table() {
                                                               {{2, 1, 3, 1, 2}, {1, 3, 1, 1}},
                                                               {{0, 3}, {1, 3}}})
     cases.push_back(summing_to(from, to));
+  for (const auto& shapes :
+       std::vector<std::vector<Shape>>{{{}}, {{7}}, {{3, 5}, {2}, {}}, {{2, 1, 3}, {0}}})
+    cases.push_back(norm_together(shapes));
   return cases;
 }
 
@@ -280,8 +320,12 @@ std::vector<Case> large_reduce_table() {
     add_axis_cases(cases, shape, axis, 400);
     for (const char* op : {"argmax", "argmin"}) cases.push_back(arg(op, shape, axis, false));
   }
-  for (Case& c : cases)
+  for (Case& c : cases) {
     if (c.op == "softmax") c.traits.ulps = 24;
+    if (c.op == "cumprod") c.traits.domains = {{0.98, 1.02}}, c.traits.ulps = 1e3;
+  }
+  cases.push_back(norm_together({{100001}, {331, 303}}));
+  cases.back().traits.ulps = 16;
   return cases;
 }
 

@@ -20,6 +20,7 @@ struct Mistake {
 
 const Tensor four = zeros({4});
 const Tensor index = zeros({2}, int32);
+const Tensor huge = broadcast_to(zeros({1, 1}), {1 << 16, 1 << 16});  // one element, shown often
 using Indices = std::vector<std::int64_t>;
 
 // clang-format off
@@ -33,10 +34,17 @@ const std::vector<Mistake>& mistakes() {
       {"min", {"(0, 3)"}, [](const Tensor& x) { min(slice(x, {range(0)})); }},
       {"argmax", {"(0, 3)"}, [](const Tensor& x) { argmax(slice(x, {range(0)}), 0); }},
       {"argmin", {"(0,)"}, [](const Tensor& x) { argmin(slice(x, {range(0)})); }},
+      {"argmax", {"2147483647", "4294967296"}, [](const Tensor&) { argmax(huge); }},
+      {"argmin", {"2147483647", "4294967296"}, [](const Tensor&) { argmin(broadcast_to(zeros({1}), {huge.numel()}), 0); }},
+      {"argsort", {"2147483647", "4294967296"}, [](const Tensor&) { argsort(broadcast_to(zeros({1}), {huge.numel()})); }},
       {"argmax", {"axis 2"}, [](const Tensor& x) { argmax(x, 2); }},
       {"argmin", {"axis -3"}, [](const Tensor& x) { argmin(x, -3); }},
       {"sum", {"named twice"}, [](const Tensor& x) { sum(x, {0, -2}); }},
       {"cumsum", {"axis 2"}, [](const Tensor& x) { cumsum(x, 2); }},
+      {"cumprod", {"axis 2"}, [](const Tensor& x) { cumprod(x, 2); }},
+      {"sort", {"axis 2"}, [](const Tensor& x) { sort(x, 2); }},
+      {"sort", {"axis -1"}, [](const Tensor& x) { sort(sum(x)); }},
+      {"argsort", {"axis -3"}, [](const Tensor& x) { argsort(x, -3); }},
       {"softmax", {"axis 2"}, [](const Tensor& x) { softmax(x, 2); }},
       {"softmax", {"axis -1"}, [](const Tensor& x) { softmax(sum(x)); }},
       {"log_softmax", {"axis -3"}, [](const Tensor& x) { log_softmax(x, -3); }},
@@ -117,6 +125,8 @@ const std::vector<Mistake>& mistakes() {
       {"take_along_axis", {"(2,)", "(2, 3)"}, [](const Tensor& x) { take_along_axis(x, index, 0); }},
       {"take_along_axis", {"(4, 1)", "(2, 1)"}, [](const Tensor& x) { take_along_axis(x, zeros({4, 1}, int32), 1); }},
       {"take_along_axis", {"index 3"}, [](const Tensor& x) { take_along_axis(x, full({2, 1}, 3, int32), 1); }},
+      {"take", {"2147483647", "4294967296"}, [](const Tensor&) { take(huge, index); }},
+      {"take_along_axis", {"2147483647", "4294967296"}, [](const Tensor&) { take_along_axis(huge, zeros({1, 1}, int32), 1); }},
       {"take_along_axis", {"float32"}, [](const Tensor& x) { take_along_axis(x, zeros({2, 1}), 1); }},
       {"take_along_axis", {"axis 2"}, [](const Tensor& x) { take_along_axis(x, zeros({2, 1}, int32), 2); }},
       {"one_hot", {"float32"}, [](const Tensor&) { one_hot(four, 3); }},
