@@ -41,8 +41,8 @@ class Axes {
 // kink: abs 0 at 0; relu, relu6 and hard_sigmoid that of the flat side; clip and hard_tanh 1 at the
 // bounds; maximum and minimum share equally at a tie; sign, floor, ceil and round 0 everywhere.
 // round goes to the even neighbour. sqrt at 0 has the derivative inf. power(x, 0) has the
-// derivative 0 with respect to x, power(0, y > 0) has 0 with respect to y, a negative x gives NaN
-// unless y is whole.
+// derivative 0 with respect to x, and so have all derivatives of power(x, n) after the n-th;
+// power(0, y > 0) has 0 with respect to y, a negative x gives NaN unless y is whole.
 
 #define KERATIN_UNARY(name, Functor) Tensor name(const Tensor& x);
 #define KERATIN_BINARY(name, Functor) Tensor name(const Tensor& x, const Tensor& y);
@@ -98,16 +98,18 @@ Tensor where(const Tensor& condition, const Tensor& x, const Tensor& y);
 
 Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
-/// Largest and smallest; entries that tie share the gradient equally. Not of nothing.
+/// Largest and smallest; entries that tie share the gradient equally. Not of nothing. NaN wins, and
+/// is then the gradient of the entries that are NaN; that of the others is 0.
 Tensor max(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 Tensor min(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 /// Product: a tree of multiplications, so that its derivatives are right where factors are 0.
 Tensor prod(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 /// Population variance and its root: the mean of squared deviations from the mean, in two passes.
-/// (Next to `using namespace keratin`, write keratin::std: std alone means the standard library.)
+/// The gradient of std where all entries are equal is 0. (Next to `using namespace keratin`, write
+/// keratin::std: std alone means the standard library.)
 Tensor var(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 Tensor std(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
-/// log(sum(exp(x))) without overflow; -inf where everything is -inf.
+/// log(sum(exp(x))) without overflow; -inf, with gradient 0, where everything is -inf.
 Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 /// Euclidean norm; its gradient at 0 is 0.
 Tensor norm(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
@@ -143,7 +145,8 @@ Tensor matmul(const Tensor& x, const Tensor& y);
 /// letter at most once in an operand.
 Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands);
 
-// --- softmax over one axis. A row of nothing but -inf gives zeros and gradient 0.
+// --- softmax over one axis, and its logarithm. A row of nothing but -inf gives zeros, whose
+// logarithms are -inf; the gradient of both is 0.
 
 Tensor softmax(const Tensor& x, int axis = -1);
 Tensor log_softmax(const Tensor& x, int axis = -1);

@@ -104,13 +104,15 @@ Tensor extremum(const char* name, Reduction op, const Tensor& input, const Axes&
   if (count_of(x.shape(), reduced) == 0) fail("{}: nothing to reduce in shape {}", name, x.shape());
   Tensor y = reduce_values(op, x, reduced);
   if (y.shape() == x.shape()) y = make_view(y, y.shape(), y.strides());
-  // The mask of ties is a constant; what flows through it is linear in g.
+  // The mask of ties is a constant; what flows through it is linear in g. Where y is NaN nothing
+  // equals it, and the entries that are NaN remain as they are.
   Tensor kept = record(name, y, wrt(x, [x = save(x), y = save(y), reduced](const Tensor& g) {
-                         Tensor ties = equal(*x, *y).astype(g.dtype());
+                         Tensor ties = equal(*x, *y), rest = stop_gradient(*x);
                          std::vector<int> list;
                          for (int i = 0; i < static_cast<int>(reduced.size()); ++i)
                            if (reduced[i]) list.push_back(i);
-                         return where(equal(*x, *y), g / sum(ties, list, true), 0.0);
+                         return where(ties, g / sum(ties.astype(g.dtype()), list, true),
+                                      where(isnan(rest), rest, 0.0));
                        }));
   return drop(kept, reduced, keepdims);
 }
@@ -211,7 +213,7 @@ Tensor var(const Tensor& input, const Axes& axes, bool keepdims) {
 
 Tensor std(const Tensor& x, const Axes& axes, bool keepdims) {
   check_axes("std", x, axes);
-  return sqrt(var(x, axes, keepdims));
+  return root(var(x, axes, keepdims));
 }
 
 Tensor logsumexp(const Tensor& input, const Axes& axes, bool keepdims) {
@@ -223,8 +225,8 @@ Tensor logsumexp(const Tensor& input, const Axes& axes, bool keepdims) {
   // The shift cancels out, so its own gradient is left out; an infinite one would give inf - inf.
   Tensor top = stop_gradient(max(stop_gradient(x), axes, true));
   top = where(isfinite(top), top, 0.0);
-  Tensor total = sum(exp(x - top), axes, true);
-  return drop(log(total) + top, reduced, keepdims);
+  Tensor total = sum(exp(x - top), axes, true), zero = equal(total, 0.0);
+  return drop(where(zero, -INFINITY, log(where(zero, 1.0, total))) + top, reduced, keepdims);
 }
 
 Tensor norm(const Tensor& input, const Axes& axes, bool keepdims) {

@@ -19,7 +19,10 @@ Tensor softmax_op(const char* name, const Tensor& input, int axis, bool log_form
                     kernels_of(g).softmax_gradient(gx, *y, contiguous(g), a, log_form);
                     return gx;
                   }
-                  if (log_form) return g - exp(*y) * sum(g, a, true);
+                  if (log_form) {
+                    Tensor p = exp(*y), total = sum(stop_gradient(p), a, true);
+                    return where(equal(total, 0.0), 0.0, g - p * sum(g, a, true));
+                  }
                   return *y * (g - sum(g * *y, a, true));
                 }));
 }

@@ -109,11 +109,16 @@ template <class T> Dual<T> ceil(const Dual<T>& x) { return {ceil(x.v), T(0.0)}; 
 template <class T> Dual<T> round(const Dual<T>& x) { return {round(x.v), T(0.0)}; }
 // clang-format on
 
-// x^y. With respect to x: y x^(y-1), exactly 0 where y is 0. With respect to y: x^y log x, exactly
-// 0 where x is 0 and y is not negative; NaN for negative x.
+// x^y. With respect to x: y x^(y-1), exactly 0 where y is 0, and so are all further derivatives.
+// With respect to y: x^y log x, exactly 0 where x is 0 and y is not negative; NaN for negative x.
+//
+// Where y is 0 and x is next to 0, y x^(y-1) would be 0 * inf: there the exponent is held at 0.
+// Elsewhere it stays y - 1, so that the derivative of this one with respect to y is 1/x, as it
+// should be. The bound lets the fourth power of 1/x fit float32.
 template <class T>
 T power_wrt_base(const T& x, const T& y) {
-  return where(y == T(0.0), T(0.0), y * power(x, y - 1.0));
+  T exponent = where(y == T(0.0), where(abs(x) > T(1e-9), y, T(1.0)), y) - 1.0;
+  return y * power(x, exponent);
 }
 template <class T>
 T power_wrt_exponent(const T& x, const T& y, const T& value) {

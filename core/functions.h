@@ -51,10 +51,10 @@ struct Tanh       { auto operator()(auto x) const { return tanh(x); }
 
 // --- activations (keras/src/activations/activations.py, keras/src/backend/numpy/nn.py)
 
-// log(1 + e^x), without overflow.
-auto softplus(auto x) { return maximum(x, 0.0) + log1p(exp(-abs(x))); }
+// log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), which does not overflow. The parts have kinks that
+// cancel; selected rather than by maximum and abs, they give the right derivatives at 0 as well.
+auto softplus(auto x) { return where(x > 0.0, x, 0.0) + log1p(exp(where(x > 0.0, -x, x))); }
 
-// At 0 the two branches meet with the slopes 1 and 0; maximum's shared 1/2 plus abs' 0 is right too.
 struct Softplus    { auto operator()(auto x) const { return softplus(x); } };
 struct LogSigmoid  { auto operator()(auto x) const { return -softplus(-x); } };
 struct Mish        { auto operator()(auto x) const { return x * tanh(softplus(x)); } };

@@ -31,6 +31,14 @@ void check_points(const std::string& what, const Function& f, const NestedList& 
   }
 }
 
+// The derivative of an elementwise function, of any order; the last pass is not recorded.
+Tensor derivative(const Function& f, const Tensor& x, int order) {
+  if (order == 0) return f(x);
+  GradientTape tape;
+  tape.watch(x);
+  return tape.gradient(derivative(f, x, order - 1), x);
+}
+
 }  // namespace
 
 TEST_CASE("where: nothing leaks from the branch not taken") {
@@ -143,39 +151,26 @@ TEST_CASE("the corners of power") {
   check_points("x^-1", to(-1), {0.0, 2}, {inf, 0.5}, {-inf, -0.25});
   check_points("0^y", from(0), {2, 0.5, 0}, {0, 0, 1}, {0, 0, 0});
   check_points("1^y", from(1), {2, -3, 0}, {1, 1, 1}, {0, 0, 0});
+  check_points("x^0 of tiny numbers", to(0), {1e-40, -1e-30, 1e-12}, {1, 1, 1}, {0, 0, 0});
   check("negative^fraction", std::isnan(power(tensor({-2}), 0.5).item()));
   check("negative^whole with respect to the exponent",
         std::isnan(slope(from(-2), tensor({2})).item()));
 }
 
-TEST_CASE("norm is 0 at 0, and so are its derivatives") {
-  Tensor x = tensor({{0, 0}, {3, 4}}, float64);
-  auto rows = [](const Tensor& v) { return norm(v, 1); };
+TEST_CASE("sort is stable, puts NaN last, and hands each gradient back to its entry") {
+  Tensor x = tensor({2, NAN, -inf, 2, inf, 1});
+  check("sort", sort(x), tensor({-inf, 1, 2, 2, inf, NAN}), exactly);
+  check("argsort: equal entries keep their order", argsort(x), tensor({2, 5, 0, 3, 4, 1}, int32),
+        exactly);
+  check("argsort: -0 equals 0", argsort(tensor({0.0, -0.0, -1})), tensor({2, 0, 1}, int32),
+        exactly);
+  check("sort of bools", sort(tensor({1, 0, 1}, boolean)), tensor({0, 1, 1}, boolean), exactly);
+  Tensor columns = tensor({{3, 1}, {1, 2}, {2, 0}});
+  check("sort along axis 0", sort(columns, 0), tensor({{1, 0}, {2, 1}, {3, 2}}), exactly);
+  check("sort of a view", sort(transpose(columns)), tensor({{1, 2, 3}, {0, 1, 2}}), exactly);
+  auto weighted = [](const Tensor& v) { return sort(v) * arange(6); };
   for (bool recorded : {false, true})
-    check("norm: gradient", slope(rows, x, recorded), tensor({{0, 0}, {0.6, 0.8}}, float64),
-          {.relative = 1e-15});
-  auto of_slope = [&](const Tensor& v) {
-    GradientTape tape;
-    tape.watch(v);
-    return tape.gradient(rows(v), v);
-  };
-  check("norm: second derivative", all(isfinite(slope(of_slope, x))).item() == 1);
-}
-
-TEST_CASE("prod has the right derivatives where factors are 0") {
-  Tensor x = tensor({{2, 0, 3}, {0, 0, 3}, {1, 4, 5}}, float64);
-  auto rows = [](const Tensor& v) { return prod(v, 1); };
-  Tensor first = tensor({{0, 6, 0}, {0, 0, 0}, {20, 5, 4}}, float64);
-  for (bool recorded : {false, true})
-    check("prod: gradient", slope(rows, x, recorded), first, exactly);
-  auto of_slope = [&](const Tensor& v) {
-    GradientTape tape;
-    tape.watch(v);
-    return tape.gradient(rows(v), v);
-  };
-  // Sums over the other factor of each pair: the products of what is left.
-  check("prod: second derivative", slope(of_slope, x),
-        tensor({{3, 5, 2}, {3, 3, 0}, {9, 6, 5}}, float64), exactly);
+    check("sort: gradient", slope(weighted, x, recorded), tensor({2, 5, 0, 3, 4, 1}), exactly);
 }
 
 TEST_CASE("softmax and its kin: huge, equal, infinite and missing logits") {
@@ -201,12 +196,27 @@ TEST_CASE("softmax and its kin: huge, equal, infinite and missing logits") {
       check("softmax with a -inf", y[1], tensor({0.5, 0, 0.5}, dtype), {.relative = 1e-6});
       check("softmax beside them", y[2], third, {.relative = 1e-6});
       check("logsumexp of nothing but -inf", total(x).item(0) == -inf);
+      auto logarithm = [axis](const Tensor& v) { return log_softmax(v, axis); };
+      Tensor log_y = axis == 1 ? logarithm(x) : transpose(logarithm(x));
+      check("log_softmax of nothing but -inf", log_y[0], full({3}, -inf, dtype), exactly);
+      check("log_softmax is the logarithm of softmax", log_y, log(y), {.relative = 1e-6});
       auto weighted = [&](const Tensor& v) { return soft(v) * random_like(v, 9); };
       for (bool recorded : {false, true}) {
         Tensor g = slope(weighted, x, recorded);
         check("softmax: gradient finite", all(isfinite(g)).item() == 1);
         check("softmax: gradient 0 in a missing row", axis == 1 ? g[0] : transpose(g)[0],
               zeros({3}, dtype), {.relative = 1e-15});
+        for (auto& [name, f] : std::vector<std::pair<std::string, Function>>{
+                 {"log_softmax", logarithm}, {"logsumexp", total}}) {
+          auto product = [f = f](const Tensor& v) { return f(v) * random_like(f(v), 9); };
+          g = slope(product, x, recorded);
+          check(fmt::format("{}: gradient finite", name), all(isfinite(g)).item() == 1);
+          check(fmt::format("{}: gradient 0 in a missing row", name),
+                axis == 1 ? g[0] : transpose(g)[0], zeros({3}, dtype), {.relative = 1e-15});
+          if (recorded)
+            check(fmt::format("{}: second derivative finite", name),
+                  all(isfinite(derivative(product, x, 2))).item() == 1);
+        }
       }
     }
     Tensor one = tensor({{inf, 0, 1}, {0, 1, 2}}, dtype);
@@ -265,6 +275,18 @@ TEST_CASE("NaN in reductions") {
   Tensor x = tensor({{1, NAN, 3}, {4, 5, 6}});
   for (auto* op : {&sum, &mean, &max, &min, &prod, &var, &logsumexp, &norm})
     check("a reduction of NaN", isnan((*op)(x, 1, false)), tensor({1, 0}, boolean), exactly);
+  for (DType dtype : {float32, float64})
+    for (auto* op : {&max, &min}) {
+      auto rows = [&](const Tensor& v) { return (*op)(v, 1, false); };
+      Tensor some = tensor({{1, NAN, 3}, {NAN, 5, NAN}, {4, 4, 4}}, dtype);
+      Tensor expected = tensor({{0, NAN, 0}, {NAN, 0, NAN}, {1 / 3.0, 1 / 3.0, 1 / 3.0}}, dtype);
+      for (bool recorded : {false, true})
+        check("max and min: NaN shows in the gradient", slope(rows, some, recorded), expected,
+              {.relative = 1e-6});
+      check("max and min: of everything",
+            slope([&](const Tensor& v) { return (*op)(v, {}, false); }, some),
+            where(isnan(some), some, 0.0), exactly);
+    }
   check("argmax: NaN is the largest", argmax(x, 1), tensor({1, 2}, int32), exactly);
   check("argmin: NaN is the smallest", argmin(x, 1), tensor({1, 0}, int32), exactly);
   check("argmax: the first of equals", argmax(tensor({1, 3, 3, 2}), 0).item() == 1);

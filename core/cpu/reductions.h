@@ -105,7 +105,8 @@ void reduce(void* out, const void* in, std::int64_t outer, std::int64_t n, std::
 }
 
 // Two passes: the maximum first, so that exp never overflows; then the sum. A row of nothing but
-// -inf has no largest element to compare with: its softmax is defined as zeros.
+// -inf has no largest element to compare with: its softmax is defined as zeros, the logarithm as
+// -inf.
 template <class Number>
 Number safe_maximum(const Number& m) {
   return where(m == Number(-__builtin_inf()), Number(0.0), m);
@@ -131,7 +132,7 @@ void softmax(void* out, const void* in, std::int64_t outer, std::int64_t n, std:
         if (!log_form) Lane::store(y + j, 1, e, m);
         return e;
       });
-      double offset = top + log(sum);
+      double offset = sum == 0 ? 0.0 : top + log(sum);
       Number scale(sum == 0 ? 0.0 : 1 / sum);
       for (std::int64_t j = 0; j < n; j += W) {
         std::int64_t m = n - j < W ? n - j : W;
@@ -152,7 +153,7 @@ void softmax(void* out, const void* in, std::int64_t outer, std::int64_t n, std:
         if (!log_form) Lane::store(y + i * inner + j, 1, e, m);
         sum = sum + e;
       }
-      Number offset = top + log(sum);
+      Number offset = where(sum == Number(0.0), Number(0.0), top + log(sum));
       Number scale = where(sum == Number(0.0), Number(0.0), Number(1.0) / sum);
       for (std::int64_t i = 0; i < n; ++i) {
         std::int64_t at = i * inner + j;
@@ -165,6 +166,7 @@ void softmax(void* out, const void* in, std::int64_t outer, std::int64_t n, std:
 }
 
 // softmax: gx = y (gy - sum(gy y)). Its logarithm: gx = gy - e^y sum(gy).
+// Where the largest y of the logarithm is -inf, the row is nothing but -inf, and gx is 0.
 template <class Lane>
 void softmax_gradient(void* out, const void* output, const void* upstream, std::int64_t outer,
                       std::int64_t n, std::int64_t inner, bool log_form) {
@@ -172,6 +174,7 @@ void softmax_gradient(void* out, const void* output, const void* upstream, std::
   using Stored = typename Lane::Stored;
   using Number = typename Lane::Number;
   constexpr int W = Lane::width;
+  constexpr double lowest = neutral<Reduction::max>;
   auto* gx = static_cast<Stored*>(out);
   auto* y = static_cast<const Stored*>(output);
   auto* g = static_cast<const Stored*>(upstream);
@@ -180,21 +183,27 @@ void softmax_gradient(void* out, const void* output, const void* upstream, std::
       Number gy = load_some<Lane>(g + at, m, 0);
       return log_form ? gy : gy * load_some<Lane>(y + at, m, 0);
     };
-    auto write = [&](std::int64_t at, std::int64_t m, const Number& sum) {
+    auto write = [&](std::int64_t at, std::int64_t m, const Number& sum, const Number& top) {
       Number gy = load_some<Lane>(g + at, m, 0), v = load_some<Lane>(y + at, m, 0);
-      Number value = log_form ? gy - exp(v) * sum : v * (gy - sum);
+      Number value =
+          log_form ? where(top == Number(lowest), Number(0.0), gy - exp(v) * sum) : v * (gy - sum);
       Lane::store(gx + at, 1, value, m);
     };
     if (inner == 1) {
-      Number sum(reduce_row<Reduction::sum, Lane>(n, term));
-      for (std::int64_t j = 0; j < n; j += W) write(j, n - j < W ? n - j : W, sum);
+      Number sum(reduce_row<Reduction::sum, Lane>(n, term)), top(0.0);
+      if (log_form)
+        top = Number(reduce_row<Reduction::max, Lane>(
+            n, [&](std::int64_t j, std::int64_t m) { return load_some<Lane>(y + j, m, lowest); }));
+      for (std::int64_t j = 0; j < n; j += W) write(j, n - j < W ? n - j : W, sum, top);
       continue;
     }
     for (std::int64_t j = 0; j < inner; j += W) {
       std::int64_t m = inner - j < W ? inner - j : W;
-      Number sum(0.0);
+      Number sum(0.0), top(log_form ? lowest : 0.0);
       for (std::int64_t i = 0; i < n; ++i) sum = sum + term(i * inner + j, m);
-      for (std::int64_t i = 0; i < n; ++i) write(i * inner + j, m, sum);
+      for (std::int64_t i = 0; i < n && log_form; ++i)
+        top = maximum(top, load_some<Lane>(y + i * inner + j, m, 0));
+      for (std::int64_t i = 0; i < n; ++i) write(i * inner + j, m, sum, top);
     }
   }
 }
