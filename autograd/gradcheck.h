@@ -22,10 +22,13 @@ namespace keratin {
 
 struct GradcheckOptions {
   /// Half the distance between the points compared, relative to max(1, |x|). Four points make the
-  /// difference exact to step^4; where the two sides of a point disagree, smaller steps are tried.
+  /// difference exact to step^4; where that does not agree, many other steps are tried.
   double step = 1e-3;
+  /// How far the two may be apart, next to the numeric value.
   double rtol = 1e-6;
-  double atol = 1e-9;
+  /// And in units of the gradient itself: what is smaller counts as zero. Rounding noise needs
+  /// none, and the default of 0 makes the verdict the same for 1e-12 f as for f.
+  double atol = 0;
   /// 2 checks the derivatives of the gradient as well.
   int order = 1;
   /// One random direction for each input instead of every element: for large inputs.
@@ -33,7 +36,12 @@ struct GradcheckOptions {
   std::uint64_t seed = 0;  ///< of the directions, and of noise such as dropout
 };
 
-/// What was found. True when every element agreed.
+/// What was found. True when no element disagreed, and some element of each input was compared.
+///
+/// A difference over a step h has rounding noise of about epsilon |f| / h, which is also allowed
+/// between the two values. An element is compared when the noise is below a thousandth of its
+/// gradient; or, for a gradient of zero, below 1e-9 of the largest one. It also counts as wrong
+/// when the two values are apart by more than any larger noise explains. Otherwise it is unknown.
 struct GradientCheck {
   struct Element {
     std::string input;                ///< "input 0", or a weight's path
@@ -44,10 +52,16 @@ struct GradientCheck {
 
   bool passed = true;
   std::int64_t checked = 0;  ///< elements compared
-  std::int64_t kinks = 0;    ///< elements left out: the function has a corner there
+  /// Elements left out: the function has a corner there, and the gradient is between the slopes of
+  /// its two sides.
+  std::int64_t kinks = 0;
+  std::int64_t unknown = 0;  ///< elements of which rounding noise hides the gradient
   std::int64_t failed = 0;
-  double worst_error = 0;  ///< |analytic - numeric| / (atol + rtol * |numeric|): above 1 fails
+  double worst_error =
+      0;  ///< |analytic - numeric| / (atol + rtol * |numeric| + noise): above 1 fails
   Element worst;
+  std::vector<std::string> unchecked;  ///< inputs of which no element was compared: the check fails
+  std::int64_t weights = 0;            ///< of a layer: those with elements that were compared
 
   explicit operator bool() const { return passed; }
 };

@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include <keratin/autograd/ops.h>
+#include <keratin/autograd/tape.h>
 #include <keratin/layers/gradcheck.h>
 #include <keratin/layers/internal/context.h>
 
@@ -25,42 +28,74 @@ class InFloat64 {
   std::vector<std::pair<Weight, Tensor>> saved_;
 };
 
+// Statistics that training moves are set back, or the next evaluation would differ.
+class Fixed {
+ public:
+  explicit Fixed(const Layer& layer) : weights_(layer.non_trainable_weights()) {
+    for (const Weight& weight : weights_) before_.push_back(weight.value().copy());
+  }
+  ~Fixed() { set_back(); }
+  Fixed(const Fixed&) = delete;
+  Fixed& operator=(const Fixed&) = delete;
+
+  void set_back() {
+    NoGradient scope;
+    for (std::size_t i = 0; i < weights_.size(); ++i) weights_[i].assign(before_[i]);
+  }
+
+ private:
+  std::vector<Weight> weights_;
+  std::vector<Tensor> before_;
+};
+
 }  // namespace
 
 GradientCheck gradcheck_with_weights(Layer& layer, const std::function<Tensor(const Tensor&)>& f,
                                      const Tensor& x, const GradcheckOptions& options) {
   layer.ensure_built(x.shape());
   InFloat64 scope(layer);
-  std::vector<Tensor> inputs{x}, fixed_before;
+  auto run = [&](const Tensor& at) {
+    Random noise(options.seed);
+    Swap<Random*> noise_scope(shared_noise, &noise);
+    return f(at);
+  };
+  {
+    // Layers inside may make their weights only when they are called.
+    NoGradient no_gradient;
+    Fixed fixed(layer);
+    run(is_floating(x.dtype()) ? x.astype(float64) : x);
+  }
+  Fixed fixed(layer);
+  std::vector<Weight> weights = layer.trainable_weights();
+  std::vector<Tensor> inputs{x};
   std::vector<std::string> names{"x"};
-  std::vector<Weight> weights = layer.trainable_weights(), fixed = layer.non_trainable_weights();
   for (const Weight& weight : weights) {
     inputs.push_back(weight.value());
     names.push_back(weight.path());
   }
-  for (const Weight& weight : fixed) fixed_before.push_back(weight.value().copy());
-  auto run = [&](const std::vector<Tensor>& at) {
-    Random noise(options.seed);
-    Random* outer = std::exchange(shared_noise, &noise);
-    std::vector<Tensor> values;
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      values.push_back(weights[i].value());
-      weights[i].replace(at[i + 1]);
-    }
+  auto with_weights = [&](const std::vector<Tensor>& at) {
     struct Restore {
       std::vector<Weight>& weights;
-      std::vector<Tensor>& values;
-      Random* outer;
+      std::vector<Tensor> values = {};
       ~Restore() {
-        for (std::size_t i = 0; i < weights.size(); ++i) weights[i].replace(values[i]);
-        shared_noise = outer;
+        for (std::size_t i = 0; i < values.size(); ++i) weights[i].replace(values[i]);
       }
-    } restore{weights, values, outer};
-    // Statistics that training moves are set back, or the next evaluation would differ.
-    for (std::size_t i = 0; i < fixed.size(); ++i) fixed[i].assign(fixed_before[i]);
-    return f(at[0]);
+    } restore{weights};
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      restore.values.push_back(weights[i].value());
+      weights[i].replace(at[i + 1]);
+    }
+    fixed.set_back();
+    return run(at[0]);
   };
-  return gradcheck(ManyTensorFunction(run), inputs, options, names);
+  GradientCheck check = gradcheck(ManyTensorFunction(with_weights), inputs, options, names);
+  auto compared = [&](const Weight& weight) {
+    const std::vector<std::string>& unchecked = check.unchecked;
+    return weight.numel() > 0 &&
+           std::find(unchecked.begin(), unchecked.end(), weight.path()) == unchecked.end();
+  };
+  check.weights = std::count_if(weights.begin(), weights.end(), compared);
+  return check;
 }
 
 }  // namespace keratin

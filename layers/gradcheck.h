@@ -7,7 +7,8 @@
 namespace keratin {
 
 /// Of any function that uses the layer: f(x) is checked with respect to x and the layer's trainable
-/// weights.
+/// weights, those included that layers inside make when f is first called. `weights` of the result
+/// counts the weights of which elements were compared; the check fails when there is one without.
 GradientCheck gradcheck_with_weights(Layer& layer, const std::function<Tensor(const Tensor&)>& f,
                                      const Tensor& x, const GradcheckOptions& options = {});
 

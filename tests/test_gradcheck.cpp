@@ -28,6 +28,27 @@ Tensor wrong_square(const Tensor& x) {
       [x](const Tensor& g) { return std::vector<Tensor>{g * x}; });
 }
 
+// Its inner layer makes its weights when it is first called.
+class Late : public Layer {
+ public:
+  explicit Late(double factor) : factor_(factor) {}
+  void build(const Shape&) override { track(inner_); }
+  Tensor call(const Tensor& x) override {
+    inner_.ensure_built(x.shape());
+    Tensor kernel = inner_.trainable_weights()[0];
+    return custom_gradient(
+        {x, kernel}, [](const std::vector<Tensor>& in) { return dot(in[0], in[1]); },
+        [x, kernel, factor = factor_](const Tensor& g) {
+          return std::vector<Tensor>{dot(g, kernel.transpose()), factor * dot(x.transpose(), g)};
+        });
+  }
+  const Layer& inner() const { return inner_; }
+
+ private:
+  Dense inner_{3, {.use_bias = false}};
+  double factor_;
+};
+
 }  // namespace
 
 TEST_CASE("gradcheck passes right gradients to second order") {
@@ -106,6 +127,51 @@ TEST_CASE("layers are checked with all their weights, in training with fixed noi
   CHECK(gradcheck(dense, x));
   CHECK(dense.get_weights()[0].dtype() == float32);
   CHECK(all(dense.get_weights()[0] == before[0]).item() == 1);
+}
+
+TEST_CASE("weights that a layer inside makes at its first call are checked and counted") {
+  Tensor x = Random(8).normal({3, 2});
+  Late right(1), wrong(0.5);
+  GradientCheck check = gradcheck(right, x);
+  CHECK(check);
+  CHECK(check.checked == 6 + 6);
+  CHECK(check.weights == 1);
+  std::ostringstream text;
+  text << check;
+  CHECK(text.str() == "gradcheck: 12 elements of the input and 1 weight agree, 0 do not\n");
+  CHECK(right.inner().weights()[0].value().dtype() == float32);
+  GradientCheck found = gradcheck(wrong, x);
+  CHECK(found.failed == 6);
+  CHECK(found.worst.input == wrong.inner().weights()[0].path());
+}
+
+TEST_CASE("a layer's check does not pass when nothing of a weight was compared") {
+  class Hiding : public Layer {
+   public:
+    void build(const Shape&) override { s_ = add_weight("s", {2}, "ones"); }
+    Tensor call(const Tensor& x) override { return concatenate({x * x, x * s_ * s_ + 1e20}); }
+
+   private:
+    Weight s_;
+  };
+  GradientCheck check = gradcheck(Hiding(), Random(9).normal({3, 2}));
+  CHECK_FALSE(check);
+  CHECK(check.failed == 0);
+  CHECK(check.weights == 0);
+  CHECK(check.unchecked.size() == 2);
+}
+
+TEST_CASE("gradcheck leaves statistics that training moves as they were") {
+  for (DType dtype : {float32, float64}) {
+    Tensor x = Random(10).normal({4, 3}).astype(dtype);
+    BatchNormalization layer;
+    layer.set_dtype(dtype);
+    layer(x, {.training = true});
+    std::vector<Tensor> before = layer.get_weights();
+    CHECK(gradcheck(layer, x, {.training = true}));
+    for (std::size_t i = 0; i < before.size(); ++i)
+      CHECK(all(layer.get_weights()[i] == before[i]).item() == 1);
+  }
 }
 
 TEST_CASE("a compiled model is checked with its loss and regularizers") {
