@@ -76,10 +76,11 @@ Slope four_point_slope(Line& line, double step) {
   return extrapolated(near, far, h, line.scale());
 }
 
-// A small spacing sees little of f's own shape. Where f stands still there, a wide one decides.
+// A small spacing sees little of f's own shape. Where it sees nothing at all, a wider one decides.
 double noise_of(Line& line, double step) {
-  double close = noise_at(line, step / 256);
-  return close > 0 ? close : noise_at(line, 4 * step);
+  for (double spacing = step / 256; spacing <= 4 * step; spacing *= 4)
+    if (double noise = noise_at(line, spacing); noise > 0) return noise;
+  return 0;
 }
 
 // Noise falls as the step h grows; the error of the formula grows with h, and is not known. So the
