@@ -30,7 +30,11 @@ std::vector<Tensor> gradients_of(const Terms& f, const Inputs& inputs) {
     tape.watch(own.back());
     watched.push_back(own.back());
   }
-  std::vector<Tensor> found = tape.gradient(sum(f(own)), watched);
+  Tensor y = sum(f(own));
+  std::vector<Tensor> found;
+  if (tape.follows(y)) found = tape.gradient(y, watched);
+  for (std::size_t i = found.size(); i < watched.size(); ++i)  // y depends on none of them
+    found.push_back(zeros_like(watched[i]));
   std::vector<Tensor> gradients;
   std::size_t next = 0;
   for (const Tensor& input : inputs)

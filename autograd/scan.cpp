@@ -395,7 +395,7 @@ void define_again(Backward& backward, const ScanInputs& in, const ScanDefinition
   x.insert(x.end(), in.initial_states.begin(), in.initial_states.end());
   GradientTape tape;
   for (const Tensor& input : x) tape.watch(input);
-  std::vector<Tensor> y = definition(in.x, in.initial_states), g;
+  std::vector<Tensor> y = definition(in), g;
   if (!in.return_sequences) y.erase(y.begin());
   for (std::uint32_t i = 0; i < y.size(); ++i) g.push_back(backward.output_gradient_or_zeros(i));
   g = tape.gradient(y, x, g);
@@ -431,8 +431,7 @@ std::vector<Tensor> scan(const ScanInputs& in, ScanDefinition definition) {
     for (const Tensor& input : inputs) saved.push_back(save(input));
     record_node(name_of(in.cell), inputs, results,
                 [=, definition = std::move(definition)](Backward& backward) {
-                  for (const Saved& input : saved)
-                    if (input.defined()) static_cast<void>(*input);  // not overwritten since
+                  for (const Saved& input : saved) input.check();
                   if (recording != nullptr) return define_again(backward, in, definition);
                   pass->backward(backward);
                 });

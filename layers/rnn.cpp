@@ -63,19 +63,44 @@ class FusedSequence {
     if (is_exactly<LSTMCell>(cell)) kind = FusedCell::lstm;
     if (is_exactly<GRUCell>(cell))
       kind = cell.options_.reset_after ? FusedCell::gru : FusedCell::gru_reset_before;
-    // The tape may ask for the definition later, with the same dropout masks.
-    auto definition = [layer, mask, return_sequences, masks = cell.dropout_](
-                          const Tensor& inputs, const Tensors& states) {
-      auto& again = static_cast<GatedCell&>(*layer);
-      Swap<GatedCell::DropoutMasks> scope(again.dropout_, masks);
-      return loop(again, inputs, states.empty() ? zero_states(again, inputs.size(0)) : states, mask,
-                  return_sequences);
-    };
-    return scan({kind, x, cell.kernel, cell.recurrent_kernel,
-                 cell.bias.defined() ? cell.bias.value() : Tensor(), initial_states, mask,
-                 cell.dropout_.input, cell.dropout_.recurrent, return_sequences},
-                definition);
+    return scan(
+        {kind, x, cell.kernel, cell.recurrent_kernel, value_of(cell.bias), initial_states, mask,
+         cell.dropout_.input, cell.dropout_.recurrent, return_sequences},
+        [layer](const ScanInputs& in) { return definition(static_cast<GatedCell&>(*layer), in); });
   }
+
+ private:
+  static Tensor value_of(const Weight& weight) {
+    return weight.defined() ? weight.value() : Tensor();
+  }
+
+  // A tape may ask for this later, when the cell has other weights and dropout masks.
+  static Tensors definition(GatedCell& cell, const ScanInputs& in) {
+    Swap<GatedCell::DropoutMasks> masks(cell.dropout_, {in.input_dropout, in.recurrent_dropout});
+    WithValue kernel(cell.kernel, in.kernel), recurrent(cell.recurrent_kernel, in.recurrent_kernel),
+        bias(cell.bias, in.bias);
+    return loop(cell, in.x,
+                in.initial_states.empty() ? zero_states(cell, in.x.size(0)) : in.initial_states,
+                in.mask, in.return_sequences);
+  }
+
+  /// Puts another tensor in the place of a weight's value for a while.
+  class WithValue {
+   public:
+    WithValue(const Weight& weight, const Tensor& value)
+        : weight_(weight), before_(value_of(weight)) {
+      if (weight_.defined()) weight_.replace(value);
+    }
+    ~WithValue() {
+      if (weight_.defined()) weight_.replace(before_);
+    }
+    WithValue(const WithValue&) = delete;
+    WithValue& operator=(const WithValue&) = delete;
+
+   private:
+    Weight weight_;
+    Tensor before_;
+  };
 };
 
 // --- RNN

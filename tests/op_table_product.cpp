@@ -123,14 +123,6 @@ Case einsum_case(const std::string& equation, const std::vector<Shape>& shapes) 
           product_traits(4)};
 }
 
-Real sigmoid_of(Real x) { return 1 / (1 + std::exp(-x)); }
-
-// Entry (row, column) of gate number `gate` of z (batch, gates * units).
-Real gate(const Array& z, const Place& place, std::int64_t units, std::int64_t number) {
-  return z.at({place[0], number * units + place[1] % units});
-}
-
-// h and c side by side: (batch, 2 units).
 }  // namespace
 
 std::vector<Case> product_table() {

@@ -19,6 +19,7 @@
 #endif
 
 #include <keratin/autograd/internal/record.h>
+#include <keratin/autograd/functional.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>

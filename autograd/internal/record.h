@@ -25,11 +25,15 @@ class Saved {
   explicit Saved(const Tensor& tensor)
       : tensor_(tensor), version_(tensor.defined() ? version_of(tensor) : 0) {}
   const Tensor& operator*() const {
-    if (tensor_.defined() && version_of(tensor_) != version_) overwritten();
+    check();
     return tensor_;
   }
   const Tensor* operator->() const { return &**this; }
   bool defined() const { return tensor_.defined(); }
+  /// Throws when the tensor was overwritten.
+  void check() const {
+    if (tensor_.defined() && version_of(tensor_) != version_) overwritten();
+  }
 
  private:
   [[noreturn]] void overwritten() const;

@@ -27,9 +27,8 @@ struct ScanInputs {
   bool return_sequences = false;          ///< all outputs, otherwise the last one
 };
 
-/// The same computation, written with ops: {outputs, final states} of x and the initial states.
-using ScanDefinition =
-    std::function<std::vector<Tensor>(const Tensor& x, const std::vector<Tensor>& initial_states)>;
+/// The same computation, written with ops: {outputs, final states}.
+using ScanDefinition = std::function<std::vector<Tensor>(const ScanInputs& inputs)>;
 
 /// {outputs (batch, time, units) or (batch, units), final states}. A masked step leaves the states
 /// as they were and gives the output of the step before. All tensors have one float dtype and
