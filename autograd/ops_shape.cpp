@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include <keratin/autograd/internal/pointwise_op.h>
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
@@ -52,11 +53,12 @@ void check_same_rank(const char* who, const Tensor& a, const Tensor& b) {
   if (a.rank() != b.rank()) fail("{}: shapes {} and {} differ in rank", who, a.shape(), b.shape());
 }
 
+// The dtype of tensors that are joined: that in which they would be added, but booleans stay so.
 DType dtype_of_all(const char* who, const std::vector<Tensor>& parts) {
   if (parts.empty()) fail("{}: expected at least one tensor", who);
-  DType dtype = parts[0].dtype();
-  for (const Tensor& part : parts) dtype = promote(dtype, part.dtype());
-  return dtype;
+  bool all_boolean =
+      std::ranges::all_of(parts, [](const Tensor& x) { return x.dtype() == boolean; });
+  return all_boolean ? boolean : common_dtype(parts, /*real=*/false);
 }
 
 }  // namespace
