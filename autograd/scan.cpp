@@ -12,41 +12,14 @@
 
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/internal/scan.h>
-#include <keratin/autograd/internal/scan_parts.h>
+#include <keratin/autograd/internal/scan_steps.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/parallel.h>
 
 namespace keratin {
+namespace scan {
 namespace {
-
-using namespace scan_parts;
-
-/// The kernels of a pass. A GRU whose reset gate acts before the product multiplies h by the
-/// columns of the gates z and r, and r h by those of the candidate.
-struct Factors {
-  Factor kernel, recurrent, candidate;
-};
-
-/// Rows first..first + count - 1 of the batch, with the memory of all their steps.
-struct Block {
-  std::int64_t first, count;
-  Steps x;       // the inputs
-  Steps z;       // the gates: the inputs' share first, then activated in place
-  Steps hz;      // GRU: the state's share of the gates (reset_after), or r h
-  Steps h, c;    // the states before the first step and after each
-  Steps tanh_c;  // LSTM
-  Steps valid;   // where there is a mask: (rows, 1)
-  Tensors input_masks, recurrent_masks, candidate_masks;  // of dropout
-};
-
-/// The gradients of a block while its steps are walked backward.
-struct BlockGradients {
-  Steps z, hz;            // of the two shares of the gates; one tensor where they are equal
-  Steps y;                // of the outputs; undefined where only the last one is an output
-  Tensor h, c;            // of the states after the step at hand
-  Tensor past_h, past_c;  // the part of these that goes past a masked step
-};
 
 /// The gradients of a pass; each weight has one for each block.
 struct Gradients {
@@ -65,7 +38,7 @@ class Scan {
   void backward(Backward& backward) const;
 
  private:
-  bool is(FusedCell cell) const { return in_.cell == cell; }
+  bool is(FusedCell kind) const { return cell_.is(kind); }
   Block make_block(std::int64_t k, bool recorded) const;
   Factors factors(bool transposed) const;
   Tensor rows_of(const Tensor& x, const Block& b) const { return rows(x, b.first, b.count); }
@@ -76,34 +49,28 @@ class Scan {
   void for_blocks(std::int64_t products, const F& f) const;
 
   void forward(const Block& b, const Factors& factors, const Tensors& results) const;
-  void step(const Block& b, std::int64_t t, const Factors& factors) const;
   void backward(const Block& b, std::int64_t k, const Gradients& g) const;
-  void step_back(const Block& b, std::int64_t t, const BlockGradients& g,
-                 const Factors& transposed) const;
   void weight_gradients(const Block& b, std::int64_t k, const BlockGradients& from,
                         const Gradients& to) const;
 
   ScanInputs in_;
-  const bool lstm_;
-  const bool at_rest_;  // the states before the first step are 0
   const DType dtype_;
   const std::int64_t batch_, time_, features_, units_, gates_;
-  Tensor zero_;
+  Cell cell_;
   std::vector<Block> blocks_;
 };
 
 Scan::Scan(const ScanInputs& inputs, bool recorded)
     : in_(inputs),
-      lstm_(is(FusedCell::lstm)),
-      at_rest_(in_.initial_states.empty()),
       dtype_(in_.x.dtype()),
       batch_(in_.x.size(0)),
       time_(in_.x.size(1)),
       features_(in_.x.size(2)),
       units_(in_.recurrent_kernel.size(0)),
       gates_(in_.recurrent_kernel.size(1) / units_),
-      zero_(zeros({}, dtype_)) {
+      cell_{in_.cell, units_, in_.initial_states.empty(), {}, zeros({}, dtype_)} {
   if (in_.bias.defined()) in_.bias = contiguous(in_.bias);
+  if (is(FusedCell::gru)) cell_.state_bias = bias_row(1);
   if (in_.mask.defined()) {
     Strides s = in_.mask.strides();
     in_.mask = make_view(in_.mask, {batch_, time_, 1}, {s[0], s[1], 1});
@@ -127,7 +94,7 @@ Block Scan::make_block(std::int64_t k, bool recorded) const {
   b.h = memory(units_, recorded || in_.return_sequences ? time_ + 1 : 2);
   if (is(FusedCell::gru)) b.hz = memory(gates_ * units_, time_);
   if (is(FusedCell::gru_reset_before)) b.hz = memory(units_, time_);
-  if (lstm_) {
+  if (is(FusedCell::lstm)) {
     b.c = memory(units_, recorded ? time_ + 1 : 2);
     b.tanh_c = memory(units_, recorded ? time_ : 1);
   }
@@ -192,7 +159,8 @@ Tensors Scan::forward() const {
   const Factors factors = this->factors(/*transposed=*/false);
   Tensors results;
   if (in_.return_sequences) results.push_back(empty({batch_, time_, units_}, dtype_));
-  for (int i = 0; i < (lstm_ ? 2 : 1); ++i) results.push_back(empty({batch_, units_}, dtype_));
+  for (int i = 0; i < (is(FusedCell::lstm) ? 2 : 1); ++i)
+    results.push_back(empty({batch_, units_}, dtype_));
   for_blocks(1, [&](std::int64_t k) { forward(blocks_[k], factors, results); });
   return results;
 }
@@ -201,54 +169,18 @@ void Scan::forward(const Block& b, const Factors& factors, const Tensors& result
   const Kernels& kernels = kernels_of(in_.x);
   kernels.copy(by_step(b.x.all(), b), time_major(in_.x, b));
   factors.kernel.multiply(b.z.all(), b.x.all(), bias_row(0), false, b.input_masks);
-  kernels.copy(b.h.at(0), at_rest_ ? zero_ : rows_of(in_.initial_states[0], b));
-  if (lstm_) kernels.copy(b.c.at(0), at_rest_ ? zero_ : rows_of(in_.initial_states[1], b));
+  kernels.copy(b.h.at(0), cell_.at_rest ? cell_.zero : rows_of(in_.initial_states[0], b));
+  if (is(FusedCell::lstm))
+    kernels.copy(b.c.at(0), cell_.at_rest ? cell_.zero : rows_of(in_.initial_states[1], b));
 
-  for (std::int64_t t = 0; t < time_; ++t) step(b, t, factors);
+  for (std::int64_t t = 0; t < time_; ++t) step(cell_, b, t, factors);
 
   std::size_t i = 0;
   if (in_.return_sequences)
     kernels.copy(time_major(results[i++], b),
                  by_step(rows(b.h.all(), b.count, time_ * b.count), b));
   kernels.copy(rows_of(results[i++], b), b.h.at(time_));
-  if (lstm_) kernels.copy(rows_of(results[i], b), b.c.at(time_));
-}
-
-void Scan::step(const Block& b, std::int64_t t, const Factors& factors) const {
-  const Tensor &z = b.z.at(t), &h0 = b.h.at(t), &h1 = b.h.at(t + 1);
-  const bool moving = t > 0 || !at_rest_;  // otherwise h0 is 0, and so is its product
-  if (moving && !is(FusedCell::gru))
-    factors.recurrent.multiply(is(FusedCell::gru_reset_before) ? columns(z, 0, 2 * units_) : z, h0,
-                               {}, true, b.recurrent_masks);
-  switch (in_.cell) {
-    case FusedCell::simple_rnn:
-      run<fn::Tanh>({h1}, {z});
-      break;
-    case FusedCell::lstm:
-      run<fn::LstmForward>({h1, b.c.at(t + 1), z, b.tanh_c.at(t)}, {z, b.c.at(t)});
-      break;
-    case FusedCell::gru: {
-      const Tensor &hz = b.hz.at(t), bias = bias_row(1);
-      if (moving)
-        factors.recurrent.multiply(hz, h0, bias, false, b.recurrent_masks);
-      else
-        kernels_of(hz).copy(hz, bias.defined() ? bias : zero_);
-      run<fn::GruForward>({h1, z}, {z, hz, h0});
-      break;
-    }
-    case FusedCell::gru_reset_before: {
-      const Tensor& rh = b.hz.at(t);
-      Tensor zr = columns(z, 0, 2 * units_), n = columns(z, 2 * units_, units_);
-      run<fn::GruGatesForward>({rh, zr}, {zr, h0});
-      if (moving) factors.candidate.multiply(n, rh, {}, true, b.candidate_masks);
-      run<fn::GruCandidateForward>({h1, n}, {columns(z, 0, units_), n, h0});
-      break;
-    }
-  }
-  if (!b.valid.defined()) return;
-  const Tensor& valid = b.valid.at(t);
-  kernels_of(h1).select(h1, valid, h1, h0);
-  if (lstm_) kernels_of(h1).select(b.c.at(t + 1), valid, b.c.at(t + 1), b.c.at(t));
+  if (is(FusedCell::lstm)) kernels.copy(rows_of(results[i], b), b.c.at(time_));
 }
 
 // --- backward
@@ -260,7 +192,7 @@ void Scan::backward(Backward& backward) const {
   std::uint32_t i = 0;
   if (in_.return_sequences) g.y = backward.output_gradient(i++);
   g.last_h = backward.output_gradient(i++);
-  if (lstm_) g.last_c = backward.output_gradient(i);
+  if (is(FusedCell::lstm)) g.last_c = backward.output_gradient(i);
   if (backward.wants(0)) g.x = empty(in_.x.shape(), dtype_);
   g.kernel = empty({blocks, features_, gates_ * units_}, dtype_);
   g.recurrent = empty({blocks, units_, gates_ * units_}, dtype_);
@@ -289,77 +221,24 @@ void Scan::backward(const Block& b, std::int64_t k, const Gradients& g) const {
   own.hz = is(FusedCell::gru) ? like(b.hz) : own.z;
   auto state = [&](const Tensor& given, Tensor& gradient, Tensor& past) {
     gradient = empty({b.count, units_}, dtype_);
-    kernels.copy(gradient, given.defined() ? rows_of(given, b) : zero_);
+    kernels.copy(gradient, given.defined() ? rows_of(given, b) : cell_.zero);
     if (b.valid.defined()) past = empty({b.count, units_}, dtype_);
   };
   state(g.last_h, own.h, own.past_h);
-  if (lstm_) state(g.last_c, own.c, own.past_c);
+  if (is(FusedCell::lstm)) state(g.last_c, own.c, own.past_c);
   if (g.y.defined()) own.y = Steps(time_major(g.y, b));
 
-  for (std::int64_t t = time_ - 1; t >= 0; --t) step_back(b, t, own, g.factors);
+  for (std::int64_t t = time_ - 1; t >= 0; --t) step_back(cell_, b, t, own, g.factors);
 
-  if (!at_rest_) {
+  if (!cell_.at_rest) {
     kernels.copy(rows_of(g.states[0], b), own.h);
-    if (lstm_) kernels.copy(rows_of(g.states[1], b), own.c);
+    if (is(FusedCell::lstm)) kernels.copy(rows_of(g.states[1], b), own.c);
   }
   weight_gradients(b, k, own, g);
   if (!g.x.defined()) return;
   Tensor gx = empty(b.x.all().shape(), dtype_);
   g.factors.kernel.multiply_transposed(gx, own.z.all(), false, b.input_masks);
   kernels.copy(time_major(g.x, b), by_step(gx, b));
-}
-
-// Turns the gradients of the states after step t into those of the states before it, and fills in
-// those of the gates.
-void Scan::step_back(const Block& b, std::int64_t t, const BlockGradients& g,
-                     const Factors& transposed) const {
-  const Kernels& kernels = kernels_of(in_.x);
-  const Tensor &z = b.z.at(t), &h0 = b.h.at(t), &gz = g.z.at(t);
-  if (g.y.defined()) run<fn::Add>({g.h}, {g.h, g.y.at(t)});
-  auto hold_back = [&](const Tensor& gradient, const Tensor& past) {
-    kernels.select(past, b.valid.at(t), zero_, gradient);
-    kernels.select(gradient, b.valid.at(t), gradient, zero_);
-  };
-  if (b.valid.defined()) {
-    hold_back(g.h, g.past_h);
-    if (lstm_) hold_back(g.c, g.past_c);
-  }
-  bool direct = true;  // whether g.h then holds what reaches h0 beside the product
-  switch (in_.cell) {
-    case FusedCell::simple_rnn: {
-      fn::Tanh tanh;
-      kernels.pointwise_gradient(Pointwise::Tanh, &tanh, {&gz, 1}, {&b.h.at(t + 1), 1}, {&g.h, 1});
-      direct = false;
-      break;
-    }
-    case FusedCell::lstm:
-      run<fn::LstmBackward>({g.c, gz}, {z, b.tanh_c.at(t), b.c.at(t), g.h, g.c});
-      direct = false;
-      break;
-    case FusedCell::gru:
-      run<fn::GruBackward>({g.h, gz, g.hz.at(t)},
-                           {z, columns(b.hz.at(t), 2 * units_, units_), h0, g.h});
-      break;
-    case FusedCell::gru_reset_before: {
-      auto gate = [&](const Tensor& x, std::int64_t i) { return columns(x, i * units_, units_); };
-      run<fn::GruCandidateBackward>({g.h, gate(gz, 0), gate(gz, 2)},
-                                    {gate(z, 0), gate(z, 2), h0, g.h});
-      Tensor grh = empty(h0.shape(), dtype_);
-      transposed.candidate.multiply_transposed(grh, gate(gz, 2), false, b.candidate_masks);
-      run<fn::GruResetBackward>({g.h, gate(gz, 1)}, {gate(z, 1), h0, grh, g.h});
-      break;
-    }
-  }
-  if (b.valid.defined()) {
-    direct ? run<fn::Add>({g.h}, {g.h, g.past_h}) : kernels.copy(g.h, g.past_h);
-    direct = true;
-    if (lstm_) run<fn::Add>({g.c}, {g.c, g.past_c});
-  }
-  if (t == 0 && at_rest_) return;
-  const Tensor& ghz = g.hz.at(t);
-  transposed.recurrent.multiply_transposed(
-      g.h, is(FusedCell::gru_reset_before) ? columns(ghz, 0, 2 * units_) : ghz, direct,
-      b.recurrent_masks);
 }
 
 // The gradients of block k, each one product over all of its steps.
@@ -372,7 +251,7 @@ void Scan::weight_gradients(const Block& b, std::int64_t k, const BlockGradients
   factor_gradient(part(to.kernel), b.x.all(), from.z.all(), b.input_masks);
 
   // The first step's h0 counts for nothing where it is 0.
-  const std::int64_t skipped = at_rest_ ? b.count : 0, rest = time_ * b.count - skipped;
+  const std::int64_t skipped = cell_.at_rest ? b.count : 0, rest = time_ * b.count - skipped;
   auto recurrent = [&](std::int64_t gate, std::int64_t end, const Tensor& a, const Tensors& masks) {
     const std::int64_t begin = gate * units_, width = (end - gate) * units_;
     factor_gradient(columns(part(to.recurrent), begin, width), rows(a, skipped, rest),
@@ -386,6 +265,11 @@ void Scan::weight_gradients(const Block& b, std::int64_t k, const BlockGradients
   Tensor gbias = part(to.bias);
   kernels.reduce(Reduction::sum, rows(gbias, 0, 1), from.z.all(), 0);
   if (gbias.size(0) == 2) kernels.reduce(Reduction::sum, rows(gbias, 1, 1), from.hz.all(), 0);
+}
+
+const char* name_of(FusedCell cell) {
+  if (cell == FusedCell::simple_rnn) return "simple_rnn";
+  return cell == FusedCell::lstm ? "lstm" : "gru";
 }
 
 // The gradient of the definition, for a tape that records it.
@@ -405,34 +289,22 @@ void define_again(Backward& backward, const ScanInputs& in, const ScanDefinition
   }
 }
 
-const char* name_of(FusedCell cell) {
-  switch (cell) {
-    case FusedCell::simple_rnn:
-      return "simple_rnn";
-    case FusedCell::lstm:
-      return "lstm";
-    case FusedCell::gru:
-    case FusedCell::gru_reset_before:
-      return "gru";
-  }
-  return "scan";
-}
-
 }  // namespace
+}  // namespace scan
 
-std::vector<Tensor> scan(const ScanInputs& in, ScanDefinition definition) {
+std::vector<Tensor> run_scan(const ScanInputs& in, ScanDefinition definition) {
   std::vector<Tensor> inputs{in.x, in.kernel, in.recurrent_kernel, in.bias};
   inputs.insert(inputs.end(), in.initial_states.begin(), in.initial_states.end());
   const bool recorded = follows(inputs);
-  auto pass = std::make_shared<const Scan>(in, recorded);
+  auto pass = std::make_shared<const scan::Scan>(in, recorded);
   std::vector<Tensor> results = pass->forward();
   if (recorded) {
     std::vector<Saved> saved;
     for (const Tensor& input : inputs) saved.push_back(save(input));
-    record_node(name_of(in.cell), inputs, results,
+    record_node(scan::name_of(in.cell), inputs, results,
                 [=, definition = std::move(definition)](Backward& backward) {
                   for (const Saved& input : saved) input.check();
-                  if (recording != nullptr) return define_again(backward, in, definition);
+                  if (recording != nullptr) return scan::define_again(backward, in, definition);
                   pass->backward(backward);
                 });
   }

@@ -170,19 +170,22 @@ void set_random_seed(std::uint64_t seed) {
 }
 
 Random& default_random() {
-  thread_local Random random(0);
-  thread_local std::uint64_t epoch = 0;
-  if (global_epoch.load() != epoch) {
+  struct Stream {
+    Random random{0};
+    std::uint64_t epoch = 0;
+  };
+  static thread_local Stream stream;
+  if (global_epoch.load() != stream.epoch) {
     std::lock_guard lock(seeding);
-    epoch = global_epoch.load();
+    stream.epoch = global_epoch.load();
     std::uint64_t key = global_seed;
     if (!in_main_thread()) {
       Block bits = philox(++threads_seeded, global_seed, Purpose::thread_key);
       key = std::uint64_t{bits[0]} << 32 | bits[1];
     }
-    random = Random(key);
+    stream.random = Random(key);
   }
-  return random;
+  return stream.random;
 }
 
 }  // namespace keratin

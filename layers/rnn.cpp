@@ -63,7 +63,7 @@ class FusedSequence {
     if (is_exactly<LSTMCell>(cell)) kind = FusedCell::lstm;
     if (is_exactly<GRUCell>(cell))
       kind = cell.options_.reset_after ? FusedCell::gru : FusedCell::gru_reset_before;
-    return scan(
+    return run_scan(
         {kind, x, cell.kernel, cell.recurrent_kernel, value_of(cell.bias), initial_states, mask,
          cell.dropout_.input, cell.dropout_.recurrent, return_sequences},
         [layer](const ScanInputs& in) { return definition(static_cast<GatedCell&>(*layer), in); });

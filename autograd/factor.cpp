@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include <keratin/autograd/internal/scan_parts.h>
+#include <keratin/autograd/internal/factor.h>
 
-namespace keratin::scan_parts {
+namespace keratin::scan {
 namespace {
 
 // a times a mask that has the rows of one step, for the rows of one step or of several.
@@ -83,4 +83,4 @@ void factor_gradient(const Tensor& gm, const Tensor& a, const Tensor& g, const T
   }
 }
 
-}  // namespace keratin::scan_parts
+}  // namespace keratin::scan
