@@ -230,15 +230,13 @@ GradientCheck gradcheck(const ManyTensorFunction& f, const std::vector<Tensor>& 
 }
 
 std::ostream& operator<<(std::ostream& out, const GradientCheck& check) {
-  std::string where;
-  if (check.weights > 0)
-    where =
-        fmt::format(" of the input and {} weight{}", check.weights, check.weights > 1 ? "s" : "");
-  out << fmt::format("gradcheck: {} elements{} agree, {} do not", check.checked - check.failed,
-                     where, check.failed);
+  out << fmt::format("gradcheck: {} elements agree, {} do not", check.checked - check.failed,
+                     check.failed);
   if (check.kinks > 0) out << fmt::format(", {} left out at corners", check.kinks);
   if (check.unknown > 0)
     out << fmt::format(", {} cannot be told from rounding noise", check.unknown);
+  if (check.weights > 0)
+    out << fmt::format(", {} weight{} checked", check.weights, check.weights > 1 ? "s" : "");
   out << '\n';
   if (!check.unchecked.empty())
     out << fmt::format("  nothing was compared of: {}\n", fmt::join(check.unchecked, ", "));

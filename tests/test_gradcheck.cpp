@@ -138,7 +138,7 @@ TEST_CASE("weights that a layer inside makes at its first call are checked and c
   CHECK(check.weights == 1);
   std::ostringstream text;
   text << check;
-  CHECK(text.str() == "gradcheck: 12 elements of the input and 1 weight agree, 0 do not\n");
+  CHECK(text.str() == "gradcheck: 12 elements agree, 0 do not, 1 weight checked\n");
   CHECK(right.inner().weights()[0].value().dtype() == float32);
   GradientCheck found = gradcheck(wrong, x);
   CHECK(found.failed == 6);
