@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <keratin/autograd/internal/pointwise_op.h>
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
@@ -237,9 +238,9 @@ Tensor norm(const Tensor& input, const Axes& axes, bool keepdims) {
 
 Tensor global_norm(const std::vector<Tensor>& tensors) {
   if (tensors.empty()) return zeros({}, floatx());
-  Tensor squares = sum(square(as_real(tensors[0])));
-  for (std::size_t i = 1; i < tensors.size(); ++i)
-    squares = squares + sum(square(as_real(tensors[i])));
+  const DType dtype = common_dtype(tensors, /*real=*/true);
+  Tensor squares = zeros({}, dtype);
+  for (const Tensor& x : tensors) squares = squares + sum(square(x.astype(dtype)));
   return root(squares);
 }
 
