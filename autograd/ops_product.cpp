@@ -77,8 +77,10 @@ Tensor tall_product(const char* name, const Tensor& a, const Tensor& b, const Te
   // Rows that are not in row-major order in memory are multiplied in the order they have.
   if (x.rank() > 2 && y.rank() == 2 && !x.is_contiguous()) {
     MemoryOrder order = memory_order(x);
-    if (order.dense && order.axes.back() == x.rank() - 1)
-      return transpose(tall_product(name, transpose(x, order.axes), y, bias), order.place);
+    if (order.dense && order.axes.back() == x.rank() - 1) {
+      Tensor z = transpose(tall_product(name, transpose(x, order.axes), y, bias), order.place);
+      return z.shape() == shape ? z : reshape(z, shape);
+    }
   }
   if (x.rank() != 2) x = reshape(x, {m, k});
   Tensor z = matrix_product(name, x, y, bias);

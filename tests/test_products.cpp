@@ -163,4 +163,14 @@ TEST_CASE("the gradient of a factor of a product does not need that factor's val
   }
 }
 
+TEST_CASE("products of rows in another order in memory with a vector, and with many matrices") {
+  Random random(4);
+  Tensor x = swapaxes(random.normal({3, 2, 4}), 0, 1);
+  for (const Shape& shape : {Shape{4}, Shape{3, 4, 2}}) {
+    Tensor y = random.normal(shape), z = dot(x, y), expected = dot(x.copy(), y);
+    CHECK(z.shape() == expected.shape());
+    CHECK(max(abs(z - expected)).item() < 1e-6);
+  }
+}
+
 }  // namespace keratin
