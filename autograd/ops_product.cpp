@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <keratin/autograd/internal/pointwise_op.h>
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
@@ -178,6 +179,11 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
     if (output.find(c, j + 1) != std::string::npos) bad("an output letter stands twice");
   }
 
+  // Two operands meet in one dtype before anything is summed.
+  std::vector<Tensor> both = operands;
+  if (both.size() == 2)
+    for (Tensor& operand : both) operand = operand.astype(common_dtype(operands, /*real=*/true));
+
   // Axes that nobody else has are summed at once.
   std::vector<Tensor> x;
   for (std::size_t i = 0; i < labels.size(); ++i) {
@@ -192,7 +198,7 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
       else
         lonely.push_back(static_cast<int>(j));
     }
-    x.push_back(lonely.empty() ? operands[i] : sum(operands[i], lonely));
+    x.push_back(lonely.empty() ? both[i] : sum(both[i], lonely));
     labels[i] = rest;
   }
   auto arranged = [](const Tensor& t, const std::string& from, const std::string& to) {
