@@ -288,40 +288,42 @@ History Model::fit(const Tensor& x, const Tensor& y, const FitOptions& options) 
   stop_training = false;
   Logs logs;
   for (AnyCallback& callback : callbacks) callback->on_train_begin();
-  for (int epoch = options.initial_epoch; epoch < options.epochs && !stop_training; ++epoch) {
-    trainer.state().reset();
-    for (AnyCallback& callback : callbacks) callback->on_epoch_begin(epoch);
-    Tensor order;
-    if (options.shuffle) {
-      std::vector<std::int64_t> permutation = default_random().permutation(data.size());
-      order = tensor(std::vector<std::int32_t>(permutation.begin(), permutation.end()));
+  with_team([&] {  // the same threads for all steps
+    for (int epoch = options.initial_epoch; epoch < options.epochs && !stop_training; ++epoch) {
+      trainer.state().reset();
+      for (AnyCallback& callback : callbacks) callback->on_epoch_begin(epoch);
+      Tensor order;
+      if (options.shuffle) {
+        std::vector<std::int64_t> permutation = default_random().permutation(data.size());
+        order = tensor(std::vector<std::int32_t>(permutation.begin(), permutation.end()));
+      }
+      for (int step = 0; step < steps && !stop_training; ++step) {
+        for (AnyCallback& callback : callbacks) callback->on_train_batch_begin(step);
+        std::int64_t begin = std::int64_t{step} * options.batch_size;
+        std::int64_t end = std::min(begin + options.batch_size, data.size());
+        Data batch =
+            options.shuffle ? data.pick(slice(order, {range(begin, end)})) : data.part(begin, end);
+        bool finite = trainer.train(batch);
+        logs = trainer.state().logs();
+        for (AnyCallback& callback : callbacks) callback->on_train_batch_end(step, logs);
+        // A callback such as TerminateOnNaN may have taken care of it.
+        if (!finite && !stop_training)
+          fail_not_finite(*this, batch.x, batch.y, logs["loss"], epoch, step);
+      }
+      if (validation.x.defined() && (epoch + 1) % options.validation_freq == 0) {
+        Logs training_logs = trainer.state().logs();
+        int size =
+            options.validation_batch_size > 0 ? options.validation_batch_size : options.batch_size;
+        for (const auto& [name, value] : trainer.evaluate(validation, size, callbacks))
+          training_logs["val_" + name] = value;
+        logs = training_logs;
+      } else {
+        logs = trainer.state().logs();
+      }
+      for (AnyCallback& callback : callbacks) callback->on_epoch_end(epoch, logs);
+      history.append(epoch, logs);
     }
-    for (int step = 0; step < steps && !stop_training; ++step) {
-      for (AnyCallback& callback : callbacks) callback->on_train_batch_begin(step);
-      std::int64_t begin = std::int64_t{step} * options.batch_size;
-      std::int64_t end = std::min(begin + options.batch_size, data.size());
-      Data batch =
-          options.shuffle ? data.pick(slice(order, {range(begin, end)})) : data.part(begin, end);
-      bool finite = trainer.train(batch);
-      logs = trainer.state().logs();
-      for (AnyCallback& callback : callbacks) callback->on_train_batch_end(step, logs);
-      // A callback such as TerminateOnNaN may have taken care of it.
-      if (!finite && !stop_training)
-        fail_not_finite(*this, batch.x, batch.y, logs["loss"], epoch, step);
-    }
-    if (validation.x.defined() && (epoch + 1) % options.validation_freq == 0) {
-      Logs training_logs = trainer.state().logs();
-      int size =
-          options.validation_batch_size > 0 ? options.validation_batch_size : options.batch_size;
-      for (const auto& [name, value] : trainer.evaluate(validation, size, callbacks))
-        training_logs["val_" + name] = value;
-      logs = training_logs;
-    } else {
-      logs = trainer.state().logs();
-    }
-    for (AnyCallback& callback : callbacks) callback->on_epoch_end(epoch, logs);
-    history.append(epoch, logs);
-  }
+  });
   optimizer().finish();
   for (AnyCallback& callback : callbacks) callback->on_train_end(logs);
   return history;
@@ -339,7 +341,9 @@ Logs Model::evaluate(const Tensor& x, const Tensor& y, const EvaluateOptions& op
   std::vector<AnyCallback> callbacks = options.callbacks;
   if (options.verbose > 0) callbacks.push_back(ProgbarLogger(options.verbose));
   for (AnyCallback& callback : callbacks) callback->attach(*this, {1, steps, options.verbose});
-  return trainer.evaluate(data, options.batch_size, callbacks);
+  Logs logs;
+  with_team([&] { logs = trainer.evaluate(data, options.batch_size, callbacks); });
+  return logs;
 }
 
 void Model::copy_scores(const Logs& logs, double* values, std::size_t count) const {
@@ -356,8 +360,10 @@ Tensor Model::predict(const Tensor& x, const PredictOptions& options) {
   std::int64_t n = x.size(0), size = options.batch_size;
   if (n <= size) return predict_on_batch(x);
   std::vector<Tensor> parts;
-  for (std::int64_t begin = 0; begin < n; begin += size)
-    parts.push_back(predict_on_batch(slice(x, {range(begin, std::min(begin + size, n))})));
+  with_team([&] {
+    for (std::int64_t begin = 0; begin < n; begin += size)
+      parts.push_back(predict_on_batch(slice(x, {range(begin, std::min(begin + size, n))})));
+  });
   return concatenate(parts, 0);
 }
 
