@@ -30,7 +30,7 @@ struct Matrix {
   double& operator()(int i, int j) { return numbers[index(i, j)]; }
   double operator()(int i, int j) const { return numbers[index(i, j)]; }
 
-  // The reverse of broadcasting: many rows or columns of x are added to a single one.
+  // The reverse: many rows or columns of x are added to a single one, as in a bias' gradient.
   Matrix& operator+=(const Matrix& x) {
     for (int i = 0; i < std::max(rows, x.rows); ++i)
       for (int j = 0; j < std::max(cols, x.cols); ++j) (*this)(i, j) += x(i, j);
@@ -66,6 +66,7 @@ Matrix dot(const Matrix& a, const Matrix& b) {
 // --- The tape: everything that was computed, in that order
 
 using Backward = std::function<void(const Matrix& grad)>;
+const Backward nothing = [](auto&) {};
 
 struct Node {
   Matrix value, grad;  // grad: the gradient of the loss with respect to the value
@@ -73,14 +74,10 @@ struct Node {
 };
 std::vector<Node> tape;
 
-// What we compute with: a place on the tape. To make an array is to record it.
+// An array is a place on the tape: to make one is to record it.
 struct Array {
   std::size_t place = tape.size();
-
-  Array(
-      const Matrix& x, const Backward& b = [](auto&) {}) {
-    tape.push_back({x, 0 * x, b});
-  }
+  Array(const Matrix& x, const Backward& b = nothing) { tape.push_back({x, 0 * x, b}); }
   Array(double number) : Array(Matrix(number)) {}
   Node* operator->() const { return &tape[place]; }
 };
@@ -120,6 +117,7 @@ Array dot(Array a, Array b) {
 Array sum(Array x, int axis) {
   return {sum(x->value, axis), [=](auto& g) { x->grad += g; }};
 }
+// A library would subtract the largest x first, so that exp never overflows.
 Array softmax(Array x, int axis) {
   Matrix e = map(std::exp, x->value), y = e / sum(e, axis);
   return {y, [=](auto& g) { x->grad += y * (g - sum(g * y, axis)); }};
@@ -127,7 +125,7 @@ Array softmax(Array x, int axis) {
 // What is made of ops needs no derivative of its own.
 Array sigmoid(Array x) { return 0.5 * tanh(0.5 * x) + 0.5; }
 
-// --- The task: one letter of each word is a capital. Which?
+// --- The task: one letter of each word is a capital. Is it A, B or C?
 
 const std::vector<std::string> words{
     "ccbbbcBa", "bbcBabac", "bbaCbbbc", "ccAacabb", "cbbccbbC", "caaccbAa", "Abcbcccc", "accbCaba",
@@ -139,7 +137,7 @@ Matrix one_hot(int n, int size) {
   return {1, size, [=](int, int j) { return j == n; }};
 }
 
-// --- The model. Its weights are the first arrays on the tape.
+// --- The model. Its weights are the first arrays on the tape, and stay there.
 
 std::mt19937 dice(2);
 Matrix random(int rows, int cols) {  // between -1 and 1
@@ -157,22 +155,23 @@ struct Prediction {
 };
 Prediction predict(const std::string& word) {
   Array h = Matrix(1, units), c = Matrix(1, units), inputs = Matrix(length, units);
-  for (int t = 0; t < length; ++t) {  // the LSTM
-    Matrix x = one_hot(std::tolower(word[t]) - 'a', features);
-    x(0, 3) = std::isupper(word[t]) ? 1 : 0;
+  for (int t = 0; t < length; ++t) {  // the LSTM keeps some of c, adds some, shows some
+    Matrix x = one_hot(std::tolower(word[t]) - 'a', features);  // a, b or c?
+    x(0, 3) = std::isupper(word[t]) ? 1 : 0;                    // a capital?
     auto gate = [&](Gate& w) { return dot(x, w.W) + dot(h, w.U) + w.b; };
     Array i = sigmoid(gate(input)), f = sigmoid(gate(forget)), o = sigmoid(gate(output));
     c = f * c + i * tanh(gate(candidate));
     h = o * tanh(c);
     inputs = inputs + dot(transposed(one_hot(t, length)), h);  // h becomes row t
   }
+  // The attention: a score for each step, made a share of the whole; then a weighted sum.
   Array e = tanh(dot(inputs, W) + b);                    // (time, attention_dim)
   Array a = softmax(dot(e, u), /*axis=*/0);              // (time, 1)
   Array context = sum(inputs * a, /*axis=*/0);           // (1, units)
   return {softmax(dot(context, V) + d, /*axis=*/1), a};  // (1, classes)
 }
 
-// One step of gradient descent. Returns the loss before it: the mean of -log p of the right class.
+// One step of gradient descent. Returns the loss before it, the mean of -log p(right class).
 double train(double rate) {
   tape.erase(tape.begin() + weights, tape.end());
   Array loss = 0;
@@ -186,17 +185,16 @@ double train(double rate) {
 }
 
 int main() {
-  double loss = 0;
   for (int step = 0; step <= 80; ++step) {
-    loss = train(1.0);
+    double loss = train(1.0);
     if (step % 10 == 0) std::printf("step %2d: loss %.4f\n", step, loss);
   }
   std::string word = "cabBacba";
-  std::printf("\nWhere the model looks in %s, a word that it has not seen:\n", word.c_str());
+  std::printf("\nWhere the model looks in %s, which was not among its words:\n", word.c_str());
   Array a = predict(word).attention;
   for (int t = 0; t < length; ++t) {
     std::string bar(std::lround(60 * a->value(t, 0)), '#');
     std::printf("  %c  %.2f  %s\n", word[t], a->value(t, 0), bar.c_str());
   }
-  return loss < 0.1 ? 0 : 1;
+  return a->value(3, 0) > 0.5 ? 0 : 1;  // has it found the B?
 }
