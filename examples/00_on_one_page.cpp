@@ -30,7 +30,7 @@ struct Matrix {
   double& operator()(int i, int j) { return numbers[index(i, j)]; }
   double operator()(int i, int j) const { return numbers[index(i, j)]; }
 
-  // The reverse: many rows or columns of x are added to a single one, as in a bias' gradient.
+  // The reverse: a single row or column gets the sum of many. A bias has such a gradient.
   Matrix& operator+=(const Matrix& x) {
     for (int i = 0; i < std::max(rows, x.rows); ++i)
       for (int j = 0; j < std::max(cols, x.cols); ++j) (*this)(i, j) += x(i, j);
@@ -173,7 +173,7 @@ Prediction predict(const std::string& word) {
 
 // One step of gradient descent. Returns the loss before it, the mean of -log p(right class).
 double train(double rate) {
-  tape.erase(tape.begin() + weights, tape.end());
+  tape.erase(tape.begin() + weights, tape.end());  // of the step before
   Array loss = 0;
   for (auto& word : words) {
     Matrix truth = one_hot(word[word.find_first_of("ABC")] - 'A', classes);
@@ -190,7 +190,7 @@ int main() {
     if (step % 10 == 0) std::printf("step %2d: loss %.4f\n", step, loss);
   }
   std::string word = "cabBacba";
-  std::printf("\nWhere the model looks in %s, which was not among its words:\n", word.c_str());
+  std::printf("\nHow much each letter counts in %s, a new word:\n", word.c_str());
   Array a = predict(word).attention;
   for (int t = 0; t < length; ++t) {
     std::string bar(std::lround(60 * a->value(t, 0)), '#');

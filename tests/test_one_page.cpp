@@ -34,9 +34,8 @@ double largest_difference(const Tensor& x, const Tensor& y) {
   return max(abs(x - y)).item();
 }
 
-// The page has a matrix for each gate, the library one for all, in the order i, f, c, o. `part`
-// takes the value of an array or its gradient. The order of the list is that of the layers'
-// weights.
+// Values or gradients, in the order of the library's weights. The page has a matrix for each gate,
+// the library one for all.
 std::vector<Tensor> weights_of_page(one_page::Matrix one_page::Node::*part) {
   using namespace one_page;
   auto of = [&](Array x) { return to_tensor((*x.operator->()).*part); };
@@ -82,34 +81,24 @@ Tensor labels_of_page() {
 }  // namespace
 
 TEST_CASE("the library and the engine on one page have the same losses, gradients and attention") {
-  LSTM lstm(one_page::units, {.return_sequences = true});
   AttentionLayer attention(one_page::attention_dim);
-  Dense dense(one_page::classes, {.activation = "softmax"});
   attention.set_name("attention");
+  Sequential model({LSTM(one_page::units, {.return_sequences = true}), attention,
+                    Dense(one_page::classes, {.activation = "softmax"})});
+  model.set_dtype(float64);
   Tensor x = inputs_of_page(), y = labels_of_page();
-  auto predict = [&] { return dense(attention(lstm(x))); };
-  for (Layer* layer : std::initializer_list<Layer*>{&lstm, &attention, &dense})
-    layer->set_dtype(float64);
-  predict();  // builds the layers
-  auto w = weights_of_page(&one_page::Node::value);
-  lstm.set_weights({w[0], w[1], w[2]});
-  attention.set_weights({w[3], w[4], w[5]});
-  dense.set_weights({w[6], w[7]});
+  model.ensure_built({None, one_page::length, one_page::features});
+  model.set_weights(weights_of_page(&one_page::Node::value));
+  std::vector<Weight> weights = model.trainable_weights();
+  std::vector<Tensor> values(weights.begin(), weights.end());
 
-  std::vector<Weight> weights;
-  std::vector<Tensor> values;
-  for (Layer* layer : std::initializer_list<Layer*>{&lstm, &attention, &dense})
-    for (const Weight& weight : layer->weights()) {
-      weights.push_back(weight);
-      values.push_back(weight);
-    }
   Loss crossentropy = "sparse_categorical_crossentropy";
   const double rate = 1.0;
   SGD descent(rate);
   for (int step = 0; step < 10; ++step) {
     CAPTURE(step);
     GradientTape tape;
-    Tensor loss = crossentropy(y, predict());
+    Tensor loss = crossentropy(y, model(x));
     auto gradients = tape.gradient(loss, values);
     double loss_of_page = one_page::train(rate);
     auto gradients_of_page = weights_of_page(&one_page::Node::grad);
@@ -123,7 +112,7 @@ TEST_CASE("the library and the engine on one page have the same losses, gradient
   }
 
   Capture capture;
-  predict();
+  model(x);
   Tensor attention_of_words = capture.values().at("attention/attention");
   for (int n = 0; n < x.shape()[0]; ++n) {
     Tensor a = to_tensor(one_page::predict(one_page::words[n]).attention->value);
