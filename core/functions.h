@@ -16,6 +16,11 @@ struct Whole {
   static constexpr bool keeps_integers = true;
 };
 
+// Takes as long as reading or writing five numbers, which decides how many threads are worth it.
+struct Elementary {
+  static constexpr int cost = 5;
+};
+
 // clang-format off
 // --- arithmetic
 struct Add      : Whole { auto operator()(auto x, auto y) const { return x + y; } };
@@ -24,29 +29,30 @@ struct Multiply : Whole { auto operator()(auto x, auto y) const { return x * y; 
 struct Divide   { auto operator()(auto x, auto y) const { return x / y; } };
 struct Maximum  : Whole { auto operator()(auto x, auto y) const { return maximum(x, y); } };
 struct Minimum  : Whole { auto operator()(auto x, auto y) const { return minimum(x, y); } };
-struct Power    : Whole { auto operator()(auto x, auto y) const { return power(x, y); } };
+struct Power    : Whole { static constexpr int cost = 60;
+                  auto operator()(auto x, auto y) const { return power(x, y); } };
 
 // --- elementary functions
 struct Abs        : Whole { auto operator()(auto x) const { return abs(x); } };
 struct Ceil       : Whole { auto operator()(auto x) const { return ceil(x); } };
-struct Cos        { auto operator()(auto x) const { return cos(x); } };
-struct Erf        { auto operator()(auto x) const { return erf(x); } };
-struct Exp        { auto operator()(auto x) const { return exp(x); }
+struct Cos        : Elementary { auto operator()(auto x) const { return cos(x); } };
+struct Erf        : Elementary { auto operator()(auto x) const { return erf(x); } };
+struct Exp        : Elementary { auto operator()(auto x) const { return exp(x); }
                     static auto vjp(auto y, auto g) { return g * y; } };
-struct Expm1      { auto operator()(auto x) const { return expm1(x); } };
+struct Expm1      : Elementary { auto operator()(auto x) const { return expm1(x); } };
 struct Floor      : Whole { auto operator()(auto x) const { return floor(x); } };
-struct Log        { auto operator()(auto x) const { return log(x); } };
-struct Log10      { auto operator()(auto x) const { return log(x) * 0.43429448190325182765; } };
-struct Log1p      { auto operator()(auto x) const { return log1p(x); } };
+struct Log        : Elementary { auto operator()(auto x) const { return log(x); } };
+struct Log10      : Elementary { auto operator()(auto x) const { return log(x) * 0.43429448190325182765; } };
+struct Log1p      : Elementary { auto operator()(auto x) const { return log1p(x); } };
 struct Negative   : Whole { auto operator()(auto x) const { return -x; } };
 struct Reciprocal { auto operator()(auto x) const { return 1.0 / x; } };
 struct Round      : Whole { auto operator()(auto x) const { return round(x); } };
 struct Rsqrt      { auto operator()(auto x) const { return 1.0 / sqrt(x); } };
 struct Sign       : Whole { auto operator()(auto x) const { return sign(x); } };
-struct Sin        { auto operator()(auto x) const { return sin(x); } };
+struct Sin        : Elementary { auto operator()(auto x) const { return sin(x); } };
 struct Sqrt       { auto operator()(auto x) const { return sqrt(x); } };
 struct Square     : Whole { auto operator()(auto x) const { return x * x; } };
-struct Tanh       { auto operator()(auto x) const { return tanh(x); }
+struct Tanh       : Elementary { auto operator()(auto x) const { return tanh(x); }
                     static auto vjp(auto y, auto g) { return g * (1.0 - y * y); } };
 
 // --- activations (keras/src/activations/activations.py, keras/src/backend/numpy/nn.py)
@@ -55,12 +61,12 @@ struct Tanh       { auto operator()(auto x) const { return tanh(x); }
 // cancel; selected rather than by maximum and abs, they give the right derivatives at 0 as well.
 auto softplus(auto x) { return where(x > 0.0, x, 0.0) + log1p(exp(where(x > 0.0, -x, x))); }
 
-struct Softplus    { auto operator()(auto x) const { return softplus(x); } };
-struct LogSigmoid  { auto operator()(auto x) const { return -softplus(-x); } };
-struct Mish        { auto operator()(auto x) const { return x * tanh(softplus(x)); } };
-struct Sigmoid     { auto operator()(auto x) const { return sigmoid(x); }
+struct Softplus    : Elementary { auto operator()(auto x) const { return softplus(x); } };
+struct LogSigmoid  : Elementary { auto operator()(auto x) const { return -softplus(-x); } };
+struct Mish        : Elementary { auto operator()(auto x) const { return x * tanh(softplus(x)); } };
+struct Sigmoid     : Elementary { auto operator()(auto x) const { return sigmoid(x); }
                      static auto vjp(auto y, auto g) { return g * y * (1.0 - y); } };
-struct Silu        { auto operator()(auto x) const { return x * sigmoid(x); } };
+struct Silu        : Elementary { auto operator()(auto x) const { return x * sigmoid(x); } };
 struct Softsign    { auto operator()(auto x) const { return x / (1.0 + abs(x)); } };
 
 // Kinks: the derivative at each is that of the flat side.
@@ -74,15 +80,15 @@ struct HardTanh    { auto operator()(auto x) const { return where(x < -1.0, -1.0
 // min(x, 0) with slope 1 at 0. The exponential of an ELU sees only this, so that it cannot overflow.
 auto negative_part(auto x) { return where(x > 0.0, 0.0, x); }
 
-struct Elu         { double alpha = 1;
+struct Elu         { double alpha = 1; static constexpr int cost = 5;
                      auto operator()(auto x) const { return where(x > 0.0, x, alpha * expm1(negative_part(x))); } };
-struct Celu        { double alpha = 1;
+struct Celu        { double alpha = 1; static constexpr int cost = 5;
                      auto operator()(auto x) const { return where(x > 0.0, x, alpha * expm1(negative_part(x) / alpha)); } };
-struct Selu        { auto operator()(auto x) const { return 1.0507009873554804934193349852946 * Elu{1.6732632423543772848170429916717}(x); } };
+struct Selu        : Elementary { auto operator()(auto x) const { return 1.0507009873554804934193349852946 * Elu{1.6732632423543772848170429916717}(x); } };
 struct LeakyRelu   { double negative_slope = 0.2;
                      auto operator()(auto x) const { return where(x > 0.0, x, negative_slope * x); } };
-struct GeluErf     { auto operator()(auto x) const { return 0.5 * x * (1.0 + erf(x * 0.70710678118654752)); } };
-struct GeluTanh    { auto operator()(auto x) const { return 0.5 * x * (1.0 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))); } };
+struct GeluErf     : Elementary { auto operator()(auto x) const { return 0.5 * x * (1.0 + erf(x * 0.70710678118654752)); } };
+struct GeluTanh    : Elementary { auto operator()(auto x) const { return 0.5 * x * (1.0 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))); } };
 
 // Inside the bounds, and on them, the derivative is 1.
 struct Clip        : Whole { double low, high;
@@ -90,9 +96,9 @@ struct Clip        : Whole { double low, high;
 // clang-format on
 
 // --- steps of recurrent cells (keras/src/layers/rnn), as autograd/scan.cpp runs them. The layers
-// state the same formulas as ops, and the tests hold the two against each other. A step forward also
-// gives what the step backward reads, because computing the activations again takes 2.5 times as
-// long. In float32 the activations err by up to 5e-7 and take half the time of the ops.
+// state the same formulas as ops, and the tests hold the two against each other. A step forward
+// also gives what the step backward reads, because computing the activations again takes 2.5 times
+// as long. In float32 the activations err by up to 5e-7 and take half the time of the ops.
 
 /// The gates (i, f, g, o) of an LSTM before activation and its cell state c give
 /// (h, c, i, f, g, o, tanh c), the gates activated.

@@ -190,7 +190,8 @@ class CpuKernels final : public Kernels {
     FlushDenormals guard;
     DType dtype = y[0].dtype();
     Loop loop = plan_loop(y[0].shape(), {y, x});
-    run_loop(loop, table_for(dtype).forward[static_cast<int>(op)], functor);
+    const KernelTable& table = table_for(dtype);
+    run_loop(loop, table.forward[static_cast<int>(op)], functor, table.cost[static_cast<int>(op)]);
   }
 
   void pointwise_gradient(Pointwise op, const void* functor, Tensors gx, Tensors x,
@@ -201,7 +202,8 @@ class CpuKernels final : public Kernels {
     for (const Tensor& g : gx)
       if (g.defined()) shape = g.shape();
     Loop loop = plan_loop(shape, {gx, x, gy});
-    run_loop(loop, table_for(dtype).gradient[static_cast<int>(op)], functor);
+    const KernelTable& table = table_for(dtype);
+    run_loop(loop, table.gradient[static_cast<int>(op)], functor, table.cost[static_cast<int>(op)]);
   }
 
   void compare(Comparison op, const Tensor& y, const Tensor& a, const Tensor& b) const override {

@@ -13,11 +13,20 @@ struct KernelTable {
   const char* name;
   LoopFunction forward[pointwise_count];
   LoopFunction gradient[pointwise_count];  // null for a step: it has none
+  int cost[pointwise_count];  // of the functor, in numbers read or written in the same time
   ReduceFunction reduce[reduction_count];
   SoftmaxFunction softmax;
   SoftmaxGradientFunction softmax_gradient;
   PackedKernels packed;  // float32 only
 };
+
+template <class F>
+constexpr int cost_of() {
+  if constexpr (requires { F::cost; })
+    return F::cost;
+  else
+    return 0;
+}
 
 /// Every kernel for numbers of one kind.
 template <class Lane>
@@ -36,6 +45,13 @@ constexpr KernelTable make_table(const char* name, const PackedKernels& packed =
 #define KERATIN_BINARY(op, Functor) run_gradient<Lane, fn::Functor>,
 #define KERATIN_FUNCTOR(Functor) run_gradient<Lane, fn::Functor>,
 #define KERATIN_STEP(Functor) nullptr,
+#include <keratin/core/catalogue.def>
+      },
+      {
+#define KERATIN_UNARY(op, Functor) cost_of<fn::Functor>(),
+#define KERATIN_BINARY(op, Functor) cost_of<fn::Functor>(),
+#define KERATIN_FUNCTOR(Functor) cost_of<fn::Functor>(),
+#define KERATIN_STEP(Functor) cost_of<fn::Functor>(),
 #include <keratin/core/catalogue.def>
       },
       {reduce<Reduction::sum, Lane>, reduce<Reduction::max, Lane>, reduce<Reduction::min, Lane>},

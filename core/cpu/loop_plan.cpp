@@ -112,7 +112,7 @@ Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>
   return loop;
 }
 
-void run_loop(const Loop& loop, LoopFunction function, const void* functor) {
+void run_loop(const Loop& loop, LoopFunction function, const void* functor, int cost) {
   std::int64_t total = 1;
   for (int axis = 0; axis < loop.rank; ++axis) total *= loop.size[axis];
   if (total == 0) return;
@@ -120,7 +120,7 @@ void run_loop(const Loop& loop, LoopFunction function, const void* functor) {
   // A single long row is cut at multiples of 64 elements, to leave whole batches and cache lines.
   std::int64_t unit = loop.rank == 1 ? 64 : 1;
   std::int64_t items = (outer + unit - 1) / unit;
-  parallel_for(items, total * loop.operands / accesses_per_thread,
+  parallel_for(items, total * (loop.operands + cost) / accesses_per_thread,
                [&](std::int64_t begin, std::int64_t end) {
                  if (begin == 0 && end == items) return function(loop, functor);
                  Loop part = loop;

@@ -74,17 +74,24 @@ struct Vector {
 /// Calls row(pointers) for each innermost row.
 template <class Row>
 void for_rows(const Loop& loop, const Row& row) {
-  char* at[Loop::max_operands];
-  for (int k = 0; k < loop.operands; ++k) at[k] = loop.data[k];
-  std::int64_t index[Loop::max_rank] = {};
+  char *begin[Loop::max_operands], *at[Loop::max_operands];
+  for (int k = 0; k < loop.operands; ++k) begin[k] = loop.data[k];
+  if (loop.rank == 1) return row(begin);
+  const int next = loop.rank - 2;  // the axis outside the rows
+  std::int64_t step[Loop::max_operands], index[Loop::max_rank] = {};
+  for (int k = 0; k < loop.operands; ++k) step[k] = loop.stride[k][next] * loop.bytes[k];
   for (;;) {
-    row(at);
-    int axis = loop.rank - 2;
+    for (int k = 0; k < loop.operands; ++k) at[k] = begin[k];
+    for (std::int64_t i = 0; i < loop.size[next]; ++i) {
+      row(at);
+      for (int k = 0; k < loop.operands; ++k) at[k] += step[k];
+    }
+    int axis = next - 1;
     for (; axis >= 0; --axis) {
       bool carry = ++index[axis] == loop.size[axis];
       std::int64_t steps = carry ? 1 - loop.size[axis] : 1;
       for (int k = 0; k < loop.operands; ++k)
-        if (at[k] != nullptr) at[k] += steps * loop.stride[k][axis] * loop.bytes[k];
+        begin[k] += steps * loop.stride[k][axis] * loop.bytes[k];
       if (!carry) break;
       index[axis] = 0;
     }
@@ -92,50 +99,85 @@ void for_rows(const Loop& loop, const Row& row) {
   }
 }
 
+/// How the operands of a row lie: all side by side; some of them the same number all along; or
+/// anyhow.
+enum class RowLayout { dense, broadcast, strided };
+
+template <class Lane>
+RowLayout layout_of_rows(const Loop& loop) {
+  bool dense = true, broadcast = Lane::width > 1;
+  for (int k = 0; k < loop.operands; ++k) {
+    if (loop.data[k] == nullptr) continue;
+    std::int64_t stride = loop.stride[k][loop.rank - 1];
+    dense &= stride == 1;
+    broadcast &= stride == 1 || stride == 0;
+  }
+  return dense ? RowLayout::dense : broadcast ? RowLayout::broadcast : RowLayout::strided;
+}
+
+/// N operands of a row: where they begin, and their strides. Local copies, because a loop that
+/// stores numbers would otherwise read them again each time.
+template <int N>
+struct RowOperands {
+  char* at[N];
+  std::int64_t stride[N];
+
+  RowOperands(const Loop& loop, char* const* data) {
+    for (int k = 0; k < N; ++k) {
+      at[k] = data[k];
+      stride[k] = loop.stride[k][loop.rank - 1];
+    }
+  }
+};
+
 /// n numbers of each operand, from element j of a row on: a whole batch where Count is a constant.
-template <class Lane, bool dense, class Count>
+template <class Lane, RowLayout layout, class Count, int N>
 struct Slots {
   using Number = typename Lane::Number;
   using Stored = typename Lane::Stored;
 
-  const Loop& loop;
-  char* const* at;
+  const RowOperands<N>& row;
   std::int64_t j;
   Count n;
 
-  std::int64_t stride(std::size_t k) const { return dense ? 1 : loop.stride[k][loop.rank - 1]; }
-  Stored* place(std::size_t k) const { return reinterpret_cast<Stored*>(at[k]) + j * stride(k); }
-
+  std::int64_t stride(std::size_t k) const {
+    return layout == RowLayout::dense ? 1 : row.stride[k];
+  }
+  Stored* place(std::size_t k) const {
+    std::int64_t step =
+        layout == RowLayout::broadcast ? (row.stride[k] == 0 ? 0 : j) : j * stride(k);
+    return reinterpret_cast<Stored*>(row.at[k]) + step;
+  }
   Number load(std::size_t k) const {
-    if constexpr (!dense && Lane::width > 1)
+    if constexpr (layout == RowLayout::broadcast)
+      return row.stride[k] == 0 ? Lane::load(place(k), 0) : Lane::load(place(k), 1);
+    if constexpr (layout == RowLayout::strided && Lane::width > 1)
       if (stride(k) == 0) return Lane::load(place(k), 0);
     return n == Lane::width ? Lane::load(place(k), stride(k))
                             : Lane::load_part(place(k), stride(k), n);
   }
-  void store(std::size_t k, const Number& y) const { Lane::store(place(k), stride(k), y, n); }
+  void store(std::size_t k, const Number& y) const {
+    Lane::store(place(k), layout == RowLayout::broadcast ? 1 : stride(k), y, n);
+  }
 };
 
-/// Whether the elements of every row lie side by side.
-template <class Lane>
-bool has_dense_rows(const Loop& loop) {
-  bool dense = true;
-  for (int k = 0; k < loop.operands; ++k)
-    dense &= loop.stride[k][loop.rank - 1] == 1 || loop.data[k] == nullptr;
-  return dense;
-}
-
-/// Calls step(slots) along a row.
-template <class Lane, class Step>
-void for_slots(const Loop& loop, bool dense, char* const* at, const Step& step) {
+/// Calls step(slots) along a row of N operands.
+template <class Lane, int N, class Step>
+void for_slots(const Loop& loop, RowLayout layout, char* const* at, const Step& step) {
   using Whole = std::integral_constant<std::int64_t, Lane::width>;
   const std::int64_t n = loop.size[loop.rank - 1];
+  const RowOperands<N> row(loop, at);
   std::int64_t j = 0;
-  if (dense && Lane::width > 1) {
-    for (; j + Lane::width <= n; j += Lane::width) step(Slots<Lane, true, Whole>{loop, at, j, {}});
-  } else {
-    for (; j + Lane::width <= n; j += Lane::width) step(Slots<Lane, false, Whole>{loop, at, j, {}});
-  }
-  if (j < n) step(Slots<Lane, false, std::int64_t>{loop, at, j, n - j});
+  auto whole = [&]<RowLayout of>(std::integral_constant<RowLayout, of>) {
+    for (; j + Lane::width <= n; j += Lane::width) step(Slots<Lane, of, Whole, N>{row, j, {}});
+  };
+  if (Lane::width > 1 && layout == RowLayout::dense)
+    whole(std::integral_constant<RowLayout, RowLayout::dense>{});
+  else if (Lane::width > 1 && layout == RowLayout::broadcast)
+    whole(std::integral_constant<RowLayout, RowLayout::broadcast>{});
+  else
+    whole(std::integral_constant<RowLayout, RowLayout::strided>{});
+  if (j < n) step(Slots<Lane, RowLayout::strided, std::int64_t, N>{row, j, n - j});
 }
 
 template <class Lane, class F>
@@ -145,10 +187,10 @@ struct ForwardRow {
 
   const Loop& loop;
   F f;
-  bool dense = has_dense_rows<Lane>(loop);
+  RowLayout layout = layout_of_rows<Lane>(loop);
 
   void operator()(char* const* at) const {
-    for_slots<Lane>(loop, dense, at, [&](const auto& slots) {
+    for_slots<Lane, inputs + outputs>(loop, layout, at, [&](const auto& slots) {
       step(slots, std::make_index_sequence<inputs>{}, std::make_index_sequence<outputs>{});
     });
   }
@@ -173,10 +215,12 @@ struct GradientRow {
 
   const Loop& loop;
   F f;
-  bool dense = has_dense_rows<Lane>(loop);
+  // A derivative in terms of the output takes that in the inputs' place.
+  static constexpr int operands = fn::has_output_vjp<F> ? 3 : 2 * inputs + outputs;
+  RowLayout layout = layout_of_rows<Lane>(loop);
 
   void operator()(char* const* at) const {
-    for_slots<Lane>(loop, dense, at, [&](const auto& slots) {
+    for_slots<Lane, operands>(loop, layout, at, [&](const auto& slots) {
       step(slots, at, std::make_index_sequence<inputs>{});
     });
   }
