@@ -1,13 +1,11 @@
 // The processor's kernels: picks the compiled loop for a dtype, cuts the work for the threads.
 
 #include <cstring>
-#include <functional>
-#include <vector>
 
 #include <keratin/core/cpu/gemm.h>
 #include <keratin/core/cpu/kernel_table.h>
 #include <keratin/core/cpu/kernels.h>
-#include <keratin/core/cpu/loop_plan.h>
+#include <keratin/core/cpu/plain_loops.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/internal/tensor_data.h>
@@ -26,122 +24,6 @@ const KernelTable& table_for(DType dtype) {
       return int32_table;
   }
 }
-
-// Calls f with a value of the C++ type of `dtype`; bool is stored as one byte, 0 or 1.
-template <class F>
-void with_type(DType dtype, const F& f) {
-  switch (dtype) {
-    case float32:
-      return f(float{});
-    case float64:
-      return f(double{});
-    case int32:
-      return f(std::int32_t{});
-    case boolean:
-      return f(bool{});
-  }
-}
-
-// A loop of plain C++ over operands of any types: row(pointers, strides, n).
-template <class Row>
-void visit_rows(const Loop& loop, const void* row) {
-  int last = loop.rank - 1;
-  std::int64_t stride[Loop::max_operands];
-  for (int k = 0; k < loop.operands; ++k) stride[k] = loop.stride[k][last];
-  for_rows(loop,
-           [&](char* const* p) { (*static_cast<const Row*>(row))(p, stride, loop.size[last]); });
-}
-
-template <class Row>
-void for_each_row(const Shape& shape, std::initializer_list<Tensor> tensors, const Row& row) {
-  run_loop(plan_loop(shape, {{tensors.begin(), tensors.size()}}), visit_rows<Row>, &row);
-}
-
-template <class To, class From>
-To convert(From x) {
-  if constexpr (std::is_same_v<To, bool>) {
-    return x != From(0);
-  } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
-    // Truncates as C does; what fits nowhere becomes the nearest bound, NaN becomes 0.
-    if (x != x) return 0;
-    if (x <= static_cast<From>(-2147483648.0)) return std::numeric_limits<To>::min();
-    if (x >= static_cast<From>(2147483648.0)) return std::numeric_limits<To>::max();
-    return static_cast<To>(x);
-  } else {
-    return static_cast<To>(x);
-  }
-}
-
-template <class T>
-void copy_row(T* to, std::int64_t to_stride, const T* from, std::int64_t from_stride,
-              std::int64_t n) {
-  if (to_stride == 1 && from_stride == 1)
-    std::memmove(to, from, static_cast<std::size_t>(n) * sizeof(T));
-  else if (to_stride == 1 && from_stride == 0)
-    std::fill_n(to, n, *from);
-  else
-    for (std::int64_t j = 0; j < n; ++j) to[j * to_stride] = from[j * from_stride];
-}
-
-template <class To, class From>
-void copy_rows(const Tensor& y, const Tensor& x) {
-  for_each_row(y.shape(), {y, x}, [](char* const* p, const std::int64_t* s, std::int64_t n) {
-    auto* to = reinterpret_cast<To*>(p[0]);
-    auto* from = reinterpret_cast<const From*>(p[1]);
-    if constexpr (std::is_same_v<To, From>)
-      copy_row(to, s[0], from, s[1], n);
-    else if (s[0] == 1 && s[1] == 1)
-      for (std::int64_t j = 0; j < n; ++j) to[j] = convert<To>(from[j]);
-    else
-      for (std::int64_t j = 0; j < n; ++j) to[j * s[0]] = convert<To>(from[j * s[1]]);
-  });
-}
-
-// y[j] = f(a[j], b[j]). The usual strides stand here as constants, so that the loop is vectorized.
-template <class To, class T, class F>
-void combine_row(To* y, const T* a, const T* b, const std::int64_t* s, std::int64_t n, F f) {
-  if (s[0] == 1 && s[1] == 1 && s[2] == 1) {
-    for (std::int64_t j = 0; j < n; ++j) y[j] = f(a[j], b[j]);
-  } else if (s[0] == 1 && s[1] == 1 && s[2] == 0) {
-    const T second = *b;
-    for (std::int64_t j = 0; j < n; ++j) y[j] = f(a[j], second);
-  } else {
-    for (std::int64_t j = 0; j < n; ++j) y[j * s[0]] = f(a[j * s[1]], b[j * s[2]]);
-  }
-}
-
-// Calls f with a function object that compares two numbers.
-template <class F>
-void with_comparison(Comparison op, const F& f) {
-  switch (op) {
-    case Comparison::equal:
-      return f(std::equal_to<>{});
-    case Comparison::not_equal:
-      return f(std::not_equal_to<>{});
-    case Comparison::less:
-      return f(std::less<>{});
-    case Comparison::less_equal:
-      return f(std::less_equal<>{});
-    case Comparison::greater:
-      return f(std::greater<>{});
-    case Comparison::greater_equal:
-      return f(std::greater_equal<>{});
-    case Comparison::logical_and:
-      return f([](auto a, auto b) { return a != 0 && b != 0; });
-    case Comparison::logical_or:
-      return f([](auto a, auto b) { return a != 0 || b != 0; });
-    case Comparison::logical_xor:
-      return f([](auto a, auto b) { return (a != 0) != (b != 0); });
-  }
-}
-
-// The sizes of an array seen as (outer, n, inner) around one axis.
-struct Middle {
-  std::int64_t outer = 1, n = 1, inner = 1;
-  Middle(const Shape& shape, int axis) {
-    for (int i = 0; i < shape.rank(); ++i) (i < axis ? outer : i == axis ? n : inner) *= shape[i];
-  }
-};
 
 template <class T>
 Matrix<T> matrix(const Tensor& x, std::int64_t offset = 0) {

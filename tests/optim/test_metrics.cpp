@@ -1,0 +1,278 @@
+#include "golden.h"
+#include "pooled.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <functional>
+
+#include <keratin/autograd/ops.h>
+#include <keratin/autograd/tape.h>
+#include <keratin/core/create.h>
+#include <keratin/core/memory.h>
+#include <keratin/core/random.h>
+#include <keratin/optim/metrics.h>
+
+TEST_SUITE_BEGIN("optim");
+
+using namespace keratin;
+
+namespace {
+
+const std::map<std::string, std::function<AnyMetric()>> metrics{
+    {"accuracy", [] { return AnyMetric("accuracy"); }},
+    {"binary_accuracy", [] { return BinaryAccuracy(); }},
+    {"binary_accuracy_0.3", [] { return BinaryAccuracy({.threshold = 0.3}); }},
+    {"categorical_accuracy", [] { return CategoricalAccuracy(); }},
+    {"sparse_categorical_accuracy", [] { return SparseCategoricalAccuracy(); }},
+    {"top_2_categorical_accuracy", [] { return TopKCategoricalAccuracy({.k = 2}); }},
+    {"sparse_top_2_categorical_accuracy", [] { return SparseTopKCategoricalAccuracy({.k = 2}); }},
+    {"mean_squared_error", [] { return MeanSquaredError(); }},
+    {"root_mean_squared_error", [] { return RootMeanSquaredError(); }},
+    {"mean_absolute_error", [] { return AnyMetric("mae"); }},
+    {"precision", [] { return Precision(); }},
+    {"precision_0.3", [] { return Precision({.thresholds = 0.3}); }},
+    {"precision_two_thresholds",
+     [] {
+       return Precision({.thresholds = {0.3, 0.7}});
+     }},
+    {"recall", [] { return Recall(); }},
+    {"recall_0.3", [] { return Recall({.thresholds = 0.3}); }},
+    {"recall_two_thresholds",
+     [] {
+       return Recall({.thresholds = {0.3, 0.7}});
+     }},
+    {"auc", [] { return AUC(); }},
+    {"auc_pr", [] { return AUC({.curve = "PR"}); }},
+    {"auc_5_thresholds", [] { return AUC({.num_thresholds = 5}); }},
+};
+
+// Three batches, and the result after each.
+void check_against_keras(const std::string& name, Metric& metric, DType dtype, double tolerance) {
+  const Golden& keras = golden("metrics");
+  for (int i = 0; i < 3; ++i) {
+    std::string batch = std::to_string(i);
+    Tensor y_pred = keras[name + "/y_pred" + batch].astype(dtype);
+    metric.update(keras[name + "/y_true" + batch], y_pred,
+                  keras.get(name + "/sample_weight" + batch));
+    std::vector<double> results = metric.results();
+    Tensor expected = keras[name + "/result" + batch];
+    CHECK(max_relative_difference(tensor(results, expected.shape()), expected) < tolerance);
+  }
+}
+
+std::string kind_of(const std::string& name) { return name.substr(0, name.find('/')); }
+
+double result_of(AnyMetric metric, const Tensor& y_true, const Tensor& y_pred,
+                 const Tensor& sample_weight = {}, const Tensor& mask = {}) {
+  metric->update(y_true, y_pred, sample_weight, mask);
+  return metric->result();
+}
+
+}  // namespace
+
+TEST_CASE("metrics have Keras' running results") {
+  for (const std::string& name : golden("metrics").cases()) {
+    CAPTURE(name);
+    REQUIRE(metrics.contains(kind_of(name)));
+    AnyMetric metric = metrics.at(kind_of(name))();
+    check_against_keras(name, *metric, float64, 1e-12);
+    metric->reset_state();
+    CHECK(metric->result() == 0);
+    check_against_keras(name, *metric, float64, 1e-12);
+  }
+}
+
+TEST_CASE("metrics of float32 predictions") {
+  for (const std::string& name : golden("metrics").cases()) {
+    // With equal spacing 0.1 in float32 may fall on the other side of a threshold.
+    if (name.starts_with("auc")) continue;
+    CAPTURE(name);
+    check_against_keras(name, *metrics.at(kind_of(name))(), float32, 1e-5);
+  }
+}
+
+TEST_CASE("a metric made from its config is the same metric") {
+  for (const std::string& name : golden("metrics").cases()) {
+    AnyMetric metric = metrics.at(kind_of(name))();
+    if (metric->class_name().empty()) continue;  // "accuracy" chooses on its first batch
+    CAPTURE(name);
+    AnyMetric again = AnyMetric::from_config(metric->class_name(), metric->config());
+    CHECK(again->name() == metric->name());
+    CHECK(again->direction() == metric->direction());
+    check_against_keras(name, *again, float64, 1e-12);
+  }
+}
+
+TEST_CASE("accuracy chooses by the shapes of the first batch") {
+  Tensor p = tensor({{0.1, 0.9}, {0.8, 0.2}, {0.4, 0.6}});
+  CHECK(result_of("accuracy", tensor({1, 0, 0}), p) == doctest::Approx(2.0 / 3));
+  CHECK(result_of("acc", tensor({{1}, {0}, {0}}), p) == doctest::Approx(2.0 / 3));
+  CHECK(result_of("accuracy", tensor({{0, 1}, {1, 0}, {1, 0}}), p) == doctest::Approx(2.0 / 3));
+  CHECK(result_of("accuracy", tensor({{1}, {0}}), tensor({{0.5}, {0.4}})) == 0.5);
+  CHECK(result_of("accuracy", tensor({1, 0}), tensor({{0.6}, {0.4}})) == 1);
+  AnyMetric metric = "acc";
+  CHECK(metric->name() == "acc");
+  CHECK(metric.identifier() == "acc");
+  CHECK(metric->direction() == Direction::up);
+}
+
+TEST_CASE("in a tie the first class is predicted") {
+  CHECK(result_of("accuracy", tensor({0, 1}), tensor({{0.5, 0.5}, {0.5, 0.5}})) == 0.5);
+}
+
+TEST_CASE("a mean counts samples, not batches") {
+  Mean mean;
+  CHECK(mean.result() == 0);
+  mean.update_state(tensor({1, 2, 3, 4}));
+  mean.update_state(tensor({10.0}));
+  CHECK(mean.result() == 4);
+  mean.update_state(7.0, 5);
+  CHECK(mean.result() == 5.5);
+  mean.reset_state();
+  mean.update_state(tensor({{1, 3}, {5, 7}}), tensor({1, 0}));
+  CHECK(mean.result() == 2);
+  mean.reset_state();
+  mean.update_state(tensor({{1, 3}, {5, 7}}), tensor({{1, 0}, {0, 1}}));
+  CHECK(mean.result() == 4);
+  mean.reset_state();
+  mean.update_state(3.0);
+  mean.update_state(zeros({0, 3}));
+  CHECK(mean.result() == 3);
+}
+
+TEST_CASE("a masked step does not count") {
+  Tensor y = tensor({{1, 0, 1}, {0, 0, 0}}, int32);
+  Tensor p = tensor({{{0, 1}, {1, 0}, {1, 0}}, {{1, 0}, {0, 1}, {0, 1}}});
+  Tensor mask = tensor({{1, 1, 0}, {1, 0, 0}}).astype(boolean);
+  CHECK(result_of("accuracy", y, p) == 0.5);
+  CHECK(result_of("accuracy", y, p, {}, mask) == 1);
+  CHECK(result_of("accuracy", y, p, tensor({{1, 1, 1}, {1, 1, 1}}), mask) == 1);
+  CHECK(result_of("accuracy", y, p, {}, zeros({2, 3}).astype(boolean)) == 0);
+}
+
+TEST_CASE("top k counts how many are larger") {
+  Tensor p = tensor({{0.1, 0.2, 0.3, 0.4}, {0.25, 0.25, 0.25, 0.25}});
+  CHECK(result_of(SparseTopKCategoricalAccuracy({.k = 2}), tensor({2, 3}), p) == 1);
+  CHECK(result_of(SparseTopKCategoricalAccuracy({.k = 1}), tensor({2, 3}), p) == 0.5);
+  CHECK(result_of(SparseTopKCategoricalAccuracy({.k = 4}), tensor({0, 9}), p) == 0.5);
+}
+
+TEST_CASE("precision and recall by hand") {
+  Tensor y = tensor({1, 0, 1, 1, 0}), p = tensor({0.9, 0.8, 0.4, 0.6, 0.1});
+  CHECK(result_of(Precision(), y, p) == doctest::Approx(2.0 / 3));
+  CHECK(result_of(Recall(), y, p) == doctest::Approx(2.0 / 3));
+  Tensor weights = tensor({1, 4, 1, 1, 1});
+  CHECK(result_of(Precision(), y, p, weights) == doctest::Approx(2.0 / 6));
+  Tensor rows = tensor({{0.5, 0.3, 0.2}, {0.1, 0.2, 0.7}}), labels = tensor({{1, 0, 0}, {0, 1, 0}});
+  CHECK(result_of(Precision({.top_k = 2}), labels, rows) == 0.5);
+  CHECK(result_of(Recall({.top_k = 2}), labels, rows) == 1);
+  CHECK(result_of(Recall({.top_k = 1}), labels, rows) == 0.5);
+  CHECK(result_of(Precision({.thresholds = 0.1, .class_id = 1}), labels, rows) == 0.5);
+}
+
+TEST_CASE("the area under the curve by hand") {
+  Tensor y = tensor({0, 0, 1, 1});
+  CHECK(result_of("auc", y, tensor({0.1, 0.2, 0.8, 0.9})) == doctest::Approx(1));
+  CHECK(result_of("auc", y, tensor({0.9, 0.8, 0.2, 0.1})) == doctest::Approx(0));
+  CHECK(result_of("auc", y, tensor({0.5, 0.5, 0.5, 0.5})) == doctest::Approx(0.5));
+  Tensor p = tensor({0.0, 0.5, 0.3, 0.9});
+  CHECK(result_of(AUC({.num_thresholds = 3}), y, p) == doctest::Approx(0.75));
+  CHECK(result_of(AUC({.thresholds = {0.25, 0.4}}), y, p) == doctest::Approx(0.625));
+  CHECK(result_of(AUC({.from_logits = true}), y, tensor({-30, -2, 1, 20})) == doctest::Approx(1));
+  CHECK(result_of(AUC({.curve = "pr"}), y, tensor({0.1, 0.2, 0.8, 0.9})) == doctest::Approx(1));
+  for (const char* method : {"minoring", "majoring"}) {
+    double area = result_of(AUC({.summation_method = method}), y, p);
+    CHECK((std::string(method) == "minoring" ? area <= 0.75 : area >= 0.75));
+  }
+}
+
+TEST_CASE("losses are metrics, by name and by value") {
+  Tensor y = tensor({{1, 2}, {3, 4}}), p = tensor({{1, 2}, {3, 6}});
+  CHECK(result_of("mse", y, p) == 1);
+  CHECK(AnyMetric("mse")->name() == "mse");
+  CHECK(AnyMetric("mse")->direction() == Direction::down);
+  CHECK(result_of(MeanSquaredError(), y, p) == 1);
+  CHECK(AnyMetric(MeanSquaredError())->name() == "mean_squared_error");
+  CHECK(AnyMetric(Huber({.name = "robust"}))->name() == "robust");
+  CHECK(result_of("cosine_similarity", y, y) == doctest::Approx(1));
+  CHECK(AnyMetric("cosine_similarity")->direction() == Direction::up);
+}
+
+namespace {
+
+class Largest : public Metric {
+ public:
+  Largest() : Metric("largest") {}
+  void update_state(const Tensor&, const Tensor& y_pred, const Tensor&) override {
+    largest_ = std::max(largest_, max(y_pred).item());
+  }
+  double result() const override { return largest_; }
+  void reset_state() override { largest_ = 0; }
+
+ private:
+  double largest_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a metric of one's own is a class or a function") {
+  Tensor y = tensor({{1, 2}, {3, 4}}), p = tensor({{1, 2}, {3, 6}});
+  auto distance = [](const Tensor& a, const Tensor& b) { return sum(abs(a - b), -1); };
+  std::vector<AnyMetric> list = {"accuracy", Largest(), distance, {"distance", distance}};
+  CHECK(result_of(list[1], y, p) == 6);
+  CHECK(list[1]->name() == "largest");
+  CHECK(result_of(list[2], y, p) == 1);
+  CHECK(list[3]->name() == "distance");
+  CHECK(list[3]->direction() == Direction::unknown);
+  AnyMetric copy = list[1];
+  copy->reset_state();
+  CHECK(list[1]->result() == 0);
+}
+
+TEST_CASE("nothing a metric does is recorded, and in the long run it asks for no memory") {
+  Random random(4);
+  Tensor p = softmax(random.normal({64, 10})), y = one_hot(argmax(random.normal({64, 10}), 1), 10);
+  std::vector<AnyMetric> list = {"accuracy", "mse", AUC(), Precision(),
+                                 "top_k_categorical_accuracy"};
+  GradientTape tape;
+  tape.watch(p);
+  auto batch = [&] {
+    for (AnyMetric& metric : list) metric->update(y, p, ones({64}));
+  };
+  for (int i = 0; i < 3; ++i) batch();
+  std::int64_t before = memory_stats().system_allocations;
+  for (int i = 0; i < 3; ++i) batch();
+  if (pooled) CHECK(memory_stats().system_allocations == before);
+  CHECK(tape.size() == 0);
+}
+
+TEST_CASE("errors of metrics name the metric, the rule and what came") {
+  CHECK_THROWS_WITH_AS(
+      AnyMetric("acuracy"),
+      "compile: unknown metric \"acuracy\". Known: acc, accuracy, auc, bce, binary_accuracy, "
+      "binary_crossentropy, binary_focal_crossentropy, categorical_accuracy, "
+      "categorical_crossentropy, categorical_focal_crossentropy, categorical_hinge, "
+      "cosine_similarity, crossentropy, dice, hinge, huber, kl_divergence, kld, log_cosh, logcosh, "
+      "mae, mape, mean_absolute_error, mean_absolute_percentage_error, mean_squared_error, "
+      "mean_squared_logarithmic_error, mse, msle, poisson, precision, recall, "
+      "root_mean_squared_error, sparse_categorical_accuracy, sparse_categorical_crossentropy, "
+      "sparse_top_k_categorical_accuracy, squared_hinge, top_k_categorical_accuracy, tversky. Did "
+      "you mean \"accuracy\"?",
+      std::invalid_argument);
+  CHECK_THROWS_WITH_AS(result_of("accuracy", zeros({3}), zeros({2, 4})),
+                       "accuracy: y_true has shape (3,), expected (2,) for y_pred of shape (2, 4)",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(result_of(AUC(), zeros({3}), zeros({2})),
+                       "auc: y_true has shape (3,), y_pred (2,)", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(AUC({.curve = "RCO"}),
+                       "auc: unknown curve \"RCO\". Known: ROC, PR. Did you mean \"ROC\"?",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(Precision({.thresholds = 2}),
+                       "precision: expected thresholds in [0, 1], got 2", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(result_of("mse", zeros({2, 3}), zeros({2, 3}), zeros({5})),
+                       "mean: weights of shape (5,) do not fit values of shape (2,)",
+                       std::invalid_argument);
+}
+
+TEST_SUITE_END();
