@@ -81,6 +81,32 @@ Sequential with_attention(AnyLayer rnn, int classes) {
   return model;
 }
 
+/// A gated cell as a user writes one: a GRU whose reset gate acts before the product.
+class OwnCell : public RNNCell {
+ public:
+  explicit OwnCell(int units) : units_(units) {}
+  std::vector<int> state_size() const override { return {units_}; }
+  void build(const Shape& input_shape) override {
+    for (int gate = 0; gate < 3; ++gate) {
+      W[gate] = add_weight("W" + std::to_string(gate), {input_shape[-1], units_});
+      U[gate] = add_weight("U" + std::to_string(gate), {units_, units_}, "orthogonal");
+      b[gate] = add_weight("b" + std::to_string(gate), {units_}, "zeros");
+    }
+  }
+  Tensors step(const Tensor& x, const Tensors& states) override {
+    const Tensor& h = states[0];
+    auto z = sigmoid(dot(x, W[0]) + dot(h, U[0]) + b[0]);
+    auto r = sigmoid(dot(x, W[1]) + dot(h, U[1]) + b[1]);
+    auto n = tanh(dot(x, W[2]) + dot(r * h, U[2]) + b[2]);
+    auto next = z * h + (1 - z) * n;
+    return {next, next};
+  }
+
+ private:
+  int units_;
+  Weight W[3], U[3], b[3];
+};
+
 Sequential lstm(int units, int classes) {
   return with_attention(LSTM(units, {.return_sequences = true}), classes);
 }
@@ -135,6 +161,11 @@ const std::vector<Workload>& workloads() {
        [=] {
          LSTM lstm(128, {.return_sequences = true, .dropout = 0.2, .recurrent_dropout = 0.2});
          return train(with_attention(std::move(lstm), 10), 64, seed, 10);
+       }},
+      {"own-cell", "seed with a gated cell written as a user's class, in RNN(cell)",
+       [=] {
+         return train(with_attention(RNN(OwnCell(128), {.return_sequences = true}), 10), 64, seed,
+                      10);
        }},
       {"predict-1", "seed, predict_on_batch of 1", [] { return predict(1); }},
       {"predict-64", "seed, predict_on_batch of 64", [] { return predict(64); }},

@@ -23,7 +23,7 @@ CHAIN = 1000  # ops, in the workloads op and op-tanh
 
 @dataclass(frozen=True)
 class Workload:
-    kind: str  # lstm, gru, bidirectional, masked, dropout, mlp
+    kind: str  # lstm, gru, bidirectional, masked, dropout, own-cell, mlp
     batch: int
     shape: tuple  # of one sample: (time, features), or (features,)
     units: int
@@ -42,6 +42,7 @@ WORKLOADS = {
     "bidirectional": replace(SEED, kind="bidirectional"),
     "masked": replace(SEED, kind="masked"),
     "dropout": replace(SEED, kind="dropout"),
+    "own-cell": replace(SEED, kind="own-cell"),
     "predict-1": replace(SEED, batch=1, training=False),
     "predict-64": replace(SEED, training=False),
 }

@@ -31,19 +31,37 @@ class Attention(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """LSTM or GRU, attention, Dense: logits."""
+    """LSTM, GRU or a loop over a cell, attention, Dense: logits."""
 
     def __init__(self, work):
         super().__init__()
-        rnn = nn.GRU if work.kind == "gru" else nn.LSTM
         both = work.kind == "bidirectional"
-        self.rnn = rnn(work.shape[1], work.units, batch_first=True, bidirectional=both)
+        if work.kind == "own-cell":
+            self.rnn = CellLoop(work.shape[1], work.units)
+        else:
+            rnn = nn.GRU if work.kind == "gru" else nn.LSTM
+            self.rnn = rnn(work.shape[1], work.units, batch_first=True, bidirectional=both)
         features = 2 * work.units if both else work.units
         self.attention = Attention(features)
         self.dense = nn.Linear(features, work.classes)
 
     def forward(self, x):
         return self.dense(self.attention(self.rnn(x)[0]))
+
+
+class CellLoop(nn.Module):
+    """nn.LSTMCell in a loop over time, which is how a cell of one's own is run."""
+
+    def __init__(self, features, units):
+        super().__init__()
+        self.cell = nn.LSTMCell(features, units)
+
+    def forward(self, x):
+        state, outputs = None, []
+        for step in x.unbind(1):
+            state = self.cell(step, state)
+            outputs.append(state[0])
+        return torch.stack(outputs, 1), state
 
 
 class Masked(nn.Module):

@@ -168,7 +168,7 @@ void blas_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, M
 
 ProductKernel choose_product(std::int64_t m, std::int64_t n, std::int64_t k, bool a_by_rows,
                              bool b_by_rows) {
-  if (m < 2 || n < 16) return ProductKernel::blas;
+  if (m < 2 || n < 8) return ProductKernel::blas;
   // BLAS packs a as well. That pays when a lies by columns so long that what a tile reads of one is
   // far from what it reads of the next, and when b is larger than the cache.
   if (!float32_table().packed.blas_has_small_products)
