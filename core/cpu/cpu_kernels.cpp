@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include <keratin/core/cpu/gemm.h>
-#include <keratin/core/cpu/kernel_table.h>
+#include <keratin/core/cpu/dispatch.h>
 #include <keratin/core/cpu/kernels.h>
 #include <keratin/core/cpu/plain_loops.h>
 #include <keratin/core/internal/message.h>
@@ -13,17 +13,6 @@
 namespace keratin {
 namespace cpu {
 namespace {
-
-const KernelTable& table_for(DType dtype) {
-  switch (dtype) {
-    case float32:
-      return float32_table();
-    case float64:
-      return float64_table;
-    default:
-      return int32_table;
-  }
-}
 
 template <class T>
 Matrix<T> matrix(const Tensor& x, std::int64_t offset = 0) {

@@ -2,7 +2,7 @@
 #include <string_view>
 #include <xsimd/config/xsimd_cpuid.hpp>
 
-#include <keratin/core/cpu/kernel_table.h>
+#include <keratin/core/cpu/dispatch.h>
 #include <keratin/core/internal/message.h>
 
 namespace keratin::cpu {
@@ -26,6 +26,17 @@ const KernelTable& choose_table() {
 const KernelTable& float32_table() {
   static const KernelTable& table = choose_table();
   return table;
+}
+
+const KernelTable& table_for(DType dtype) {
+  switch (dtype) {
+    case float32:
+      return float32_table();
+    case float64:
+      return float64_table;
+    default:
+      return int32_table;
+  }
 }
 
 }  // namespace keratin::cpu
