@@ -653,7 +653,8 @@ TEST_CASE("an outer tape may end before an inner one") {
   CHECK(values(inner.gradient(b * a, a)) == Values{48, 243});
 }
 
-TEST_CASE("eight threads with nested tapes on a shared tensor give the serial result") {
+TEST_CASE("eight threads with nested tapes on a shared tensor give the serial result" *
+          doctest::test_suite("threads")) {
   Tensor shared = Random(3).normal({7, 5}), w = Random(4).normal({5, 4});
   auto work = [&] {
     GradientTape outer;

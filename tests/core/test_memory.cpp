@@ -140,7 +140,7 @@ TEST_CASE("what a thread has freed goes back to the system when it ends" * docte
   CHECK(reserved() == before);
 }
 
-TEST_CASE("a tensor can be freed on another thread than made it") {
+TEST_CASE("a tensor can be freed on another thread than made it" * doctest::test_suite("threads")) {
   release_cached_memory();
   std::int64_t before = reserved();
   {
@@ -155,7 +155,8 @@ TEST_CASE("a tensor can be freed on another thread than made it") {
   CHECK(reserved() == before);
 }
 
-TEST_CASE("threads can pass one tensor around and drop it at any time") {
+TEST_CASE("threads can pass one tensor around and drop it at any time" *
+          doctest::test_suite("threads")) {
   Tensor shared = arange(1000).astype(float32);
   std::vector<std::thread> threads;
   for (int t = 0; t < 8; ++t)

@@ -2,13 +2,11 @@
 // kernels change of the processor's mode is put back.
 #include <doctest/doctest.h>
 
-#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <stdexcept>
@@ -26,7 +24,7 @@
 #include <xmmintrin.h>
 #endif
 
-TEST_SUITE_BEGIN("core");
+TEST_SUITE_BEGIN("threads");
 
 using namespace keratin;
 
@@ -172,33 +170,39 @@ TEST_CASE("a loop within a loop runs where it is") {
   CHECK(done == 800);
 }
 
-TEST_CASE("a thread that its caller waited for may run where it might before") {
+TEST_CASE("a team serves the loops inside it, and hands on what its function throws") {
   Threads two(2);
-  cpu_set_t mine;
-  REQUIRE(sched_getaffinity(0, sizeof mine, &mine) == 0);
-  if (CPU_COUNT(&mine) < 2) return;
-  const pid_t caller = gettid();
-  int met = 0, elsewhere = 0;  // jobs in which both threads had a piece
-  for (int job = 0; job < 20; ++job) {
-    std::atomic<int> begun{0};
-    std::atomic<bool> same{true};
-    parallel_for(2, 64, [&](std::int64_t, std::int64_t) {
-      cpu_set_t set;
-      same = same && sched_getaffinity(0, sizeof set, &set) == 0 && CPU_EQUAL(&set, &mine);
-      ++begun;
-      auto late = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
-      while (begun < 2 && std::chrono::steady_clock::now() < late) continue;
-      // It stands still amid its piece, as one that has lost its processor.
-      if (gettid() != caller) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (int round = 0; round < 3; ++round) {
+    std::atomic<int> done{0};
+    with_team([&] {
+      for (int loop = 0; loop < 20; ++loop)
+        parallel_for(8, 100, [&](std::int64_t begin, std::int64_t end) {
+          done += static_cast<int>(end - begin);
+        });
+      with_team([&] { ++done; });  // a team within a team runs where it is
     });
-    met += begun == 2;
-    elsewhere += !same;
+    CHECK(done == 161);
+    CHECK_THROWS_WITH_AS(with_team([] { throw std::runtime_error("no"); }), "no",
+                         std::runtime_error);
   }
-  CHECK(met > 0);
-  CHECK(elsewhere == 0);
 }
 
-TEST_CASE("a forked child computes, with threads of its own") {
+TEST_CASE("a caller that finds the team taken works alone") {
+  Threads two(2);
+  std::atomic<int> parts{0};
+  with_team([&] {
+    std::thread([&] {
+      parallel_for(8, 100, [&](std::int64_t begin, std::int64_t end) {
+        CHECK(begin == 0);
+        CHECK(end == 8);
+        ++parts;
+      });
+    }).join();
+  });
+  CHECK(parts == 1);
+}
+
+TEST_CASE("a forked child computes the same without waiting for the threads of its parent") {
   Threads two(2);
   Tensor x = Random(4).normal({211, 307});
   auto work = [&] { return dot(tanh(x), x.transpose()).to_vector<double>(); };

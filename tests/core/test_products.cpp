@@ -96,7 +96,8 @@ TEST_CASE("products with few rows or columns agree with float64 in every layout"
       }
 }
 
-TEST_CASE("products large enough for several threads have the same bits with any number") {
+TEST_CASE("products large enough for several threads have the same bits with any number" *
+          doctest::test_suite("threads")) {
   Random random(6);
   const std::vector<std::array<int, 3>> sizes = {
       {40, 300, 100}, {300, 500, 40}, {1, 1000, 1500}, {1500, 1000, 1}};

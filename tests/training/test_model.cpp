@@ -95,7 +95,8 @@ TEST_CASE("a model learns, and the history says so") {
   CHECK(error_of([&] { history["val_loss"]; }).find("val_loss") != std::string::npos);
 }
 
-TEST_CASE("the same seed gives the same bits, with one thread or four") {
+TEST_CASE("the same seed gives the same bits, with one thread or four" *
+          doctest::test_suite("threads")) {
   Task task;
   auto train = [&](int threads) {
     set_num_threads(threads);
@@ -128,7 +129,7 @@ TEST_CASE("steady training asks the system for no memory") {
   if (pooled) CHECK(memory_stats().system_allocations == before);
 }
 
-TEST_CASE("eight threads predict on one model at once") {
+TEST_CASE("eight threads predict on one model at once" * doctest::test_suite("threads")) {
   Task task;
   Sequential model = classifier();
   Tensor expected = model.predict(task.x);

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <functional>
 
-TEST_SUITE_BEGIN("training");
+TEST_SUITE_BEGIN("threads");
 
 namespace keratin {
 namespace {
