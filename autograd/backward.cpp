@@ -45,8 +45,8 @@ void BackwardPass::find_variables(const std::vector<Tensor>& y, const std::vecto
   }
 }
 
-// A variable is needed when it depends on one that is asked for. Nodes behind the last such one
-// have nothing to do.
+// A variable is needed when it depends on one that is asked for. Nodes after the last one that
+// depends on a source are skipped.
 void BackwardPass::mark_needed() {
   needed_.assign(record_.variables.size() - first_, 0);
   for (VariableId id : sources_) needed_[at(id)] = 1;
@@ -118,8 +118,8 @@ void BackwardPass::visit(Node& node, Backward& backward) {
     if (asked_[at(node.output + o)] == 0) sums_[at(node.output + o)] = {};
 }
 
-// A gradient may be a constant to the tapes that record this pass. They are told so, that a
-// derivative of it is zero and not an error.
+// For the tapes that record this pass a gradient may be a constant. It is recorded as one, so that
+// its derivative is zero instead of an error.
 std::vector<Tensor> BackwardPass::gradients(const std::vector<Tensor>& x) const {
   std::vector<Tensor> values;
   for (std::size_t i = 0; i < x.size(); ++i) {

@@ -7,7 +7,8 @@
 namespace keratin {
 namespace {
 
-// A handle of its own, so that watching it is no business of other tapes; but they see through it.
+// A new handle, which only this tape watches. The reshape is recorded, so that outer tapes still
+// follow it to x.
 Tensor watched(GradientTape& tape, const Tensor& x) {
   Tensor own = x.reshape(x.shape());
   tape.watch(own);

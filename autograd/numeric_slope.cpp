@@ -83,9 +83,9 @@ double noise_of(Line& line, double step) {
   return 0;
 }
 
-// Noise falls as the step h grows; the error of the formula grows with h, and is not known. So the
-// steps grow from the smallest on for as long as each value agrees with all before it, noise
-// allowed (Lepski's rule). The last of them may agree by chance: h stays at a quarter of theirs.
+// Noise falls as the step h grows; the error of the formula grows with h, and is not known. The
+// steps grow as long as each value agrees, within the noise, with all earlier ones (Lepski's rule).
+// The last may agree by chance, so the step that is used is at most a quarter of the largest.
 Slope best_slope(Line& line, double step, double noise) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   std::vector<Slope> slopes;

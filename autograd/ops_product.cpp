@@ -55,7 +55,8 @@ Tensor batched_product(const Tensor& a, const Tensor& b) {
   Tensor x = readable(a), y = readable(b);
   Tensor z = empty({x.size(0), x.size(1), y.size(2)}, x.dtype(), x.device());
   kernels_of(z).batched_gemm(z, x, y);
-  // Of its own factor a gradient needs only the layout: that may be overwritten meanwhile.
+  // The gradient of x needs only the layout of x, whose values may be overwritten meanwhile; and
+  // that of y likewise.
   auto of_x = [x, y = save(y)](const Tensor& g) { return batched_gradient(x, g, flipped(*y)); };
   auto of_y = [x = save(x), y](const Tensor& g) { return batched_gradient(y, flipped(*x), g); };
   return record("matmul", z, wrt(x, of_x), wrt(y, of_y));
@@ -79,7 +80,7 @@ Tensor tall_product(const char* name, const Tensor& a, const Tensor& b, const Te
   if (x.rank() > 2 && y.rank() == 2 && !x.is_contiguous()) {
     MemoryOrder order = memory_order(x);
     if (order.dense && order.axes.back() == x.rank() - 1) {
-      Tensor z = transpose(tall_product(name, transpose(x, order.axes), y, bias), order.place);
+      Tensor z = transpose(tall_product(name, transpose(x, order.axes), y, bias), order.position);
       return z.shape() == shape ? z : reshape(z, shape);
     }
   }
@@ -184,7 +185,7 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
   if (both.size() == 2)
     for (Tensor& operand : both) operand = operand.astype(common_dtype(operands, /*real=*/true));
 
-  // Axes that nobody else has are summed at once.
+  // An axis that neither the output nor the other operand has is summed first.
   std::vector<Tensor> x;
   for (std::size_t i = 0; i < labels.size(); ++i) {
     std::vector<int> lonely;

@@ -64,7 +64,7 @@ Tensor reduce_values(Reduction op, const Tensor& x, const std::vector<bool>& red
       std::vector<bool> reduced_there;
       for (int axis : order.axes) reduced_there.push_back(reduced[axis]);
       return permuted_view(reduce_values(op, permuted_view(x, order.axes), reduced_there),
-                           order.place);
+                           order.position);
     }
   }
   Tensor y = contiguous(x);
@@ -105,8 +105,8 @@ Tensor extremum(const char* name, Reduction op, const Tensor& input, const Axes&
   if (count_of(x.shape(), reduced) == 0) fail("{}: nothing to reduce in shape {}", name, x.shape());
   Tensor y = reduce_values(op, x, reduced);
   if (y.shape() == x.shape()) y = make_view(y, y.shape(), y.strides());
-  // The mask of ties is a constant; what flows through it is linear in g. Where y is NaN nothing
-  // equals it, and the entries that are NaN remain as they are.
+  // The mask of ties is a constant; what flows through it is linear in g. Where y is NaN,
+  // nothing equals y, and the gradient of the NaN entries is NaN.
   Tensor kept = record(name, y, wrt(x, [x = save(x), y = save(y), reduced](const Tensor& g) {
                          Tensor ties = equal(*x, *y), rest = stop_gradient(*x);
                          std::vector<int> list;

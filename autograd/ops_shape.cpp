@@ -23,7 +23,7 @@ struct Window {
 Tensor look(const char* name, const Tensor& dense, const Window& window);
 
 // Zeros of `shape` with x added through the window: the adjoint of look().
-Tensor place(const char* name, const Tensor& x, const Shape& shape, const Window& window) {
+Tensor scatter(const char* name, const Tensor& x, const Shape& shape, const Window& window) {
   Tensor y = zeros(shape, x.dtype());
   kernels_of(y).accumulate(make_view(y, window.shape, window.strides, window.offset), x);
   return record(name, y, wrt(x, [name, window](const Tensor& g) { return look(name, g, window); }));
@@ -33,7 +33,7 @@ Tensor place(const char* name, const Tensor& x, const Shape& shape, const Window
 Tensor view_op(const char* name, const Tensor& x, const Window& own, const Window& dense) {
   Tensor y = make_view(x, own.shape, own.strides, own.offset);
   return record(name, y, wrt(x, [name, shape = x.shape(), dense](const Tensor& g) {
-                  return place(name, g, shape, dense);
+                  return scatter(name, g, shape, dense);
                 }));
 }
 
@@ -233,12 +233,12 @@ Tensor slice(const Tensor& x, const std::vector<Index>& indices) {
       if (step == 0) fail("slice: the step is 0");
       // Python's rule: count from the end, then limit to where a walk in this direction can be.
       std::int64_t lowest = step > 0 ? 0 : -1, highest = step > 0 ? extent : extent - 1;
-      auto place = [&](std::int64_t i, std::int64_t open) {
+      auto bounded = [&](std::int64_t i, std::int64_t open) {
         if (i == Range::open) return open;
         return std::clamp(i < 0 ? i + extent : i, lowest, highest);
       };
-      start = place(start, step > 0 ? lowest : highest);
-      stop = place(stop, step > 0 ? highest : lowest);
+      start = bounded(start, step > 0 ? lowest : highest);
+      stop = bounded(stop, step > 0 ? highest : lowest);
       std::int64_t distance = step > 0 ? stop - start : start - stop;
       std::int64_t stride = step > 0 ? step : -step;
       std::int64_t n = distance > 0 ? (distance - 1) / stride + 1 : 0;

@@ -142,7 +142,7 @@ Tensor Scan::bias_row(std::int64_t row) const {
   return make_view(b, {b.size(1)}, {1}, row * b.size(1));
 }
 
-// f(k) for each block. `products`: how many of every step's rows with both kernels.
+// f(k) for each block. `products`: how many products each step makes of its rows with both kernels.
 template <class F>
 void Scan::for_blocks(std::int64_t products, const F& f) const {
   const std::int64_t multiplications =
@@ -250,7 +250,7 @@ void Scan::weight_gradients(const Block& b, std::int64_t k, const BlockGradients
   };
   factor_gradient(part(to.kernel), b.x.all(), from.z.all(), b.input_masks);
 
-  // The first step's h0 counts for nothing where it is 0.
+  // If the initial state is 0, the first step adds nothing to the recurrent kernel's gradient.
   const std::int64_t skipped = cell_.at_rest ? b.count : 0, rest = time_ * b.count - skipped;
   auto recurrent = [&](std::int64_t gate, std::int64_t end, const Tensor& a, const Tensors& masks) {
     const std::int64_t begin = gate * units_, width = (end - gate) * units_;

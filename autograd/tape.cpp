@@ -47,7 +47,8 @@ VariableId Record::variable_of(const Tensor& tensor) {
   return found == watched.end() ? 0 : found->second;
 }
 
-// A watched tensor may be watched by other threads too, so its number is kept here and not in it.
+// Other threads may watch the same tensor. Its number therefore stands in the record, not in the
+// tensor.
 VariableId Record::watch(const Tensor& tensor) {
   auto id = static_cast<VariableId>(variables.size());
   auto [entry, is_new] = watched.try_emplace(&TensorData::of(tensor), id);

@@ -5,7 +5,7 @@
 
 #include <span>
 
-#include <keratin/core/pointwise.h>
+#include <keratin/core/catalogue.h>
 #include <keratin/core/reduction.h>
 #include <keratin/core/tensor.h>
 

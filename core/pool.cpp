@@ -110,7 +110,7 @@ PoolLists* this_thread_lists() {
   return lists_of_thread;
 }
 
-// How many bytes a block has that is in no list.
+// The size of the block allocated for `asked` bytes.
 std::size_t block_bytes(std::size_t asked) {
   return caching ? class_bytes(class_of(asked)) : asked;
 }

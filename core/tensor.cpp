@@ -174,8 +174,8 @@ MemoryOrder memory_order(const Tensor& x) {
   std::iota(order.axes.begin(), order.axes.end(), 0);
   const Strides& strides = x.strides();
   std::ranges::stable_sort(order.axes, [&](int a, int b) { return strides[a] > strides[b]; });
-  order.place.resize(order.axes.size());
-  for (int i = 0; i < x.rank(); ++i) order.place[order.axes[i]] = i;
+  order.position.resize(order.axes.size());
+  for (int i = 0; i < x.rank(); ++i) order.position[order.axes[i]] = i;
   order.dense = permuted_view(x, order.axes).is_contiguous();
   return order;
 }
@@ -198,7 +198,7 @@ Tensor empty_in_order(const Shape& shape, DType dtype, std::span<const Tensor> l
     if (!order.dense) break;
     Shape permuted;
     for (int axis : order.axes) permuted.push_back(shape[axis]);
-    return permuted_view(empty(permuted, dtype, x.device()), order.place);
+    return permuted_view(empty(permuted, dtype, x.device()), order.position);
   }
   return empty(shape, dtype, like[0].device());
 }

@@ -153,7 +153,7 @@ std::pair<Tensor, Tensor> Layer::call_with_mask(const Tensor& inputs, const Call
   }
 }
 
-// Two trials with different sizes in the place of None show which sizes of the output follow it.
+// The layer runs on two sizes in place of None; output sizes that differ are None.
 Shape Layer::compute_output_shape(const Shape& input_shape) {
   NoGradient scope;
   ensure_built(input_shape);

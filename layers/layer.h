@@ -58,7 +58,7 @@ class Layer {
   /// passed on, when supports_masking() says so.
   virtual Tensor compute_mask(const Tensor& inputs, const Tensor& mask);
   virtual bool supports_masking() const { return false; }
-  /// None where the size depends on the input's. By default found out by trying.
+  /// None where the size depends on the input's. By default the layer is run on two sizes.
   virtual Shape compute_output_shape(const Shape& input_shape);
 
   // --- to use

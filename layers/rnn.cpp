@@ -45,8 +45,8 @@ Tensors zero_states(const RNNCell& cell, std::int64_t batch) {
 /// A sequence through one of the library's cells, as one op. It does what loop does.
 class FusedSequence {
  public:
-  /// Whether there are kernels for this cell: not for a class derived from ours, which may step as
-  /// it likes, and for the usual activations only.
+  /// Whether the scan serves this cell: one of the library's own classes, with the usual
+  /// activations. A derived class may override step.
   static bool takes(const RNNCell& cell, const Tensor& x) {
     const bool ours =
         is_exactly<LSTMCell>(cell) || is_exactly<GRUCell>(cell) || is_exactly<SimpleRNNCell>(cell);
@@ -156,7 +156,8 @@ Tensors RNN::states(const Tensor& inputs, const Tensors& initial_state,
   return caller.result;
 }
 
-// Not by trying: a stateful layer would remember the trials.
+// The shape is computed and not found by a trial, because a stateful layer would remember the
+// trial.
 Shape RNN::compute_output_shape(const Shape& input_shape) {
   ensure_built(input_shape);
   const Shape& known = this->input_shape();
@@ -171,7 +172,7 @@ Tensor RNN::compute_mask(const Tensor&, const Tensor& mask) {
   return options_.return_sequences ? mask : Tensor();
 }
 
-// What the first step begins from; none for zeros.
+// The states before the first step; an empty list stands for zeros.
 Tensors RNN::first_states(const Tensors& initial_state, std::int64_t batch) const {
   Tensors states = initial_state;
   if (states.empty() && options_.stateful) states = kept_states_;

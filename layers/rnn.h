@@ -48,7 +48,7 @@ class RNN : public Layer {
   template <std::derived_from<RNNCell> C>
   explicit RNN(C cell, const RNNLoopOptions& options = {})
       : RNN(AnyLayer(std::move(cell)), options) {}
-  /// A cell of its own, until it is built.
+  /// A copy has a cell of its own; copies of a built layer share it.
   RNN(const RNN& other);
   RNN(RNN&&) = default;
   RNN& operator=(const RNN& other);

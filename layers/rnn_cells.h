@@ -135,7 +135,7 @@ class StackedRNNCells : public RNNCell {
   template <std::derived_from<RNNCell>... C>
   explicit StackedRNNCells(C... cells) : StackedRNNCells({AnyLayer(std::move(cells))...}) {}
   explicit StackedRNNCells(std::vector<AnyLayer> cells);
-  /// Cells of its own, until it is built.
+  /// A copy has cells of its own; copies of a built one share them.
   StackedRNNCells(const StackedRNNCells& other);
   StackedRNNCells(StackedRNNCells&&) = default;
 

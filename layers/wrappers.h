@@ -26,7 +26,7 @@ class Bidirectional : public Layer {
       return std::make_shared<L>(static_cast<const L&>(other));
     };
   }
-  /// Layers of its own, until it is built.
+  /// A copy has layers of its own; copies of a built one share them.
   Bidirectional(const Bidirectional& other);
   Bidirectional(Bidirectional&&) = default;
 
@@ -60,7 +60,7 @@ struct WrapperOptions {
 class TimeDistributed : public Layer {
  public:
   explicit TimeDistributed(AnyLayer layer, const WrapperOptions& options = {});
-  /// A layer of its own, until it is built.
+  /// A copy has a layer of its own; copies of a built one share it.
   TimeDistributed(const TimeDistributed& other);
   TimeDistributed(TimeDistributed&&) = default;
   void build(const Shape& input_shape) override;

@@ -1,5 +1,5 @@
 // What a metric is (keras/src/metrics/metric.py): a number gathered over the batches of an epoch.
-// Nothing of it is recorded by a tape. The metrics themselves are in optim/metrics.h.
+// No tape records it. The metrics themselves are in optim/metrics.h.
 //
 //   model.compile({..., .metrics = {"accuracy", AUC({.curve = "PR"})}});
 //

@@ -177,7 +177,7 @@ class Trainer {
   /// One step of the optimizer. False when the loss is not finite: then no weight has changed.
   bool train(const Data& batch) {
     FlushDenormals guard;
-    NoGradient outside;  // a training step is no business of tapes that its caller may have
+    NoGradient outside;  // the caller's tapes do not record the training step
     model_.ensure_built(batch.x.shape());
     std::vector<Weight> weights = model_.trainable_weights();
     std::vector<Tensor> values, gradients;
@@ -306,7 +306,7 @@ History Model::fit(const Tensor& x, const Tensor& y, const FitOptions& options) 
         bool finite = trainer.train(batch);
         logs = trainer.state().logs();
         for (AnyCallback& callback : callbacks) callback->on_train_batch_end(step, logs);
-        // A callback such as TerminateOnNaN may have taken care of it.
+        // A callback such as TerminateOnNaN may have stopped training.
         if (!finite && !stop_training)
           fail_not_finite(*this, batch.x, batch.y, logs["loss"], epoch, step);
       }

@@ -27,11 +27,11 @@ class BackwardPass {
 
   Record& record_;
   std::size_t first_node_, last_node_;
-  VariableId first_;  // variables below took no part: they are neither asked for nor made since
+  VariableId first_;  // the lowest number that this pass uses
   std::vector<VariableId> results_, sources_;
-  std::vector<GradientSum> sums_;  // by variable, from first_ on; likewise below
-  std::vector<char> needed_;       // the variable depends on something in x
-  std::vector<char> asked_;        // the variable is in x
+  std::vector<GradientSum> sums_;  // the gradient of each variable from first_ on
+  std::vector<char> needed_;       // whether that variable depends on something in x
+  std::vector<char> asked_;        // whether it is in x
 };
 
 }  // namespace keratin

@@ -20,7 +20,7 @@ DType common_dtype(std::span<const Tensor> inputs, bool real);
 template <class F, std::size_t N>
 struct PointwiseVjp {
   F f;
-  std::array<Saved, N> saved;  // the inputs, or the output in the first place
+  std::array<Saved, N> saved;  // the inputs; or the output alone, in saved[0]
   Shape shape;                 // of the output
 
   void operator()(Backward& backward) const {

@@ -46,7 +46,7 @@ struct Record {
   std::vector<VariableId> inputs;
   std::vector<Variable> variables;
   std::unordered_map<const TensorData*, VariableId> watched;
-  std::vector<Tensor> watched_tensors;  // keeps their addresses taken
+  std::vector<Tensor> watched_tensors;  // keeps them alive: no new tensor gets a watched address
   int tapes = 0;                        // alive
   int active = 0;                       // alive and not computing a gradient of their own
   int silenced = 0;                     // NoGradient scopes

@@ -69,7 +69,8 @@ Layout layout_of(const Matrix<T>& x, std::int64_t rows, std::int64_t columns) {
 }
 
 // A matrix (m, k) times a vector. BLAS refuses a stride of 0, which a vector of one element may
-// have. What y holds before is not left to it: versions differ in whether 0 times NaN is 0.
+// have. y is cleared here, because BLAS
+// versions differ in whether 0 times NaN is 0.
 template <class T>
 void matrix_by_vector(std::int64_t m, std::int64_t k, T* y, std::int64_t y_stride,
                       Matrix<const T> a, const T* x, std::int64_t x_stride, bool accumulate) {
@@ -94,9 +95,9 @@ void block(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<c
             b.data, lb.leading, accumulate ? T(1) : T(0), c.data, lc.leading);
 }
 
-// c = a b + bias by our own kernel, for a c that lies by rows. So many rows of b at a time are
-// packed, a group of panels after the other, and stay in the cache meanwhile. Each element is one
-// chain of sums, so it does not depend on how the work is cut.
+// c = a b + bias by our own kernel, for a c that lies by rows. b is
+// packed `depth` rows and `most_width` columns at a time, which stay in the cache. Each element is
+// one chain of sums, so it does not depend on how the work is cut.
 void packed_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<float> c,
                     Matrix<const float> a, Matrix<const float> b, const float* bias,
                     bool accumulate) {
@@ -169,8 +170,8 @@ void blas_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, M
 ProductKernel choose_product(std::int64_t m, std::int64_t n, std::int64_t k, bool a_by_rows,
                              bool b_by_rows) {
   if (m < 2 || n < 8) return ProductKernel::blas;
-  // BLAS packs a as well. That pays when a lies by columns so long that what a tile reads of one is
-  // far from what it reads of the next, and when b is larger than the cache.
+  // BLAS packs a as well. That pays if a is stored by long columns, because a tile's elements then
+  // lie far apart, and if b is larger than the cache.
   if (!float32_table().packed.blas_has_small_products)
     return n * k < 1 << 20 && (a_by_rows || m <= 1024) ? ProductKernel::packed
                                                        : ProductKernel::blas;

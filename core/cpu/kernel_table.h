@@ -3,7 +3,7 @@
 
 #include <keratin/core/cpu/packed.h>
 #include <keratin/core/cpu/reductions.h>
-#include <keratin/core/pointwise.h>
+#include <keratin/core/catalogue.h>
 
 namespace keratin::cpu {
 

@@ -99,8 +99,8 @@ void for_rows(const Loop& loop, const Row& row) {
   }
 }
 
-/// How the operands of a row lie: all side by side; some of them the same number all along; or
-/// anyhow.
+/// How the operands of a row lie: all side by side; some of them one number for the whole row; or
+/// with any strides.
 enum class RowLayout { dense, broadcast, strided };
 
 template <class Lane>

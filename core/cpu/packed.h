@@ -16,8 +16,8 @@ namespace keratin::cpu {
 struct PackedKernels {
   static constexpr int most_width = 32;
   int width;  // columns of a panel
-  /// Whether OpenBLAS has kernels that spare most small products the copying of both factors, as
-  /// it has for AVX-512 alone. Where it has none, these take a third to nine tenths of its time.
+  /// Whether OpenBLAS multiplies small matrices without copying both factors, which it does only
+  /// for AVX-512. Without that, our kernel takes a third to nine tenths of its time.
   bool blas_has_small_products;
 
   /// Packs panels first..last-1 of b (k, n); missing columns of the last panel become zeros.

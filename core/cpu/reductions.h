@@ -1,5 +1,4 @@
-// Reductions over the middle axis of a dense array (outer, n, inner), and softmax, which is two of
-// them. Compiled like core/cpu/loops.h: for batches of floats and for plain numbers. The order in
+// Reductions over the middle axis of a dense array (outer, n, inner), and softmax. Compiled like core/cpu/loops.h: for batches of floats and for plain numbers. The order in
 // which numbers are added depends on the sizes only.
 #pragma once
 
@@ -104,9 +103,9 @@ void reduce(void* out, const void* in, std::int64_t outer, std::int64_t n, std::
   }
 }
 
-// Two passes: the maximum first, so that exp never overflows; then the sum. A row of nothing but
-// -inf has no largest element to compare with: its softmax is defined as zeros, the logarithm as
-// -inf.
+// Three walks over a row. The first finds the largest element, so that exp never overflows. The
+// second adds up the exponentials. The third scales them. A row of nothing but -inf has no largest
+// element to compare with: its softmax is defined as zeros, the logarithm as -inf.
 template <class Number>
 Number safe_maximum(const Number& m) {
   return where(m == Number(-__builtin_inf()), Number(0.0), m);

@@ -31,7 +31,7 @@ template <class... Args>
   throw std::invalid_argument(fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// Throws std::runtime_error: the world's fault (a file, the system).
+/// Throws std::runtime_error: a fault of a file or of the system.
 template <class... Args>
 [[noreturn]] void fail_io(fmt::format_string<Args...> format, Args&&... args) {
   throw std::runtime_error(fmt::format(format, std::forward<Args>(args)...));

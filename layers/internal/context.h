@@ -1,4 +1,4 @@
-// What a layer's call can see of the call it is part of.
+// The state of one call of a layer.
 #pragma once
 
 #include <utility>
@@ -17,17 +17,17 @@ struct CallContext {
   bool output_mask_known = false;
 };
 
-/// Sets a thread's variable for a while.
+/// Sets a variable, and restores it at the end.
 template <class T>
 class Swap {
  public:
-  Swap(T& place, T value) : place_(place), saved_(std::exchange(place, value)) {}
-  ~Swap() { place_ = saved_; }
+  Swap(T& variable, T value) : variable_(variable), saved_(std::exchange(variable, value)) {}
+  ~Swap() { variable_ = saved_; }
   Swap(const Swap&) = delete;
   Swap& operator=(const Swap&) = delete;
 
  private:
-  T& place_;
+  T& variable_;
   T saved_;
 };
 

@@ -19,7 +19,7 @@ void apply_common(Layer& layer, const Options& options) {
     if (!options.input_shape.empty()) layer.set_input_shape(batched(options.input_shape));
 }
 
-/// Whether a layer is an L, and not of a class derived from it, which may do what it likes.
+/// Whether the layer's class is exactly L; a derived class may behave differently.
 template <class L>
 bool is_exactly(const Layer& layer) {
   return typeid(layer) == typeid(L);
