@@ -178,6 +178,8 @@ def order(s):
                 continue
             if s.word(begin - 1) in ("*", "/", "%", "-", "+", "!") or s.word(end + 1) in ("*", "/", "%"):
                 continue
+            if s.word(begin - 1) == "(" and s.word(begin - 2) in ("abs", "fabs") and s.word(end + 1) == ")":
+                continue  # |a - b| is |b - a|
             swapped = f"{s.slice(i + 1, end)} {token.text} {s.slice(begin, i - 1)}"
             yield s.tokens[begin].start, s.tokens[end].end, swapped
         elif token.text in ("(", "{") and i in s.partner:
