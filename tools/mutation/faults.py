@@ -54,7 +54,7 @@ def dropped(s, wanted):
 
 
 def is_tail(text):
-    return re.fullmatch(r"[-+] (1|\w* ?- 1|width - 1|W - 1|63|15)|% .*", text) is not None
+    return re.fullmatch(r"[-+] (1|15|63)|% .*", text) is not None
 
 
 def term(s):
@@ -226,9 +226,10 @@ def another(number):
     plain = number.replace("'", "")
     if plain.startswith("0x"):
         return plain.replace("0x1p", "0x1.8p") if "p" in plain else hex(int(plain, 16) ^ 4)
-    if re.fullmatch(r"\d+", plain):
-        value = int(plain)
-        return str(value + 1 if value < 2 or value > 64 else value - 1)
+    whole = re.fullmatch(r"(\d+)([uUlL]*)", plain)
+    if whole:
+        value = int(whole.group(1))
+        return str(value + 1 if value < 2 or value > 64 else value - 1) + whole.group(2)
     known = {"0.0": "1.0", "1.0": "2.0", "0.5": "0.25", "2.0": "1.0"}
     suffix = "f" if plain.endswith("f") else ""
     plain = plain.rstrip("fuUlL")
