@@ -36,7 +36,7 @@ PLAIN = "core/cpu/plain_kernels.cpp"
 
 # The headers in which faults are seeded, and the sources that have their code; the others only include them.
 HEADERS = {
-    "core/dual.h": [SIMD, PLAIN, "autograd/ops_pointwise.cpp", "tests/test_dual.cpp"],
+    "core/dual.h": [SIMD, PLAIN, "autograd/ops_pointwise.cpp", "tests/core/test_dual.cpp"],
     "core/functions.h": [SIMD, PLAIN, "autograd/ops_pointwise.cpp"],
     "core/cpu/loops.h": [SIMD, PLAIN, "core/cpu/cpu_kernels.cpp"],
     "core/cpu/reductions.h": [SIMD, PLAIN],
