@@ -2,8 +2,8 @@
 
 #include <cstring>
 
-#include <keratin/core/cpu/gemm.h>
 #include <keratin/core/cpu/dispatch.h>
+#include <keratin/core/cpu/gemm.h>
 #include <keratin/core/cpu/kernels.h>
 #include <keratin/core/cpu/plain_loops.h>
 #include <keratin/core/internal/message.h>

@@ -1,9 +1,9 @@
 // The compiled loops of one element type and instruction set, by op.
 #pragma once
 
+#include <keratin/core/catalogue.h>
 #include <keratin/core/cpu/packed.h>
 #include <keratin/core/cpu/reductions.h>
-#include <keratin/core/catalogue.h>
 
 namespace keratin::cpu {
 

@@ -13,8 +13,8 @@ namespace keratin::cpu {
 /// that is several times as wide along the last axis stands for as many operands side by side.
 Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>> operands);
 
-/// Runs the loop, on several threads where the work is worth them. `cost` is that of the functor for
-/// one element, in numbers read or written. Outputs must not overlap.
+/// Runs the loop, on several threads where the work is worth them. `cost` is that of the functor
+/// for one element, in numbers read or written. Outputs must not overlap.
 void run_loop(const Loop& loop, LoopFunction function, const void* functor, int cost = 0);
 
 }  // namespace keratin::cpu

@@ -1,5 +1,6 @@
-// Reductions over the middle axis of a dense array (outer, n, inner), and softmax. Compiled like core/cpu/loops.h: for batches of floats and for plain numbers. The order in
-// which numbers are added depends on the sizes only.
+// Reductions over the middle axis of a dense array (outer, n, inner), and softmax. Compiled like
+// core/cpu/loops.h: for batches of floats and for plain numbers. The order in which numbers are
+// added depends on the sizes only.
 #pragma once
 
 #include <keratin/core/cpu/loops.h>

@@ -44,9 +44,9 @@ Tensor empty_in_order(const Shape& shape, DType dtype, std::span<const Tensor> l
 
 /// How the axes of a tensor lie in memory.
 struct MemoryOrder {
-  std::vector<int> axes;   // widest stride first
+  std::vector<int> axes;      // widest stride first
   std::vector<int> position;  // of each axis in that list
-  bool dense;              // taken in that order, the tensor is contiguous
+  bool dense;                 // taken in that order, the tensor is contiguous
 };
 MemoryOrder memory_order(const Tensor& x);
 
