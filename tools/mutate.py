@@ -39,6 +39,7 @@ HEADERS = {
     "core/dual.h": [SIMD, PLAIN, "autograd/ops_pointwise.cpp", "tests/core/test_dual.cpp"],
     "core/functions.h": [SIMD, PLAIN, "autograd/ops_pointwise.cpp"],
     "core/cpu/loops.h": [SIMD, PLAIN, "core/cpu/cpu_kernels.cpp"],
+    "core/cpu/plain_loops.h": ["core/cpu/cpu_kernels.cpp"],
     "core/cpu/reductions.h": [SIMD, PLAIN],
     "core/cpu/packed.h": [SIMD],
     "core/cpu/simd.h": [SIMD],

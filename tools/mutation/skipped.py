@@ -99,7 +99,7 @@ SKIPS = [
         "chooses between two kernels for the same product", "condition",
     ),
     Skip("core/cpu/cpu_kernels.cpp", r"1'500'000|piece = 16384|n <= piece|height = 16", BLOCKS),
-    Skip("core/cpu/cpu_kernels.cpp", r"if \((s\[\d\]|to_stride) == 1\b", FAST, "condition constant"),
+    Skip("core/cpu/*", r"if \((s\[\d\]|to_stride) == 1\b", FAST, "condition constant"),
     Skip("core/cpu/cpu_kernels.cpp", r"y\.numel\(\) == 1\) return|s\[1\] == 0\)", FAST, "constant"),
     Skip("core/cpu/cpu_kernels.cpp", r"if \(m\.(outer|inner) > 1\)", BLOCKS, "tail constant"),
     Skip("core/cpu/loop_plan.cpp", r"while \(first <|int j = i; j > 0|int i = 1; i < count", ORDER),
