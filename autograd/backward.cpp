@@ -163,8 +163,4 @@ void Backward::add(std::uint32_t i, const Tensor& gradient) {
   sum_of(id).add(sum_to(gradient, variable.shape).astype(variable.dtype));
 }
 
-void Backward::add_product(std::uint32_t i, const Tensor& a, const Tensor& b) {
-  if (wants(i)) sum_of(input(i)).add_product(a, b);
-}
-
 }  // namespace keratin

@@ -23,11 +23,4 @@ void GradientSum::add(const Tensor& gradient) {
   }
 }
 
-void GradientSum::add_product(const Tensor& a, const Tensor& b) {
-  if (may_be_overwritten() && is_blas_matrix(sum_))
-    kernels_of(sum_).gemm(sum_, a, b, {}, true);
-  else
-    add(matmul(a, b));
-}
-
 }  // namespace keratin

@@ -28,17 +28,10 @@ Tensor matrix_product(const char* name, const Tensor& a, const Tensor& b, const 
   Tensor x = readable(a), y = readable(b);
   Tensor z = empty({x.size(0), y.size(1)}, x.dtype(), x.device());
   kernels_of(z).gemm(z, x, y, bias.defined() ? contiguous(bias) : bias, false);
-  Tensor inputs[] = {x, y, bias};
-  if (!follows(inputs)) return z;
-  record_node(name, {inputs, bias.defined() ? 3u : 2u}, {&z, 1},
-              [x = save(x), y = save(y), biased = bias.defined()](Backward& backward) {
-                Tensor g = backward.output_gradient(0);
-                if (biased) backward.add(2, g);
-                g = readable(g);
-                if (backward.wants(0)) backward.add_product(0, g, flipped(*y));
-                if (backward.wants(1)) backward.add_product(1, flipped(*x), g);
-              });
-  return z;
+  auto of_x = [y = save(y)](const Tensor& g) { return matmul(g, flipped(*y)); };
+  auto of_y = [x = save(x)](const Tensor& g) { return matmul(flipped(*x), g); };
+  if (!bias.defined()) return record(name, z, wrt(x, of_x), wrt(y, of_y));
+  return record(name, z, wrt(x, of_x), wrt(y, of_y), wrt(bias, [](const Tensor& g) { return g; }));
 }
 
 // The gradient of a factor x (batch, rows, columns): a . b, laid out in memory as x is, so that it

@@ -23,8 +23,6 @@ class Backward {
   /// Adds to the gradient of that input. A gradient of broadcast shape is summed to the input's
   /// shape, and converted to the input's dtype.
   void add(std::uint32_t input, const Tensor& gradient);
-  /// Adds the product of two matrices.
-  void add_product(std::uint32_t input, const Tensor& a, const Tensor& b);
 
  private:
   friend class BackwardPass;

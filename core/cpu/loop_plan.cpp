@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <stdexcept>
 
 #include <keratin/core/cpu/loop_plan.h>
 #include <keratin/core/internal/parallel.h>
@@ -14,6 +15,13 @@ bool can_join(const Loop& loop, int outer, int inner) {
   return true;
 }
 
+// The number of a further operand. A caller that gives more than a loop can hold is at fault.
+int next_operand(Loop& loop) {
+  if (loop.operands == Loop::max_operands)
+    throw std::logic_error("plan_loop: more operands than a loop can have");
+  return loop.operands++;
+}
+
 // Lets axes `a` and `b` change places.
 void swap_axes(Loop& loop, int a, int b) {
   std::swap(loop.size[a], loop.size[b]);
@@ -23,7 +31,7 @@ void swap_axes(Loop& loop, int a, int b) {
 // Adds the operand, or operands, that a tensor stands for: as many as it is wider than the loop.
 // `axes` are those of the loop's shape that have more than one element.
 void add_operands(Loop& loop, const Shape& shape, std::span<const int> axes, const Tensor& tensor) {
-  const int k = loop.operands++;
+  const int k = next_operand(loop);
   if (!tensor.defined()) {
     loop.data[k] = nullptr;
     loop.bytes[k] = 0;
@@ -43,7 +51,7 @@ void add_operands(Loop& loop, const Shape& shape, std::span<const int> axes, con
   const int last = shape.rank() - 1;
   const std::int64_t width = shape.begin()[last];
   for (std::int64_t place = width; width > 0 && place + width <= sizes[last]; place += width) {
-    const int next = loop.operands++;
+    const int next = next_operand(loop);
     loop.data[next] = loop.data[k] + place * strides[last] * loop.bytes[k];
     loop.bytes[next] = loop.bytes[k];
     for (std::size_t i = 0; i < axes.size(); ++i) loop.stride[next][i] = loop.stride[k][i];
@@ -53,9 +61,9 @@ void add_operands(Loop& loop, const Shape& shape, std::span<const int> axes, con
 // The usual case, a single row: every operand is dense and of the loop's shape.
 bool plan_dense(Loop& loop, const Shape& shape,
                 std::initializer_list<std::span<const Tensor>> groups) {
-  int k = 0;
   for (const auto& group : groups)
     for (const Tensor& tensor : group) {
+      const int k = next_operand(loop);
       loop.data[k] = nullptr;
       loop.bytes[k] = 0;
       loop.stride[k][0] = 1;
@@ -64,9 +72,7 @@ bool plan_dense(Loop& loop, const Shape& shape,
         loop.data[k] = raw<char>(tensor);
         loop.bytes[k] = static_cast<int>(size_of(tensor.dtype()));
       }
-      ++k;
     }
-  loop.operands = k;
   loop.rank = 1;
   loop.size[0] = shape.numel();
   return true;

@@ -498,6 +498,23 @@ TEST_CASE("a gradient of one's own can be differentiated again") {
   CHECK(values(derivative(derivative(cube))(x)) == Values{6, 12, -18});
 }
 
+TEST_CASE("a gradient of the wrong shape is an error, also where it would broadcast") {
+  Tensor x = tensor({{1, 2}, {3, 4}});
+  GradientTape tape;
+  tape.watch(x);
+  auto wrong = [&](const Tensor& g) {
+    Tensor y = custom_gradient(x, [=](const Tensor&) { return g; });
+    return message_of([&] { tape.gradient(sum(y), x); });
+  };
+  CHECK(wrong(ones({2})) ==
+        "gradient of custom_gradient: expected a gradient of shape (2, 2) for input 0, got (2,)");
+  CHECK(wrong(ones({3, 2, 2})).find("got (3, 2, 2)") != std::string::npos);
+  auto square_of = [](const std::vector<Tensor>& in) { return in[0] * in[0]; };
+  Tensor y =
+      custom_gradient({x}, square_of, [](const Tensor& g) { return std::vector<Tensor>{sum(g)}; });
+  CHECK(message_of([&] { tape.gradient(sum(y), x); }).find("got ()") != std::string::npos);
+}
+
 TEST_CASE("a gradient function that returns the wrong number of tensors is an error") {
   Tensor x = tensor({1, 2});
   GradientTape tape;

@@ -10,6 +10,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/kernels.h>
 #include <keratin/core/parallel.h>
 #include <keratin/core/random.h>
 
@@ -133,6 +134,15 @@ TEST_CASE("errors of tapes say who, which rule and what came") {
   CHECK(message_of([&] { tape.gradient(y, x); }) ==
         "gradient of dot: a tensor of shape (3, 4) that the backward pass needs was overwritten "
         "in place since");
+}
+
+TEST_CASE("a kernel refuses more operands than a loop can hold") {
+  Tensor x = ones({2, 3});
+  std::vector<Tensor> y{zeros({2, 3})}, many(40, x);
+  fn::Add add;
+  CHECK_THROWS_AS(kernels_of(x).pointwise(Pointwise::Add, &add, y, many), std::logic_error);
+  many[1] = transpose(ones({3, 2}));  // not all in one row
+  CHECK_THROWS_AS(kernels_of(x).pointwise(Pointwise::Add, &add, y, many), std::logic_error);
 }
 
 TEST_SUITE_END();

@@ -95,6 +95,26 @@ TEST_CASE("a model learns, and the history says so") {
   CHECK(error_of([&] { history["val_loss"]; }).find("val_loss") != std::string::npos);
 }
 
+TEST_CASE("a training loop of one's own is a tape, a gradient by the weights, and an optimizer") {
+  set_random_seed(3);
+  Sequential model({Dense(8, {.activation = "tanh"}), Dense(1)});
+  Tensor x = Random(1).uniform({64, 2}, -1, 1), y = sum(square(x), 1, true);
+  model.ensure_built(x.shape());
+  Loss loss = "mse";
+  SGD optimizer(0.1);
+  double first = 0, last = 0;
+  for (int step = 0; step < 50; ++step) {
+    GradientTape tape;
+    Tensor value = loss(y, model(x, {.training = true}));
+    std::vector<Tensor> g = tape.gradient(value, model.trainable_weights());
+    CHECK(g.size() == 4);
+    optimizer.apply(std::move(tape).gradient(value, model.trainable_weights()),
+                    model.trainable_weights());
+    (step == 0 ? first : last) = value.item();
+  }
+  CHECK(last < first / 4);
+}
+
 TEST_CASE("the same seed gives the same bits, with one thread or four" *
           doctest::test_suite("threads")) {
   Task task;
