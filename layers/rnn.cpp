@@ -234,7 +234,11 @@ Tensors RNN::run(const Tensor& inputs, const Tensors& initial_state) {
 
 namespace {
 
-RNNOptions of_cell(const RNNOptions& options, const char* name) {
+// The cell's share of the options. What is wrong with them is said of the layer.
+RNNOptions of_cell(const char* layer, int units, const RNNOptions& options, const char* name) {
+  check_positive(layer, "units", units);
+  check_rate(layer, "dropout", options.dropout);
+  check_rate(layer, "recurrent_dropout", options.recurrent_dropout);
   RNNOptions cell = options;
   cell.return_sequences = cell.return_state = cell.go_backwards = cell.stateful =
       cell.zero_output_for_mask = false;
@@ -251,12 +255,13 @@ RNNLoopOptions of_loop(const RNNOptions& o) {
 }  // namespace
 
 LSTM::LSTM(int units, const RNNOptions& options)
-    : RNN(LSTMCell(units, of_cell(options, "lstm_cell")), of_loop(options)) {}
+    : RNN(LSTMCell(units, of_cell("LSTM", units, options, "lstm_cell")), of_loop(options)) {}
 
 GRU::GRU(int units, const RNNOptions& options)
-    : RNN(GRUCell(units, of_cell(options, "gru_cell")), of_loop(options)) {}
+    : RNN(GRUCell(units, of_cell("GRU", units, options, "gru_cell")), of_loop(options)) {}
 
 SimpleRNN::SimpleRNN(int units, const RNNOptions& options)
-    : RNN(SimpleRNNCell(units, of_cell(options, "simple_rnn_cell")), of_loop(options)) {}
+    : RNN(SimpleRNNCell(units, of_cell("SimpleRNN", units, options, "simple_rnn_cell")),
+          of_loop(options)) {}
 
 }  // namespace keratin

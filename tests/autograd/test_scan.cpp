@@ -282,6 +282,9 @@ TEST_CASE("a cell that forgets its states is told so") {
   CHECK_THROWS_WITH_AS(layer(zeros({1, 3, 2})),
                        "rnn (RNN): step: expected an output and 2 states, got 2 tensors",
                        LayerError);
+  CHECK_THROWS_WITH_AS(LSTM(0), "LSTM: expected units of at least 1, got 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(GRU(2, {.dropout = 1.5}), "GRU: expected dropout between 0 and 1, got 1.5",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(LSTMCell(2, {.return_sequences = true}),
                        doctest::Contains("options of RNN, not of its cell"), std::invalid_argument);
 }
