@@ -14,6 +14,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/pool.h>
 #include <keratin/core/memory.h>
 #include <keratin/core/random.h>
 #include <keratin/layers/rnn.h>
@@ -129,6 +130,16 @@ TEST_CASE("memory in use is counted, and the caller's own is not") {
   std::vector<float> mine(100'000);
   Tensor b = Tensor::view(mine.data(), {1000, 100});
   CHECK(reserved() <= with_a + 4096);
+}
+
+TEST_CASE("a block is never smaller than what was asked for" * doctest::skip(!pooled)) {
+  for (std::size_t bytes : {1, 63, 64, 65, 80, 81, 128, 129, 1000, 1024, 1025, 4097, 5121}) {
+    release_cached_memory();
+    std::int64_t before = memory_stats().bytes_reserved;
+    void* block = pool_allocate(bytes);
+    CHECK(memory_stats().bytes_reserved - before >= static_cast<std::int64_t>(bytes));
+    pool_free(block, bytes);
+  }
 }
 
 TEST_CASE("what a thread has freed goes back to the system when it ends" * doctest::skip(!pooled)) {
