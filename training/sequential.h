@@ -2,8 +2,6 @@
 #pragma once
 
 #include <initializer_list>
-#include <map>
-#include <memory>
 #include <string>
 #include <vector>
 

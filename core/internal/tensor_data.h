@@ -69,11 +69,6 @@ Tensor cast(const Tensor& tensor, DType dtype);
 /// Whether no other handle shares the memory.
 bool is_unique(const Tensor& tensor);
 
-/// Whether two tensors begin at the same element of the same memory.
-inline bool begin_together(const Tensor& a, const Tensor& b) {
-  return TensorData::of(a).data == TensorData::of(b).data;
-}
-
 /// Throws unless `tensor` may be written in place; then counts one write.
 void begin_write(const Tensor& tensor, const char* who);
 

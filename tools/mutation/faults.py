@@ -22,7 +22,7 @@ OPPOSITE = {a: b for pair in OPPOSITES for a, b in (pair, pair[::-1])}
 # Calls whose two arguments may change places without harm, or whose order is that of a message.
 SYMMETRIC = set(
     "max min add equal not_equal multiply logical_and logical_or logical_xor record broadcast_shapes promote swap "
-    "common_dtype same_as is_same_v begin_together maximum minimum Add Multiply mul check_same_rank".split()
+    "common_dtype same_as is_same_v maximum minimum Add Multiply mul check_same_rank".split()
 )
 
 
