@@ -39,7 +39,7 @@ class Scan {
 
  private:
   bool is(FusedCell kind) const { return cell_.is(kind); }
-  Block make_block(std::int64_t k, bool recorded) const;
+  void make_memory(bool recorded);
   Factors factors(bool transposed) const;
   Tensor rows_of(const Tensor& x, const Block& b) const { return rows(x, b.first, b.count); }
   Tensor time_major(const Tensor& x, const Block& b) const;
@@ -76,36 +76,39 @@ Scan::Scan(const ScanInputs& inputs, bool recorded)
     in_.mask = make_view(in_.mask, {batch_, time_, 1}, {s[0], s[1], 1});
   }
   blocks_.resize(batch_ < 16 ? 1 : std::clamp<std::size_t>(batch_ / 32, 2, 8));
-  for (std::size_t k = 0; k < blocks_.size(); ++k)
-    blocks_[k] = make_block(static_cast<std::int64_t>(k), recorded);
+  const auto blocks = static_cast<std::int64_t>(blocks_.size());
+  for (std::int64_t k = 0; k < blocks; ++k) {
+    Block& b = blocks_[k];
+    b.first = batch_ * k / blocks;
+    b.count = batch_ * (k + 1) / blocks - b.first;
+    if (in_.mask.defined()) b.valid = Steps(time_major(in_.mask, b));
+    for (const Tensor& mask : in_.input_dropout) b.input_masks.push_back(rows_of(mask, b));
+    for (const Tensor& mask : in_.recurrent_dropout) b.recurrent_masks.push_back(rows_of(mask, b));
+    if (is(FusedCell::gru_reset_before) && !b.recurrent_masks.empty()) {
+      b.candidate_masks = {b.recurrent_masks.back()};
+      b.recurrent_masks.pop_back();
+    }
+  }
+  make_memory(recorded);
 }
 
-// A pass that no tape records keeps the states of all steps only where they are the outputs.
-Block Scan::make_block(std::int64_t k, bool recorded) const {
-  const auto blocks = static_cast<std::int64_t>(blocks_.size());
-  Block b;
-  b.first = batch_ * k / blocks;
-  b.count = batch_ * (k + 1) / blocks - b.first;
-  auto memory = [&](std::int64_t columns, std::int64_t slots) {
-    return Steps(slots, b.count, columns, dtype_);
+// The blocks share each piece of memory: a block, and so most often a thread, has the same part of
+// it in every training step. A pass that no tape records keeps the states of all steps only where
+// they are the outputs.
+void Scan::make_memory(bool recorded) {
+  auto give = [&](Steps Block::*part, std::int64_t columns, std::int64_t slots) {
+    const Tensor all = empty({slots * batch_, columns}, dtype_);
+    for (Block& b : blocks_) b.*part = Steps(rows(all, slots * b.first, slots * b.count), b.count);
   };
-  b.x = memory(features_, time_);
-  b.z = memory(gates_ * units_, time_);
-  b.h = memory(units_, recorded || in_.return_sequences ? time_ + 1 : 2);
-  if (is(FusedCell::gru)) b.hz = memory(gates_ * units_, time_);
-  if (is(FusedCell::gru_reset_before)) b.hz = memory(units_, time_);
+  give(&Block::x, features_, time_);
+  give(&Block::z, gates_ * units_, time_);
+  give(&Block::h, units_, recorded || in_.return_sequences ? time_ + 1 : 2);
+  if (is(FusedCell::gru)) give(&Block::hz, gates_ * units_, time_);
+  if (is(FusedCell::gru_reset_before)) give(&Block::hz, units_, time_);
   if (is(FusedCell::lstm)) {
-    b.c = memory(units_, recorded ? time_ + 1 : 2);
-    b.tanh_c = memory(units_, recorded ? time_ : 1);
+    give(&Block::c, units_, recorded ? time_ + 1 : 2);
+    give(&Block::tanh_c, units_, recorded ? time_ : 1);
   }
-  if (in_.mask.defined()) b.valid = Steps(time_major(in_.mask, b));
-  for (const Tensor& mask : in_.input_dropout) b.input_masks.push_back(rows_of(mask, b));
-  for (const Tensor& mask : in_.recurrent_dropout) b.recurrent_masks.push_back(rows_of(mask, b));
-  if (is(FusedCell::gru_reset_before) && !b.recurrent_masks.empty()) {
-    b.candidate_masks = {b.recurrent_masks.back()};
-    b.recurrent_masks.pop_back();
-  }
-  return b;
 }
 
 Factors Scan::factors(bool transposed) const {

@@ -12,10 +12,8 @@ namespace keratin::scan {
 class Steps {
  public:
   Steps() = default;
-  /// Memory for `slots` steps of `count` rows; step t takes slot t % slots.
-  Steps(std::int64_t slots, std::int64_t count, std::int64_t columns, DType dtype)
-      : Steps(empty({slots * count, columns}, dtype), count) {}
-  /// The steps of a matrix, each with `count` rows.
+  /// The steps of a matrix, each with `count` rows. Where it has fewer rows than the steps need,
+  /// they take turns: step t is in slot t % slots.
   Steps(const Tensor& all, std::int64_t count)
       : Steps(all, rows(all, 0, count), count * all.strides()[0]) {
     if (count > 0) slots_ = all.size(0) / count;
