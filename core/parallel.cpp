@@ -17,6 +17,12 @@ namespace {
 
 std::atomic<int> chosen{0};
 
+// Asking the system takes longer than a small loop.
+int processors() {
+  static const int count = omp_get_num_procs();
+  return count;
+}
+
 // Whether a thread has a team. There is one team at a time: many threads that predict at once are
 // parallel already, and each works alone.
 std::atomic<bool> team_taken{false};
@@ -38,7 +44,7 @@ std::int64_t threads_for(std::int64_t n, std::int64_t threads) {
 }
 
 void with_team(const std::function<void()>& f) {
-  const int threads = std::min(num_threads(), omp_get_num_procs());
+  const int threads = std::min(num_threads(), processors());
   if (threads < 2 || omp_in_parallel() || !take_team()) return f();
   std::exception_ptr error;
 #pragma omp parallel num_threads(threads)
@@ -76,7 +82,7 @@ void share_out(std::int64_t n, std::int64_t threads,
 
 int num_threads() {
   if (int n = chosen.load(std::memory_order_relaxed)) return n;
-  return std::clamp(omp_get_max_threads(), 1, omp_get_num_procs());
+  return std::clamp(omp_get_max_threads(), 1, processors());
 }
 
 void set_num_threads(int threads) {

@@ -69,8 +69,7 @@ Layout layout_of(const Matrix<T>& x, std::int64_t rows, std::int64_t columns) {
 }
 
 // A matrix (m, k) times a vector. BLAS refuses a stride of 0, which a vector of one element may
-// have. y is cleared here, because BLAS
-// versions differ in whether 0 times NaN is 0.
+// have. y is cleared here, because BLAS versions differ in whether 0 times NaN is 0.
 template <class T>
 void matrix_by_vector(std::int64_t m, std::int64_t k, T* y, std::int64_t y_stride,
                       Matrix<const T> a, const T* x, std::int64_t x_stride, bool accumulate) {
@@ -95,9 +94,9 @@ void block(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> c, Matrix<c
             b.data, lb.leading, accumulate ? T(1) : T(0), c.data, lc.leading);
 }
 
-// c = a b + bias by our own kernel, for a c that lies by rows. b is
-// packed `depth` rows and `most_width` columns at a time, which stay in the cache. Each element is
-// one chain of sums, so it does not depend on how the work is cut.
+// c = a b + bias by our own kernel, for a c that lies by rows. b is packed `depth` rows and
+// `most_width` columns at a time, which stay in the cache. Each element is one chain of sums, so it
+// does not depend on how the work is cut.
 void packed_product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<float> c,
                     Matrix<const float> a, Matrix<const float> b, const float* bias,
                     bool accumulate) {

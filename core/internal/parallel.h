@@ -71,10 +71,10 @@ class FlushDenormals : WithMode {
   FlushDenormals() : WithMode(FloatingPointMode::current().flushing_denormals()) {}
 };
 
-/// The work that is worth a thread, some five microseconds of one: so many numbers read or written,
-/// or multiplications of a matrix product.
-inline constexpr std::int64_t accesses_per_thread = 20'000;
-inline constexpr std::int64_t products_per_thread = 166'000;
+/// The work that is worth a thread, two or three microseconds of one: so many numbers read or
+/// written, or multiplications of a matrix product.
+inline constexpr std::int64_t accesses_per_thread = 8'000;
+inline constexpr std::int64_t products_per_thread = 80'000;
 
 /// How many threads take part in work that can be cut into n parts and is worth `threads` of them.
 /// All parallel loops ask here. Inside a part of another loop the answer is 1.
