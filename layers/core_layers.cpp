@@ -18,10 +18,9 @@ Activation::Activation(ActivationFunction activation, const NameOptions& options
 
 // --- dropout
 
-Dropout::Dropout(double rate, const DropoutOptions& options) : rate_(rate) {
+Dropout::Dropout(double rate, const DropoutOptions& options) : rate_(rate), seed_(options.seed) {
   check_rate("Dropout", "rate", rate);
   apply_common(*this, options);
-  if (options.seed) random_.emplace(*options.seed);
 }
 
 Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random) {
@@ -33,8 +32,7 @@ Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random
 
 Tensor Dropout::call(const Tensor& inputs) {
   if (!training() || rate_ == 0) return inputs;
-  Random& noise = random(random_ ? &*random_ : nullptr);
-  return inputs * dropout_mask(inputs.shape(), rate_, inputs.dtype(), noise);
+  return inputs * dropout_mask(inputs.shape(), rate_, inputs.dtype(), random(seed_));
 }
 
 // --- shapes

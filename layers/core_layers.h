@@ -47,7 +47,7 @@ class Dropout : public Layer {
 
  private:
   double rate_;
-  std::optional<Random> random_;
+  std::optional<std::uint64_t> seed_;
 };
 
 /// A dropout mask for tensors of this shape: 0, or 1 / (1 - rate).

@@ -56,7 +56,8 @@ GradientCheck gradcheck_with_weights(Layer& layer, const std::function<Tensor(co
   InFloat64 scope(layer);
   auto run = [&](const Tensor& at) {
     Random noise(options.seed);
-    Swap<Random*> noise_scope(shared_noise, &noise);
+    CallContext context{.outer = current_call, .noise = &noise};
+    Swap<CallContext*> noise_scope(current_call, &context);
     return f(at);
   };
   {

@@ -9,15 +9,12 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
-#include <keratin/core/memory.h>
 #include <keratin/layers/internal/context.h>
-#include <keratin/layers/layer.h>
+#include <keratin/layers/internal/layer_state.h>
 
 namespace keratin {
 
 thread_local CallContext* current_call = nullptr;
-thread_local Random* shared_noise = nullptr;
-thread_local Capture* current_capture = nullptr;
 
 namespace {
 
@@ -79,9 +76,11 @@ void clear_session() {
 }
 
 const std::string& Layer::name() const {
-  if (name_.empty()) name_ = unique_name(to_snake_case(class_name()));
-  return name_;
+  State& s = state();
+  if (s.name.empty()) s.name = unique_name(to_snake_case(class_name()));
+  return s.name;
 }
+void Layer::set_name(std::string name) { state().name = std::move(name); }
 
 std::string Layer::class_name() const {
   int status = 0;
@@ -92,59 +91,72 @@ std::string Layer::class_name() const {
   return colon == std::string::npos ? full : full.substr(colon + 1);
 }
 
-// --- building and calling
+// --- calling
 
-Layer::Layer() : dtype_(floatx()) {}
+namespace {
 
-void Layer::build(const Shape&) {}
+// "inner_model/dense": the names of the calls in progress, without the outermost if there are more.
+std::string place_of_call() {
+  std::string place;
+  bool inside = false;
+  for (const CallContext* c = current_call; c != nullptr; c = c->outer) {
+    if (c->layer == nullptr) continue;
+    const CallContext* outer = c->outer;
+    while (outer != nullptr && outer->layer == nullptr) outer = outer->outer;
+    if (inside && outer == nullptr) break;
+    place = c->layer->name() + (inside ? "/" : "") + place;
+    inside = true;
+  }
+  return place;
+}
+
+}  // namespace
 
 Tensor Layer::compute_mask(const Tensor&, const Tensor& mask) {
   return supports_masking() ? mask : Tensor();
-}
-
-void Layer::ensure_built(const Shape& input_shape) {
-  if (built_) return;
-  NoGradient scope;
-  Shape shape = input_shape;
-  if (shape.rank() > 0) shape[0] = None;
-  auto discard = [this] {
-    weights_.clear();
-    fixed_weights_.clear();
-    sublayers_.clear();
-  };
-  Swap<bool> building(being_built_, true);
-  try {
-    build(shape);
-  } catch (const LayerError&) {
-    discard();
-    throw;
-  } catch (const std::invalid_argument& error) {
-    discard();
-    throw LayerError(fmt::format("{} ({}): {}", name(), class_name(), error.what()));
-  }
-  input_shape_ = shape;
-  built_ = true;
-  release_cached_memory();  // an initializer's float64 blocks fit nothing that comes later
 }
 
 Tensor Layer::operator()(const Tensor& inputs, const CallOptions& options) {
   return call_with_mask(inputs, options).first;
 }
 
+// Weights that the caller does not know of would be neither trained nor saved.
+void Layer::check_owner() const {
+  const Layer* caller = nullptr;
+  for (CallContext* c = current_call; c != nullptr; c = c->outer) {
+    if (c->layer == nullptr) continue;
+    if (caller == nullptr) caller = c->layer;
+    if (c->layer->is(*this) || c->layer->state().owns(state())) return;
+  }
+  if (caller == nullptr || weights().empty()) return;
+  throw LayerError(fmt::format(
+      "{} ({}): calls {} ({}), which is not part of it and would be neither trained nor saved; "
+      "write track(...) for it in the constructor or in build",
+      caller->name(), caller->class_name(), name(), class_name()));
+}
+
 std::pair<Tensor, Tensor> Layer::call_with_mask(const Tensor& inputs, const CallOptions& options) {
   if (!inputs.defined())
     throw LayerError(fmt::format("{} ({}): the input is undefined", name(), class_name()));
-  if (!built_) ensure_built(inputs.shape());
-  CallContext context{options.training, options.mask};
+  ensure_built(inputs.shape());
+  check_owner();
+  CallContext context{.outer = current_call,
+                      .layer = this,
+                      .training = options.training,
+                      .mask = options.mask,
+                      .noise = current_call == nullptr ? nullptr : current_call->noise,
+                      .capture = current_call == nullptr ? nullptr : current_call->capture};
   Swap<CallContext*> call_scope(current_call, &context);
   const char* nothing = nullptr;
   Swap<const char*> recorded_layer(recording == nullptr ? nothing : recording->layer,
                                    recording == nullptr ? nothing : interned(name()));
   try {
-    bool convert = is_floating(inputs.dtype()) && inputs.dtype() != dtype_;
-    Tensor x = convert ? inputs.astype(dtype_) : inputs;
+    bool convert = is_floating(inputs.dtype()) && inputs.dtype() != dtype();
+    Tensor x = convert ? inputs.astype(dtype()) : inputs;
     Tensor y = call(x);
     if (!y.defined()) fail("call returned no tensor");
+    const bool outermost = context.outer == nullptr || context.outer->layer == nullptr;
+    if (context.capture != nullptr && !outermost) (*context.capture)[place_of_call()] = y;
     return {y, context.output_mask_known ? context.output_mask : compute_mask(x, options.mask)};
   } catch (const LayerError&) {
     throw;
@@ -157,8 +169,18 @@ std::pair<Tensor, Tensor> Layer::call_with_mask(const Tensor& inputs, const Call
 Shape Layer::compute_output_shape(const Shape& input_shape) {
   NoGradient scope;
   ensure_built(input_shape);
-  Shape shape = (*this)(zeros(filled_in(input_shape, 2), dtype_)).shape();
-  Shape other = (*this)(zeros(filled_in(input_shape, 3), dtype_)).shape();
+  auto tried = [&](std::int64_t size) {
+    const Shape filled = filled_in(input_shape, size);
+    try {
+      return (*this)(zeros(filled, dtype())).shape();
+    } catch (const LayerError& error) {
+      if (filled == input_shape) throw;
+      throw LayerError(fmt::format("{}, while finding the output shape with zeros of shape {}",
+                                   error.what(), filled));
+    }
+  };
+  Shape shape = tried(2);
+  const Shape other = tried(3);
   for (int axis = 0; axis < shape.rank(); ++axis)
     if (shape[axis] != other[axis]) shape[axis] = None;
   return shape;
@@ -177,116 +199,28 @@ void Layer::set_output_mask(const Tensor& mask) const {
   current_call->output_mask_known = true;
 }
 
-Random& Layer::random(Random* seeded) const {
-  if (shared_noise != nullptr) return *shared_noise;
-  return seeded != nullptr ? *seeded : default_random();
+Random& Layer::random(std::optional<std::uint64_t> seed) const {
+  if (current_call != nullptr && current_call->noise != nullptr) return *current_call->noise;
+  if (!seed) return default_random();
+  std::optional<Random>& own = state().noise;
+  if (!own) own.emplace(*seed);
+  return *own;
 }
 
-// --- weights
-
-Weight Layer::add_weight(const std::string& name, const Shape& shape,
-                         const Initializer& initializer, const Regularizer& regularizer,
-                         const Constraint& constraint, bool trainable) {
-  for (std::int64_t extent : shape)
-    if (extent == None) fail("weight \"{}\": the shape {} has an unknown size", name, shape);
-  Tensor value = initializer(shape, dtype_);
-  if (value.shape() != shape)
-    fail("weight \"{}\": the initializer made {} for shape {}", name, value.shape(), shape);
-  Weight weight(name, value.astype(dtype_), trainable && trainable_);
-  weight.set_regularizer(regularizer.function());
-  weight.set_constraint(constraint.function());
-  weight.set_path(this->name() + "/" + name);
-  (trainable ? weights_ : fixed_weights_).push_back(weight);
-  return weight;
-}
-
-void Layer::track(Layer& layer) {
-  layer.set_dtype(dtype_);
-  if (!trainable_) layer.set_trainable(false);
-  sublayers_.push_back(&layer);
-}
-
-void Layer::set_weight_paths(const std::string& prefix) {
-  std::string path = prefix + name() + "/";
-  for (auto* list : {&weights_, &fixed_weights_})
-    for (Weight& weight : *list) weight.set_path(path + weight.name());
-  for (Layer* layer : sublayers_) layer->set_weight_paths(path);
-}
-
-std::vector<Weight> Layer::weights() const {
-  std::vector<Weight> all = weights_;
-  all.insert(all.end(), fixed_weights_.begin(), fixed_weights_.end());
-  for (const Layer* layer : sublayers_)
-    for (const Weight& weight : layer->weights()) all.push_back(weight);
-  return all;
-}
-
-std::vector<Weight> Layer::trainable_weights() const {
-  std::vector<Weight> found;
-  for (const Weight& weight : weights())
-    if (weight.trainable()) found.push_back(weight);
-  return found;
-}
-
-std::vector<Weight> Layer::non_trainable_weights() const {
-  std::vector<Weight> found;
-  for (const Weight& weight : weights())
-    if (!weight.trainable()) found.push_back(weight);
-  return found;
-}
-
-std::vector<Tensor> Layer::get_weights() const {
-  NoGradient scope;
-  std::vector<Tensor> values;
-  for (const Weight& weight : weights()) values.push_back(weight.value().copy());
-  return values;
-}
-
-void Layer::set_weights(const std::vector<Tensor>& values) {
-  std::vector<Weight> targets = weights();
-  if (values.size() != targets.size())
-    fail("{} ({}): set_weights: expected {} tensors, got {}{}", name(), class_name(),
-         targets.size(), values.size(), built_ ? "" : " (the layer is not built)");
-  for (std::size_t i = 0; i < values.size(); ++i)
-    if (values[i].shape() != targets[i].shape())
-      fail("{}: expected a value of shape {}, got {}", targets[i].path(), targets[i].shape(),
-           values[i].shape());
-  for (std::size_t i = 0; i < values.size(); ++i) targets[i].assign(values[i]);
-}
-
-std::int64_t Layer::count_params() const {
-  std::int64_t count = 0;
-  for (const Weight& weight : weights()) count += weight.numel();
-  return count;
-}
-
-void Layer::set_trainable(bool trainable) {
-  trainable_ = trainable;
-  for (Weight& weight : weights_) weight.set_trainable(trainable);
-  for (Layer* layer : sublayers_) layer->set_trainable(trainable);
-}
-
-void Layer::set_dtype(DType dtype) {
-  NoGradient scope;
-  dtype_ = dtype;
-  for (auto* list : {&weights_, &fixed_weights_})
-    for (Weight& weight : *list)
-      if (weight.value().dtype() != dtype) weight.replace(weight.value().astype(dtype));
-  for (Layer* layer : sublayers_) layer->set_dtype(dtype);
-}
+std::vector<Tensor>& Layer::carried() const { return state().carried; }
 
 // --- looking inside
 
 Tensor Layer::name(std::string_view label, const Tensor& value) const {
-  if (current_capture != nullptr) current_capture->put(name() + "/" + std::string(label), value);
+  if (current_call != nullptr && current_call->capture != nullptr)
+    (*current_call->capture)[place_of_call() + "/" + std::string(label)] = value;
   return value;
 }
 
-void Layer::name_output(const Layer& layer, const Tensor& output) {
-  if (current_capture != nullptr) current_capture->put(layer.name(), output);
+Capture::Capture() : scope_(std::make_unique<CallContext>()) {
+  scope_->outer = std::exchange(current_call, scope_.get());
+  scope_->capture = &values_;
 }
-
-Capture::Capture() : outer_(std::exchange(current_capture, this)) {}
-Capture::~Capture() { current_capture = outer_; }
+Capture::~Capture() { current_call = scope_->outer; }
 
 }  // namespace keratin

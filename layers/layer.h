@@ -12,16 +12,20 @@
 //     Weight s;
 //   };
 //
-// A layer is a value until it is added to a model: copy it, pass it on. Once built it owns weights,
-// and copies share them.
+// A layer is a reference, as in Keras: a copy means the same layer, with the same name and the same
+// weights, whether it was made before or after the layer was built. clone() makes another layer.
 #pragma once
 
 #include <concepts>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -43,14 +47,22 @@ class LayerError : public std::invalid_argument {
   using invalid_argument::invalid_argument;
 };
 
+class AnyLayer;
+
 class Layer {
  public:
   Layer();
-  virtual ~Layer() = default;
+  Layer(const Layer& other);
+  Layer(Layer&&) noexcept = default;
+  Layer& operator=(const Layer&) = default;
+  Layer& operator=(Layer&&) noexcept = default;
+  virtual ~Layer();
 
   // --- to override
 
-  /// Makes the weights. Called once, before the first call; axis 0 of the shape is None.
+  /// Makes the weights, by add_weight. Called before the first call, once for each copy in use: to
+  /// those after the first, add_weight gives the weights that are there, and what build assigns to
+  /// them has no effect. Axis 0 of the shape is None.
   virtual void build(const Shape& input_shape);
   /// The outputs for a batch of inputs.
   virtual Tensor call(const Tensor& inputs) = 0;
@@ -69,18 +81,20 @@ class Layer {
   std::pair<Tensor, Tensor> call_with_mask(const Tensor& inputs, const CallOptions& options = {});
   /// Makes the weights for inputs of this shape now.
   void ensure_built(const Shape& input_shape);
-  bool built() const { return built_; }
+  bool built() const;
+  /// Whether both are the same layer.
+  bool is(const Layer& other) const { return state_ == other.state_; }
 
   /// "dense_2": given, or made from the class's name and a count when first asked for.
   const std::string& name() const;
-  void set_name(std::string name) { name_ = std::move(name); }
+  void set_name(std::string name);
   /// "Dense"
   virtual std::string class_name() const;
   /// Axis 0 is None. Of rank 0 while not known.
-  const Shape& input_shape() const { return input_shape_; }
-  void set_input_shape(const Shape& shape) { input_shape_ = shape; }
+  const Shape& input_shape() const;
+  void set_input_shape(const Shape& shape);
 
-  /// Own weights in the order they were made, then those of the layers inside.
+  /// Own weights in the order they were made, then those of the layers inside; each once.
   std::vector<Weight> weights() const;
   std::vector<Weight> trainable_weights() const;
   std::vector<Weight> non_trainable_weights() const;
@@ -90,15 +104,16 @@ class Layer {
   void set_weights(const std::vector<Tensor>& values);
   std::int64_t count_params() const;
 
-  bool trainable() const { return trainable_; }
-  virtual void set_trainable(bool trainable);
+  bool trainable() const;
+  /// Also of the layers inside.
+  void set_trainable(bool trainable);
 
   /// The float type of the weights and of what the layer computes: floatx() when it was made.
-  DType dtype() const { return dtype_; }
-  virtual void set_dtype(DType dtype);
+  DType dtype() const;
+  void set_dtype(DType dtype);
 
-  /// Layers inside this one.
-  const std::vector<Layer*>& sublayers() const { return sublayers_; }
+  /// The layers inside this one.
+  const std::vector<AnyLayer>& sublayers() const;
   /// Gives the weights their full names, "sequential/dense/kernel".
   void set_weight_paths(const std::string& prefix);
 
@@ -107,14 +122,15 @@ class Layer {
                     const Initializer& initializer = "glorot_uniform",
                     const Regularizer& regularizer = {}, const Constraint& constraint = {},
                     bool trainable = true);
-  /// Makes a member that is itself a layer part of this one; to be called in build.
-  void track(Layer& layer);
-  /// Whether build was called by ensure_built, and not by a user.
-  bool being_built() const { return being_built_; }
+  /// Makes a layer part of this one, which then owns it; in the constructor or in build. A layer
+  /// that is called without being part of its caller is an error if it has weights.
+  template <std::derived_from<Layer> L>
+  void track(L& layer);
+  void track(const AnyLayer& layer);
   /// Takes the last tracked layer out again.
-  void untrack_last() { sublayers_.pop_back(); }
-  /// Puts a layer's output into the capture, if there is one, under the layer's name.
-  static void name_output(const Layer& layer, const Tensor& output);
+  void untrack_last();
+  /// Whether build was called by ensure_built, and not by a user.
+  bool being_built() const;
   /// Whether this call is part of training.
   bool training() const;
   /// The mask of the current inputs, (batch, time) boolean, or undefined.
@@ -123,52 +139,83 @@ class Layer {
   void set_output_mask(const Tensor& mask) const;
   /// Names a value in passing, for Model::capture; costs nothing when nobody looks.
   Tensor name(std::string_view label, const Tensor& value) const;
-  /// Where to draw random numbers from; `seeded` is the layer's own generator, if it has one.
-  Random& random(Random* seeded = nullptr) const;
+  /// Where to draw random numbers from: default_random(), or with a seed the layer's own generator.
+  Random& random(std::optional<std::uint64_t> seed = {}) const;
+  /// Tensors that the layer carries from one call to the next, as a stateful RNN its states.
+  std::vector<Tensor>& carried() const;
 
  private:
-  mutable std::string name_;
-  bool built_ = false;
-  bool being_built_ = false;
-  bool trainable_ = true;
-  DType dtype_;
-  Shape input_shape_;
-  std::vector<Weight> weights_;        // follow trainable()
-  std::vector<Weight> fixed_weights_;  // never trained: statistics, for example
-  std::vector<Layer*> sublayers_;
+  friend class Cloning;
+  struct State;
+  State& state() const;
+  void make(const Shape& input_shape);
+  void join();
+  void check_owner() const;
+  void take_place(Layer& layer);
+
+  std::shared_ptr<State> state_;
+  std::uint64_t built_as_ = 0;  // the build that this object's members come from
 };
+
+/// Runs f. Copies of layers that it makes are new layers, unbuilt, with the names and options of
+/// the originals; copies of the same layer are the same.
+void while_cloning(const std::function<void()>& f);
+
+/// A layer of the same class, name and options with weights of its own, which it makes when it is
+/// built.
+template <std::derived_from<Layer> L>
+L clone(const L& layer) {
+  std::optional<L> copy;
+  while_cloning([&] { copy.emplace(layer); });
+  return std::move(*copy);
+}
 
 /// Any layer, held by pointer: what lists of layers are made of.
 class AnyLayer {
  public:
   template <std::derived_from<Layer> L>
-  AnyLayer(L layer) : layer_(std::make_shared<L>(std::move(layer))) {
-    if constexpr (std::copy_constructible<L>)
-      copy_ = [](const Layer& other) -> std::shared_ptr<Layer> {
-        return std::make_shared<L>(static_cast<const L&>(other));
-      };
-  }
+  AnyLayer(L layer) : layer_(std::make_shared<L>(std::move(layer))), copy_(copy_of<L>()) {}
   template <std::derived_from<Layer> L>
-  AnyLayer(std::shared_ptr<L> layer) : layer_(std::move(layer)) {
+  AnyLayer(std::shared_ptr<L> layer) : layer_(std::move(layer)), copy_(copy_of<L>()) {
     if (layer_ == nullptr) throw std::invalid_argument("layer: the pointer is null");
+  }
+  AnyLayer(const AnyLayer& other);
+  AnyLayer(AnyLayer&&) noexcept = default;
+  AnyLayer& operator=(AnyLayer other) noexcept {
+    layer_.swap(other.layer_);
+    copy_ = other.copy_;
+    return *this;
   }
 
   Layer& operator*() const { return *layer_; }
   Layer* operator->() const { return layer_.get(); }
   const std::shared_ptr<Layer>& pointer() const { return layer_; }
-  /// A copy of the layer; the layer itself when it was given as a pointer or cannot be copied.
-  AnyLayer copy() const {
-    AnyLayer other = *this;
-    if (copy_ != nullptr) other.layer_ = copy_(*layer_);
-    return other;
-  }
 
  private:
+  using Copy = std::shared_ptr<Layer> (*)(const Layer&);
+  template <class L>
+  static Copy copy_of() {
+    if constexpr (std::copy_constructible<L>)
+      return [](const Layer& other) -> std::shared_ptr<Layer> {
+        if (typeid(other) != typeid(L)) return nullptr;  // would lose what makes it special
+        return std::make_shared<L>(static_cast<const L&>(other));
+      };
+    return nullptr;
+  }
+
   std::shared_ptr<Layer> layer_;
-  std::shared_ptr<Layer> (*copy_)(const Layer&) = nullptr;
+  Copy copy_;
 };
 
-/// While it lives, the values that layers name in this thread are kept, as "layer/label".
+template <std::derived_from<Layer> L>
+void Layer::track(L& layer) {
+  static_assert(std::copy_constructible<L>, "a part must be copyable, or an AnyLayer");
+  take_place(layer);
+  track(AnyLayer(layer));
+}
+
+/// While it lives, the outputs of layers inside the layers that are called in this thread are kept,
+/// as "layer" or "inner_model/layer", and what layers name in passing, as "layer/label".
 class Capture {
  public:
   Capture();
@@ -176,11 +223,10 @@ class Capture {
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
   const std::map<std::string, Tensor>& values() const { return values_; }
-  void put(const std::string& name, const Tensor& value) { values_[name] = value; }
 
  private:
   std::map<std::string, Tensor> values_;
-  Capture* outer_;
+  std::unique_ptr<struct CallContext> scope_;
 };
 
 /// Starts the numbering of layers' names anew.

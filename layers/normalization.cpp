@@ -75,12 +75,13 @@ LayerNormalization::LayerNormalization(const LayerNormalizationOptions& options)
 }
 
 void LayerNormalization::build(const Shape& input_shape) {
-  LayerNormalizationOptions& o = options_;
+  const LayerNormalizationOptions& o = options_;
   if (o.axis.empty()) fail("expected at least one axis");
-  for (int& axis : o.axis) axis = normalize_axis(axis, input_shape.rank(), "axis");
-  std::ranges::sort(o.axis);
+  axes_ = o.axis;
+  for (int& axis : axes_) axis = normalize_axis(axis, input_shape.rank(), "axis");
+  std::ranges::sort(axes_);
   Shape features;
-  for (int axis : o.axis) features.push_back(input_shape[axis]);
+  for (int axis : axes_) features.push_back(input_shape[axis]);
   if (o.scale)
     gamma =
         add_weight("gamma", features, o.gamma_initializer, o.gamma_regularizer, o.gamma_constraint);
@@ -90,14 +91,13 @@ void LayerNormalization::build(const Shape& input_shape) {
 
 Tensor LayerNormalization::call(const Tensor& x) {
   Shape shape = Shape::filled(x.rank(), 1);
-  for (std::size_t i = 0; i < options_.axis.size(); ++i) {
-    int axis = options_.axis[i];
+  for (int axis : axes_) {
     if (axis >= x.rank() || axis >= input_shape().rank() || x.size(axis) != input_shape()[axis])
       fail("expected input like {}, got {}", input_shape(), x.shape());
     shape[axis] = x.size(axis);
   }
-  Tensor centred = x - mean(x, options_.axis, true);
-  Tensor variance = mean(square(centred), options_.axis, true);
+  Tensor centred = x - mean(x, axes_, true);
+  Tensor variance = mean(square(centred), axes_, true);
   return affine(centred * rsqrt(variance + options_.epsilon), gamma, beta, shape);
 }
 

@@ -65,6 +65,7 @@ class LayerNormalization : public Layer {
 
  private:
   LayerNormalizationOptions options_;
+  std::vector<int> axes_;  // counted from 0, in order
   Weight gamma, beta;
 };
 

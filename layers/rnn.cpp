@@ -107,15 +107,10 @@ class FusedSequence {
 
 RNN::RNN(AnyLayer cell, const RNNLoopOptions& options) : cell_(std::move(cell)), options_(options) {
   apply_common(*this, options);
+  track(cell_);
 }
 
-RNN::RNN(const RNN& other)
-    : Layer(other),
-      cell_(other.built() ? other.cell_ : other.cell_.copy()),
-      options_(other.options_),
-      kept_states_(other.kept_states_) {}
-
-RNN& RNN::operator=(const RNN& other) { return *this = RNN(other); }
+void RNN::reset_states() { carried().clear(); }
 
 RNNCell& RNN::cell() const { return static_cast<RNNCell&>(*cell_); }
 
@@ -127,27 +122,22 @@ RNNLoopOptions& RNN::options() {
 void RNN::build(const Shape& input_shape) {
   if (input_shape.rank() != 3) fail("expected inputs (batch, time, features), got {}", input_shape);
   known_last_axis(input_shape);
-  track(cell());
   cell().ensure_built(input_shape.without(1));
-  set_weight_paths("");
 }
 
 Tensor RNN::call(const Tensor& inputs) { return run(inputs, {})[0]; }
 
 Tensors RNN::states(const Tensor& inputs, const Tensors& initial_state,
                     const CallOptions& options) {
+  ensure_built(inputs.shape());
   // By way of operator(), for the layer's name in errors and on the tape.
   struct Caller : Layer {
     RNN& rnn;
     const Tensors& initial;
-    Tensors result;
-    Caller(RNN& r, const Tensors& i) : rnn(r), initial(i) {
-      set_name(r.name());
-      set_dtype(r.dtype());
-    }
+    Tensors result = {};
+    Caller(RNN& r, const Tensors& i) : Layer(r), rnn(r), initial(i) {}
     std::string class_name() const override { return rnn.class_name(); }
     Tensor call(const Tensor& x) override {
-      rnn.ensure_built(x.shape());
       result = rnn.run(x, initial);
       return result[0];
     }
@@ -175,7 +165,7 @@ Tensor RNN::compute_mask(const Tensor&, const Tensor& mask) {
 // The states before the first step; an empty list stands for zeros.
 Tensors RNN::first_states(const Tensors& initial_state, std::int64_t batch) const {
   Tensors states = initial_state;
-  if (states.empty() && options_.stateful) states = kept_states_;
+  if (states.empty() && options_.stateful) states = carried();
   if (states.empty()) return states;
   const std::vector<int> sizes = cell().state_size();
   if (states.size() != sizes.size())
@@ -223,9 +213,9 @@ Tensors RNN::run(const Tensor& inputs, const Tensors& initial_state) {
   if (mask.defined() && options_.zero_output_for_mask && time > 0)
     result[0] = where(expand_dims(sequences ? mask : slice(mask, {all, -1}), -1), result[0], 0.0);
   if (options_.stateful) {
-    kept_states_.clear();
+    carried().clear();
     for (std::size_t i = 1; i < result.size(); ++i)
-      kept_states_.push_back(stop_gradient(result[i]).copy());
+      carried().push_back(stop_gradient(result[i]).copy());
   }
   return result;
 }

@@ -48,11 +48,6 @@ class RNN : public Layer {
   template <std::derived_from<RNNCell> C>
   explicit RNN(C cell, const RNNLoopOptions& options = {})
       : RNN(AnyLayer(std::move(cell)), options) {}
-  /// A copy has a cell of its own; copies of a built layer share it.
-  RNN(const RNN& other);
-  RNN(RNN&&) = default;
-  RNN& operator=(const RNN& other);
-  RNN& operator=(RNN&&) = default;
 
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
@@ -66,7 +61,7 @@ class RNN : public Layer {
                  const CallOptions& options = {});
 
   /// Forgets where a stateful layer ended.
-  void reset_states() { kept_states_.clear(); }
+  void reset_states();
 
   RNNCell& cell() const;
   const RNNLoopOptions& options() const { return options_; }
@@ -80,7 +75,6 @@ class RNN : public Layer {
 
   AnyLayer cell_;
   RNNLoopOptions options_;
-  Tensors kept_states_;
 };
 
 /// Long short-term memory.

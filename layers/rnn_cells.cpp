@@ -35,7 +35,6 @@ GatedCell::GatedCell(const char* class_name, int units, int gates, const RNNOpti
         "options of RNN, not of its cell",
         class_name);
   if (!options.name.empty()) set_name(options.name);
-  if (options.seed) random_.emplace(*options.seed);
 }
 
 void GatedCell::build(const Shape& input_shape) {
@@ -56,7 +55,7 @@ void GatedCell::begin_sequence(std::int64_t batch) {
   if (!drops && dropout_.input.empty() && dropout_.recurrent.empty()) return;
   dropout_ = {};
   if (!drops) return;
-  Random& source = random(random_ ? &*random_ : nullptr);
+  Random& source = random(options_.seed);
   const int masks = options_.recurrent_dropout > 0 ? gates_ : 1;
   for (int i = 0; options_.dropout > 0 && i < masks; ++i)
     dropout_.input.push_back(
@@ -170,10 +169,7 @@ StackedRNNCells::StackedRNNCells(std::vector<AnyLayer> cells) : cells_(std::move
   for (const AnyLayer& cell : cells_)
     if (dynamic_cast<RNNCell*>(&*cell) == nullptr)
       fail("StackedRNNCells: expected cells, got {} ({})", cell->name(), cell->class_name());
-}
-
-StackedRNNCells::StackedRNNCells(const StackedRNNCells& other) : RNNCell(other) {
-  for (const AnyLayer& cell : other.cells_) cells_.push_back(other.built() ? cell : cell.copy());
+  for (const AnyLayer& cell : cells_) track(cell);
 }
 
 std::vector<int> StackedRNNCells::state_size() const {
@@ -198,7 +194,6 @@ void StackedRNNCells::begin_sequence(std::int64_t batch) {
 void StackedRNNCells::build(const Shape& input_shape) {
   Shape shape = input_shape;
   for (const AnyLayer& cell : cells_) {
-    track(*cell);
     cell->ensure_built(shape);
     shape = shape.with(-1, as_cell(cell).output_size());
   }

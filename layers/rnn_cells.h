@@ -98,7 +98,6 @@ class GatedCell : public RNNCell {
   virtual Shape bias_shape() const { return {gates_ * units_}; }
 
   DropoutMasks dropout_;
-  std::optional<Random> random_;
 };
 
 /// Weights: kernel (features, 4 units), recurrent_kernel (units, 4 units), bias (4 units), for the
@@ -135,10 +134,6 @@ class StackedRNNCells : public RNNCell {
   template <std::derived_from<RNNCell>... C>
   explicit StackedRNNCells(C... cells) : StackedRNNCells({AnyLayer(std::move(cells))...}) {}
   explicit StackedRNNCells(std::vector<AnyLayer> cells);
-  /// A copy has cells of its own; copies of a built one share them.
-  StackedRNNCells(const StackedRNNCells& other);
-  StackedRNNCells(StackedRNNCells&&) = default;
-
   std::vector<int> state_size() const override;
   int output_size() const override;
   int output_state() const override;

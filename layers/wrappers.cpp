@@ -4,34 +4,25 @@
 
 namespace keratin {
 
-Bidirectional::Bidirectional(std::shared_ptr<RNN> forward, std::shared_ptr<RNN> backward,
+Bidirectional::Bidirectional(AnyLayer forward_layer, AnyLayer backward_layer,
                              const BidirectionalOptions& options)
-    : forward_(std::move(forward)),
-      backward_(std::move(backward)),
+    : forward_(std::move(forward_layer)),
+      backward_(std::move(backward_layer)),
       merge_mode_(options.merge_mode) {
   if (merge_mode_ != "concat" && merge_mode_ != "sum" && merge_mode_ != "mul" &&
       merge_mode_ != "ave")
     fail("Bidirectional: expected merge_mode concat, sum, mul or ave, got \"{}\"", merge_mode_);
+  const RNNLoopOptions& options_forward = std::as_const(forward()).options();
   std::string inner = forward_->name();
   forward_->set_name("forward_" + inner);
   backward_->set_name("backward_" + inner);
-  backward_->options().go_backwards = !forward_->options().go_backwards;
-  for (RNN* layer : {forward_.get(), backward_.get()})
-    layer->options().zero_output_for_mask = layer->options().return_sequences;
-  if (!std::as_const(*forward_).options().input_shape.empty())
-    set_input_shape(batched(std::as_const(*forward_).options().input_shape));
+  backward().options().go_backwards = !options_forward.go_backwards;
+  for (RNN* layer : {&forward(), &backward()})
+    layer->options().zero_output_for_mask = options_forward.return_sequences;
+  if (!options_forward.input_shape.empty()) set_input_shape(batched(options_forward.input_shape));
   apply_common(*this, options);
-}
-
-Bidirectional::Bidirectional(const Bidirectional& other)
-    : Layer(other),
-      forward_(other.forward_),
-      backward_(other.backward_),
-      copy_(other.copy_),
-      merge_mode_(other.merge_mode_) {
-  if (other.built()) return;
-  forward_ = copy_(*other.forward_);
-  backward_ = copy_(*other.backward_);
+  track(forward_);
+  track(backward_);
 }
 
 Shape Bidirectional::compute_output_shape(const Shape& input_shape) {
@@ -41,20 +32,17 @@ Shape Bidirectional::compute_output_shape(const Shape& input_shape) {
 }
 
 void Bidirectional::build(const Shape& input_shape) {
-  track(*forward_);
-  track(*backward_);
   forward_->ensure_built(input_shape);
   backward_->ensure_built(input_shape);
 }
 
 Tensor Bidirectional::compute_mask(const Tensor&, const Tensor& mask) {
-  return std::as_const(*forward_).options().return_sequences ? mask : Tensor();
+  return return_sequences() ? mask : Tensor();
 }
 
 Tensor Bidirectional::merge(const Tensor& forward, const Tensor& backward) const {
   // The backward layer's outputs come in the order in which it made them: last step first.
-  bool sequences = std::as_const(*forward_).options().return_sequences;
-  Tensor b = sequences ? flip(backward, 1) : backward;
+  Tensor b = return_sequences() ? flip(backward, 1) : backward;
   if (merge_mode_ == "concat") return concatenate({forward, b}, -1);
   if (merge_mode_ == "sum") return forward + b;
   if (merge_mode_ == "mul") return forward * b;
@@ -71,8 +59,8 @@ std::vector<Tensor> Bidirectional::states(const Tensor& inputs,
                                           const CallOptions& options) {
   ensure_built(inputs.shape());
   auto half = initial_state.begin() + static_cast<std::ptrdiff_t>(initial_state.size() / 2);
-  auto f = forward_->states(inputs, {initial_state.begin(), half}, options);
-  auto b = backward_->states(inputs, {half, initial_state.end()}, options);
+  auto f = this->forward().states(inputs, {initial_state.begin(), half}, options);
+  auto b = this->backward().states(inputs, {half, initial_state.end()}, options);
   std::vector<Tensor> result{merge(f[0], b[0])};
   result.insert(result.end(), f.begin() + 1, f.end());
   result.insert(result.end(), b.begin() + 1, b.end());
@@ -82,14 +70,11 @@ std::vector<Tensor> Bidirectional::states(const Tensor& inputs,
 TimeDistributed::TimeDistributed(AnyLayer layer, const WrapperOptions& options)
     : layer_(std::move(layer)) {
   apply_common(*this, options);
+  track(layer_);
 }
-
-TimeDistributed::TimeDistributed(const TimeDistributed& other)
-    : Layer(other), layer_(other.built() ? other.layer_ : other.layer_.copy()) {}
 
 void TimeDistributed::build(const Shape& input_shape) {
   if (input_shape.rank() < 3) fail("expected inputs (batch, time, ...), got {}", input_shape);
-  track(*layer_);
   layer_->ensure_built(input_shape.without(1));
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <concepts>
-#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <keratin/layers/rnn.h>
@@ -16,19 +16,12 @@ struct BidirectionalOptions {
   Shape input_shape = {};
 };
 
-/// A recurrent layer and a copy of it that runs backwards, their outputs merged.
+/// Two clones of a recurrent layer, one of which runs backwards, their outputs merged.
 class Bidirectional : public Layer {
  public:
   template <std::derived_from<RNN> L>
   explicit Bidirectional(const L& layer, const BidirectionalOptions& options = {})
-      : Bidirectional(std::make_shared<L>(layer), std::make_shared<L>(layer), options) {
-    copy_ = [](const RNN& other) -> std::shared_ptr<RNN> {
-      return std::make_shared<L>(static_cast<const L&>(other));
-    };
-  }
-  /// A copy has layers of its own; copies of a built one share them.
-  Bidirectional(const Bidirectional& other);
-  Bidirectional(Bidirectional&&) = default;
+      : Bidirectional(AnyLayer(clone(layer)), AnyLayer(clone(layer)), options) {}
 
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
@@ -42,12 +35,13 @@ class Bidirectional : public Layer {
                              const CallOptions& options = {});
 
  private:
-  Bidirectional(std::shared_ptr<RNN> forward, std::shared_ptr<RNN> backward,
-                const BidirectionalOptions& options);
+  Bidirectional(AnyLayer forward, AnyLayer backward, const BidirectionalOptions& options);
+  RNN& forward() const { return static_cast<RNN&>(*forward_); }
+  RNN& backward() const { return static_cast<RNN&>(*backward_); }
+  bool return_sequences() const { return std::as_const(forward()).options().return_sequences; }
   Tensor merge(const Tensor& forward, const Tensor& backward) const;
 
-  std::shared_ptr<RNN> forward_, backward_;
-  std::shared_ptr<RNN> (*copy_)(const RNN&) = nullptr;
+  AnyLayer forward_, backward_;
   std::string merge_mode_;
 };
 
@@ -60,9 +54,6 @@ struct WrapperOptions {
 class TimeDistributed : public Layer {
  public:
   explicit TimeDistributed(AnyLayer layer, const WrapperOptions& options = {});
-  /// A copy has a layer of its own; copies of a built one share it.
-  TimeDistributed(const TimeDistributed& other);
-  TimeDistributed(TimeDistributed&&) = default;
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
   bool supports_masking() const override { return true; }

@@ -9,13 +9,15 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/random.h>
+#include <keratin/layers/internal/context.h>
 #include <keratin/training/internal/diagnosis.h>
 #include <keratin/training/model.h>
 #include <keratin/training/progress.h>
 
 namespace keratin {
 
-struct Model::State {
+/// What compile has chosen, and the metrics of the epoch.
+struct Model::Compiled {
   std::optional<AnyOptimizer> optimizer;
   Loss loss;
   std::vector<AnyMetric> metrics, weighted_metrics;
@@ -42,22 +44,21 @@ struct Model::State {
   }
 };
 
-Model::Model() : state_(std::make_unique<State>()) {}
+Model::Model() : compiled_(std::make_shared<Compiled>()) {}
+Model::Model(const Model& other)
+    : Layer(other), compiled_(cloning() ? std::make_shared<Compiled>() : other.compiled_) {}
 Model::~Model() = default;
-// A model that was moved from is an empty one.
-Model::Model(Model&& other)
-    : Layer(std::move(other)), state_(std::exchange(other.state_, std::make_unique<State>())) {}
-Model& Model::operator=(Model&& other) {
-  Layer::operator=(std::move(other));
-  state_ = std::exchange(other.state_, std::make_unique<State>());
-  return *this;
+
+Model::Compiled& Model::compilation() const {
+  if (compiled_ == nullptr) name();  // throws: the object was moved from
+  return *compiled_;
 }
 
 // --- compile
 
 void Model::compile(const CompileOptions& options) {
   if (!options.optimizer) fail("compile: the optimizer is empty");
-  State state;
+  Compiled state;
   state.optimizer = options.optimizer;
   state.loss = options.loss;
   state.metrics = options.metrics;
@@ -74,20 +75,20 @@ void Model::compile(const CompileOptions& options) {
   };
   for (const AnyMetric& metric : options.metrics) free_name(metric->name(), false);
   for (const AnyMetric& metric : options.weighted_metrics) free_name(metric->name(), true);
-  *state_ = std::move(state);
+  compilation() = std::move(state);
 }
 
-bool Model::compiled() const { return state_->optimizer.has_value(); }
+bool Model::compiled() const { return compilation().optimizer.has_value(); }
 
 Optimizer& Model::optimizer() const {
   if (!compiled()) fail("{} ({}): call compile first", name(), class_name());
-  return **state_->optimizer;
+  return **compilation().optimizer;
 }
 
-const Loss& Model::loss() const { return state_->loss; }
+const Loss& Model::loss() const { return compilation().loss; }
 
 std::vector<std::string> Model::metrics_names() const {
-  std::vector<std::string> names = state_->names;
+  std::vector<std::string> names = compilation().names;
   names.insert(names.begin(), "loss");
   return names;
 }
@@ -169,7 +170,7 @@ Tensor Model::loss_of(const Tensor& p, const Tensor& y, const Tensor& weight,
 /// What fit, evaluate and the ..._on_batch functions do with a model.
 class Trainer {
  public:
-  explicit Trainer(Model& model) : model_(model), state_(*model.state_) {
+  explicit Trainer(Model& model) : model_(model), state_(model.compilation()) {
     if (!model.compiled() || !state_.loss.defined())
       fail("{} ({}): compile it with a loss first", model.name(), model.class_name());
   }
@@ -219,7 +220,7 @@ class Trainer {
     return logs;
   }
 
-  Model::State& state() { return state_; }
+  Model::Compiled& state() { return state_; }
 
  private:
   Tensor forward(const Data& batch, bool training) {
@@ -236,7 +237,7 @@ class Trainer {
   }
 
   Model& model_;
-  Model::State& state_;
+  Model::Compiled& state_;
   Tensor predicted_, mask_;
 };
 
@@ -378,9 +379,9 @@ Logs Model::train_on_batch(const Tensor& x, const Tensor& y, const Tensor& sampl
   Trainer trainer(*this);
   Data batch{x, y, sample_weight};
   check_data("train_on_batch", batch);
-  state_->reset();
+  compilation().reset();
   bool finite = trainer.train(batch);
-  Logs logs = state_->logs();
+  Logs logs = compilation().logs();
   if (!finite) fail_not_finite(*this, x, y, logs["loss"], -1, -1);
   return logs;
 }
@@ -389,9 +390,9 @@ Logs Model::test_on_batch(const Tensor& x, const Tensor& y, const Tensor& sample
   Trainer trainer(*this);
   Data batch{x, y, sample_weight};
   check_data("test_on_batch", batch);
-  state_->reset();
+  compilation().reset();
   trainer.test(batch);
-  return state_->logs();
+  return compilation().logs();
 }
 
 // --- looking inside
@@ -400,6 +401,12 @@ std::map<std::string, Tensor> Model::capture(const Tensor& x) {
   Capture scope;
   predict_on_batch(x);
   return scope.values();
+}
+
+std::vector<Layer*> Model::layers() const {
+  std::vector<Layer*> list;
+  for (const AnyLayer& layer : sublayers()) list.push_back(&*layer);
+  return list;
 }
 
 Layer& Model::get_layer(const std::string& wanted) const {

@@ -58,9 +58,11 @@ struct PredictOptions {
 class Model : public Layer {
  public:
   Model();
+  Model(const Model& other);
+  Model(Model&&) noexcept = default;
+  Model& operator=(const Model&) = default;
+  Model& operator=(Model&&) noexcept = default;
   ~Model() override;
-  Model(Model&& other);
-  Model& operator=(Model&& other);
 
   /// Chooses how to train. May be called again; weights stay, the optimizer begins anew.
   void compile(const CompileOptions& options);
@@ -104,7 +106,7 @@ class Model : public Layer {
   std::map<std::string, Tensor> capture(const Tensor& x);
 
   /// The layers of the model, as they are counted by summary and get_layer.
-  virtual std::vector<Layer*> layers() const { return sublayers(); }
+  std::vector<Layer*> layers() const;
   Layer& get_layer(const std::string& name) const;
   Layer& get_layer(int index) const;
 
@@ -122,8 +124,9 @@ class Model : public Layer {
   /// The total loss of predictions p.
   Tensor loss_of(const Tensor& p, const Tensor& y, const Tensor& weight, const Tensor& mask) const;
   void copy_scores(const Logs& logs, double* values, std::size_t count) const;
-  struct State;
-  std::unique_ptr<State> state_;
+  struct Compiled;
+  Compiled& compilation() const;
+  std::shared_ptr<Compiled> compiled_;  // shared by all copies; a clone is not compiled
 };
 
 }  // namespace keratin

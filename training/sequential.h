@@ -26,14 +26,13 @@ class Sequential : public Model {
   bool supports_masking() const override { return true; }
   Shape compute_output_shape(const Shape& input_shape) override;
 
-  std::vector<Layer*> layers() const override;
   /// The output shape of each layer, as summary shows it; empty before the model is built.
-  const std::vector<Shape>& output_shapes() const { return output_shapes_; }
+  const std::vector<Shape>& output_shapes() const { return *output_shapes_; }
 
  private:
   std::string chain(std::size_t up_to) const;
-  std::vector<AnyLayer> layers_;
-  std::vector<Shape> output_shapes_;
+  // Shared by all copies, like the layers; found when the model is built.
+  std::shared_ptr<std::vector<Shape>> output_shapes_ = std::make_shared<std::vector<Shape>>();
 };
 
 }  // namespace keratin

@@ -1,6 +1,8 @@
 // The state of one call of a layer.
 #pragma once
 
+#include <map>
+#include <string>
 #include <utility>
 
 #include <keratin/core/random.h>
@@ -8,13 +10,20 @@
 
 namespace keratin {
 
-class Capture;
+class Layer;
 
+/// What a layer's call knows. A context without a layer sets noise or capture for the calls inside.
 struct CallContext {
+  CallContext* outer = nullptr;  // the call from which this one was made
+  const Layer* layer = nullptr;
   bool training = false;
-  Tensor mask;
+  Tensor mask = {};
   Tensor output_mask = {};  // what the call itself says of its outputs
   bool output_mask_known = false;
+  // All layers inside draw from it: a check calls the same function many times and must see the
+  // same noise each time.
+  Random* noise = nullptr;
+  std::map<std::string, Tensor>* capture = nullptr;  // of what layers name
 };
 
 /// Sets a variable, and restores it at the end.
@@ -34,12 +43,8 @@ class Swap {
 /// The innermost call of this thread, or null.
 extern thread_local CallContext* current_call;
 
-/// Where the layers of this thread put what they name, or null.
-extern thread_local Capture* current_capture;
-
-/// When set, all layers of this thread draw from it: a check calls the same function many times and
-/// must see the same noise each time.
-extern thread_local Random* shared_noise;
+/// Whether copies of layers made in this thread are new layers: inside while_cloning.
+bool cloning();
 
 /// The shape with None replaced by `size`.
 Shape filled_in(const Shape& shape, std::int64_t size);

@@ -10,6 +10,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
 #include <keratin/core/parallel.h>
 #include <keratin/core/random.h>
@@ -47,6 +48,13 @@ TEST_CASE("errors of tensors say who, which rule and what came") {
   CHECK(message_of([&] {
           broadcast_to(a, {4, 2, 3}).assign(0);
         }) == "assign: the view of shape (4, 2, 3) repeats its elements; write to a copy of it");
+  // Element (1, 0, 0) is (0, 1, 1): no two axes alone overlap.
+  CHECK(message_of([&] {
+          make_view(zeros({11}), {2, 2, 2}, {5, 3, 2}).assign(0);
+        }) == "assign: the view of shape (2, 2, 2) repeats its elements; write to a copy of it");
+  CHECK(message_of([&] {
+          make_view(zeros({12}), {2, 2, 2}, {6, 3, 2}).assign(0);
+        }) == "(no error)");
   CHECK(message_of([&] { Tensor().shape(); }) ==
         "tensor: this Tensor is undefined (default-constructed or moved from)");
   const float constant = 1;

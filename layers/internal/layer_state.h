@@ -1,0 +1,61 @@
+// The layer that all copies of a Layer object mean.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <keratin/layers/layer.h>
+
+namespace keratin {
+
+struct Layer::State {
+  // What add_weight and track have done in a build.
+  struct Building {
+    bool joining = false;  // the layer is built; another object is given its parts
+    std::size_t weights = 0, fixed_weights = 0, sublayers = 0;  // how many
+  };
+
+  std::string name = {};
+  std::uint64_t build = 0;  // a number, 0 while the layer is not built
+  Building* building = nullptr;
+  bool trainable = true;
+  DType dtype = float32;
+  Shape input_shape = {};
+  std::vector<Weight> weights = {};        // follow trainable
+  std::vector<Weight> fixed_weights = {};  // never trained: statistics, for example
+  std::vector<AnyLayer> sublayers = {};
+  Building before_build = {};  // weights and sublayers that were made outside build
+  std::string prefix = {};     // of the paths of the weights
+  std::optional<Random> noise = {};
+  std::vector<Tensor> carried = {};
+
+  bool contains(const State& other) const {
+    return this == &other || std::ranges::any_of(sublayers, [&](const AnyLayer& layer) {
+             return layer->state().contains(other);
+           });
+  }
+  bool owns(const State& other) const {
+    return std::ranges::any_of(
+        sublayers, [&](const AnyLayer& layer) { return layer->state_.get() == &other; });
+  }
+  /// Every state from this one on, each once.
+  void collect(std::vector<const State*>& found) const {
+    if (std::ranges::find(found, this) != found.end()) return;
+    found.push_back(this);
+    for (const AnyLayer& layer : sublayers) layer->state().collect(found);
+  }
+  /// Undoes what builds from number `since` on have made.
+  void undo(std::uint64_t since) {
+    for (const AnyLayer& layer : sublayers)
+      if (layer->state().build >= since) layer->state().undo(since);
+    weights.resize(before_build.weights);
+    fixed_weights.resize(before_build.fixed_weights);
+    sublayers.erase(sublayers.begin() + static_cast<std::ptrdiff_t>(before_build.sublayers),
+                    sublayers.end());
+    build = 0;
+  }
+};
+
+}  // namespace keratin

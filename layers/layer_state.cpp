@@ -1,0 +1,275 @@
+// What makes up a layer: one state for all copies of an object, its weights, and its parts.
+
+#include <atomic>
+
+#include <keratin/autograd/tape.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/memory.h>
+#include <keratin/layers/internal/context.h>
+#include <keratin/layers/internal/layer_state.h>
+
+namespace keratin {
+
+// --- one layer, many objects
+
+/// A scope in which copies of layers are new layers.
+class Cloning {
+ public:
+  static thread_local Cloning* current;
+  Cloning() : outer_(std::exchange(current, this)) {}
+  ~Cloning() { current = outer_; }
+  Cloning(const Cloning&) = delete;
+  Cloning& operator=(const Cloning&) = delete;
+
+  std::shared_ptr<Layer::State> state_for(const Layer& original) {
+    const Layer::State& from = original.state();
+    std::shared_ptr<Layer::State>& to = states_[&from];
+    if (to != nullptr) return to;
+    if (from.before_build.weights + from.before_build.fixed_weights > 0)
+      fail("{} ({}): cannot be cloned: its weights are made in the constructor, not in build",
+           original.name(), original.class_name());
+    to = std::make_shared<Layer::State>();
+    to->name = original.name();
+    to->trainable = from.trainable;
+    to->dtype = from.dtype;
+    to->input_shape = from.input_shape;
+    to->sublayers.assign(
+        from.sublayers.begin(),
+        from.sublayers.begin() + static_cast<std::ptrdiff_t>(from.before_build.sublayers));
+    to->before_build = from.before_build;
+    return to;
+  }
+
+ private:
+  std::map<const Layer::State*, std::shared_ptr<Layer::State>> states_;
+  Cloning* outer_;
+};
+thread_local Cloning* Cloning::current = nullptr;
+
+bool cloning() { return Cloning::current != nullptr; }
+
+void while_cloning(const std::function<void()>& f) {
+  Cloning scope;
+  f();
+}
+
+Layer::Layer() : state_(std::make_shared<State>()) { state_->dtype = floatx(); }
+Layer::Layer(const Layer& other)
+    : state_(cloning() ? Cloning::current->state_for(other) : other.state_),
+      built_as_(cloning() ? 0 : other.built_as_) {}
+Layer::~Layer() = default;
+
+AnyLayer::AnyLayer(const AnyLayer& other) : layer_(other.layer_), copy_(other.copy_) {
+  if (!cloning()) return;
+  layer_ = copy_ == nullptr ? nullptr : copy_(*other);
+  if (layer_ == nullptr)
+    fail("{} ({}): cannot be cloned: it is not copyable, or was given as a pointer to a base class",
+         other->name(), other->class_name());
+}
+
+Layer::State& Layer::state() const {
+  if (state_ == nullptr) throw LayerError(class_name() + ": this object was moved from");
+  return *state_;
+}
+
+bool Layer::built() const { return state().build != 0; }
+bool Layer::being_built() const { return state().building != nullptr; }
+bool Layer::trainable() const { return state().trainable; }
+DType Layer::dtype() const { return state().dtype; }
+const Shape& Layer::input_shape() const { return state().input_shape; }
+void Layer::set_input_shape(const Shape& shape) { state().input_shape = shape; }
+const std::vector<AnyLayer>& Layer::sublayers() const { return state().sublayers; }
+
+// --- building
+
+void Layer::build(const Shape&) {}
+
+namespace {
+std::atomic<std::uint64_t> builds{1};  // also counts those that fail
+}
+
+void Layer::ensure_built(const Shape& input_shape) {
+  State& s = state();
+  if (s.build == 0) return make(input_shape);
+  if (built_as_ != s.build) join();
+}
+
+void Layer::make(const Shape& input_shape) {
+  State& s = state();
+  NoGradient scope;
+  Shape shape = input_shape;
+  if (shape.rank() > 0) shape[0] = None;
+  const std::uint64_t number = builds++;
+  State::Building progress = s.before_build;
+  Swap<State::Building*> building(s.building, &progress);
+  CallContext context{.outer = current_call, .layer = this};
+  Swap<CallContext*> scope_of_calls(current_call, &context);
+  try {
+    build(shape);
+  } catch (const LayerError&) {
+    s.undo(number);
+    throw;
+  } catch (const std::invalid_argument& error) {
+    s.undo(number);
+    throw LayerError(fmt::format("{} ({}): {}", name(), class_name(), error.what()));
+  }
+  s.input_shape = shape;
+  s.build = built_as_ = number;
+  set_weight_paths(s.prefix);
+  release_cached_memory();  // an initializer's float64 blocks fit nothing that comes later
+}
+
+// Another object has built the layer: this one's build is given what the layer has. It may also
+// assign to the weights, which has been done.
+void Layer::join() {
+  State& s = state();
+  NoGradient scope;
+  const std::vector<Tensor> values = get_weights();
+  State::Building progress = s.before_build;
+  progress.joining = true;
+  Swap<State::Building*> building(s.building, &progress);
+  build(s.input_shape);
+  set_weights(values);
+  built_as_ = s.build;
+}
+
+Weight Layer::add_weight(const std::string& name, const Shape& shape,
+                         const Initializer& initializer, const Regularizer& regularizer,
+                         const Constraint& constraint, bool trainable) {
+  State& s = state();
+  for (std::int64_t extent : shape)
+    if (extent == None) fail("weight \"{}\": the shape {} has an unknown size", name, shape);
+  if (s.building == nullptr && current_call != nullptr && current_call->layer != nullptr &&
+      is(*current_call->layer))
+    fail("weight \"{}\": add_weight was called in call; make weights in build", name);
+  std::vector<Weight>& list = trainable ? s.weights : s.fixed_weights;
+  State::Building& made = s.building != nullptr ? *s.building : s.before_build;
+  std::size_t& count = trainable ? made.weights : made.fixed_weights;
+  if (made.joining) {
+    if (count >= list.size() || list[count].name() != name || list[count].shape() != shape)
+      fail("weight \"{}\" of shape {}: the layer was built without it", name, shape);
+    return list[count++];
+  }
+  Tensor value = initializer(shape, s.dtype);
+  if (value.shape() != shape)
+    fail("weight \"{}\": the initializer made {} for shape {}", name, value.shape(), shape);
+  Weight weight(name, value.astype(s.dtype), trainable && s.trainable);
+  weight.set_regularizer(regularizer.function());
+  weight.set_constraint(constraint.function());
+  list.push_back(weight);
+  ++count;
+  return weight;
+}
+
+void Layer::track(const AnyLayer& layer) {
+  State& s = state();
+  State::Building& made = s.building != nullptr ? *s.building : s.before_build;
+  take_place(*layer);
+  if (s.owns(layer->state())) return;
+  if (layer->state().contains(s)) fail("{} cannot be part of itself", name());
+  layer->set_dtype(s.dtype);
+  if (!s.trainable) layer->set_trainable(false);
+  s.sublayers.push_back(layer);
+  ++made.sublayers;
+  if (s.build != 0) layer->set_weight_paths(s.prefix + name() + "/");
+}
+
+// In an object that joins a built layer, parts that its build has made are those of the layer.
+void Layer::take_place(Layer& layer) {
+  State& s = state();
+  if (s.building == nullptr || !s.building->joining) return;
+  std::size_t& next = s.building->sublayers;
+  if (next < s.sublayers.size() && s.sublayers[next]->is(layer)) {
+    ++next;
+  } else if (!s.owns(layer.state())) {
+    if (next == s.sublayers.size()) fail("{}: the layer was built without it", layer.name());
+    layer.state_ = s.sublayers[next++]->state_;
+    layer.built_as_ = 0;
+  }
+}
+
+void Layer::untrack_last() {
+  State& s = state();
+  s.sublayers.pop_back();
+  s.before_build.sublayers = std::min(s.before_build.sublayers, s.sublayers.size());
+}
+
+// --- weights
+
+void Layer::set_weight_paths(const std::string& prefix) {
+  State& s = state();
+  s.prefix = prefix;
+  const std::string path = prefix + name() + "/";
+  for (auto* list : {&s.weights, &s.fixed_weights})
+    for (Weight& weight : *list) weight.set_path(path + weight.name());
+  for (const AnyLayer& layer : s.sublayers) layer->set_weight_paths(path);
+}
+
+std::vector<Weight> Layer::weights() const {
+  std::vector<const State*> states;
+  state().collect(states);
+  std::vector<Weight> all;
+  for (const State* s : states) {
+    all.insert(all.end(), s->weights.begin(), s->weights.end());
+    all.insert(all.end(), s->fixed_weights.begin(), s->fixed_weights.end());
+  }
+  return all;
+}
+
+std::vector<Weight> Layer::trainable_weights() const {
+  std::vector<Weight> found;
+  for (const Weight& weight : weights())
+    if (weight.trainable()) found.push_back(weight);
+  return found;
+}
+
+std::vector<Weight> Layer::non_trainable_weights() const {
+  std::vector<Weight> found;
+  for (const Weight& weight : weights())
+    if (!weight.trainable()) found.push_back(weight);
+  return found;
+}
+
+std::vector<Tensor> Layer::get_weights() const {
+  NoGradient scope;
+  std::vector<Tensor> values;
+  for (const Weight& weight : weights()) values.push_back(weight.value().copy());
+  return values;
+}
+
+void Layer::set_weights(const std::vector<Tensor>& values) {
+  std::vector<Weight> targets = weights();
+  if (values.size() != targets.size())
+    fail("{} ({}): set_weights: expected {} tensors, got {}{}", name(), class_name(),
+         targets.size(), values.size(), built() ? "" : " (the layer is not built)");
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (values[i].shape() != targets[i].shape())
+      fail("{}: expected a value of shape {}, got {}", targets[i].path(), targets[i].shape(),
+           values[i].shape());
+  for (std::size_t i = 0; i < values.size(); ++i) targets[i].assign(values[i]);
+}
+
+std::int64_t Layer::count_params() const {
+  std::int64_t count = 0;
+  for (const Weight& weight : weights()) count += weight.numel();
+  return count;
+}
+
+void Layer::set_trainable(bool trainable) {
+  State& s = state();
+  s.trainable = trainable;
+  for (Weight& weight : s.weights) weight.set_trainable(trainable);
+  for (const AnyLayer& layer : s.sublayers) layer->set_trainable(trainable);
+}
+
+void Layer::set_dtype(DType dtype) {
+  State& s = state();
+  NoGradient scope;
+  s.dtype = dtype;
+  for (auto* list : {&s.weights, &s.fixed_weights})
+    for (Weight& weight : *list)
+      if (weight.value().dtype() != dtype) weight.replace(weight.value().astype(dtype));
+  for (const AnyLayer& layer : s.sublayers) layer->set_dtype(dtype);
+}
+
+}  // namespace keratin
