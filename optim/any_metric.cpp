@@ -33,14 +33,14 @@ class LossMetric : public MeanMetric {
 };
 
 template <class M>
-std::shared_ptr<Metric> make() {
-  return std::make_shared<M>();
+AnyMetric make() {
+  return M();
 }
 
 struct Known {
   const char* name;
   const char* class_name;
-  std::shared_ptr<Metric> (*make)();
+  AnyMetric (*make)();
 };
 
 constexpr Known all_metrics[] = {
@@ -64,30 +64,38 @@ Loss negated(const Loss& loss) {
 }  // namespace
 
 AnyMetric::AnyMetric(const std::string& name, const Loss& loss, Direction direction)
-    : metric_(std::make_shared<LossMetric>(name, loss, direction)) {}
+    : AnyMetric(LossMetric(name, loss, direction)) {}
 
-AnyMetric::AnyMetric(const std::string& name) : identifier_(name) {
+AnyMetric AnyMetric::copy() const {
+  AnyMetric other = *this;
+  if (copy_ != nullptr) other.metric_ = copy_(*metric_);
+  other->reset_state();
+  return other;
+}
+
+AnyMetric::AnyMetric(const std::string& name) {
   std::vector<std::string> names = loss_names();
   bool is_loss = std::find(names.begin(), names.end(), name) != names.end();
   names.insert(names.end(), {"acc", "accuracy"});
-  if (name == "accuracy" || name == "acc") metric_ = accuracy_by_shape(name);
+  if (name == "accuracy" || name == "acc") *this = accuracy_by_shape(name);
   for (const Known& known : all_metrics) {
-    if (name == known.name || name == known.class_name) metric_ = known.make();
+    if (name == known.name || name == known.class_name) *this = known.make();
     names.push_back(known.name);
   }
   if (name == "cosine_similarity")
-    metric_ = AnyMetric(name, negated(name), Direction::up).metric_;
+    *this = AnyMetric(name, negated(name), Direction::up);
   else if (is_loss)
-    metric_ = AnyMetric(name, Loss(name), Direction::down).metric_;
+    *this = AnyMetric(name, Loss(name), Direction::down);
   std::sort(names.begin(), names.end());
   if (metric_ == nullptr) fail_unknown("compile: unknown metric", name, names);
   metric_->set_name(name);
+  identifier_ = name;
 }
 
 AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& config) {
   for (const Known& known : all_metrics) {
     if (class_name != known.class_name) continue;
-    AnyMetric made(known.make());
+    AnyMetric made = known.make();
     configure(class_name, made->fields(), config);
     made->reset_state();
     return made;

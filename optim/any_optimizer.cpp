@@ -10,13 +10,13 @@ namespace keratin {
 namespace {
 
 template <class O>
-std::shared_ptr<Optimizer> make() {
-  return std::make_shared<O>();
+AnyOptimizer make() {
+  return O();
 }
 
 struct Known {
   const char* name;
-  std::shared_ptr<Optimizer> (*make)();
+  AnyOptimizer (*make)();
 };
 
 // Keras' class names in lower case, which is how a string names an optimizer.
@@ -26,7 +26,7 @@ constexpr Known all_optimizers[] = {
     {"lamb", make<Lamb>},         {"lion", make<Lion>},       {"nadam", make<Nadam>},
     {"rmsprop", make<RMSprop>},   {"sgd", make<SGD>}};
 
-std::shared_ptr<Optimizer> optimizer_named(const char* error, const std::string& name) {
+AnyOptimizer optimizer_named(const char* error, const std::string& name) {
   std::string lower = name;
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -41,7 +41,7 @@ std::shared_ptr<Optimizer> optimizer_named(const char* error, const std::string&
 }  // namespace
 
 AnyOptimizer::AnyOptimizer(const std::string& name)
-    : optimizer_(optimizer_named("compile: unknown optimizer", name)) {}
+    : AnyOptimizer(optimizer_named("compile: unknown optimizer", name)) {}
 
 AnyOptimizer AnyOptimizer::from_config(const std::string& class_name, const Config& config) {
   AnyOptimizer made = optimizer_named("unknown optimizer class", class_name);

@@ -147,9 +147,7 @@ class AccuracyByShape : public MeanMetric {
 
 }  // namespace
 
-std::shared_ptr<Metric> accuracy_by_shape(const std::string& name) {
-  return std::make_shared<AccuracyByShape>(name);
-}
+AnyMetric accuracy_by_shape(const std::string& name) { return AccuracyByShape(name); }
 
 Accuracy::Accuracy(std::string name) : MeanMetric(std::move(name), Direction::up) {}
 Tensor Accuracy::values(const Tensor& y_true, const Tensor& y_pred) {

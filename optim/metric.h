@@ -114,7 +114,8 @@ class MeanMetric : public Metric {
   Mean mean_;
 };
 
-/// A metric from a name, a metric by value, a loss, or a function. A handle: copies share it.
+/// A metric from a name, a metric by value, a loss, or a function. compile copies a metric given by
+/// value, so that models do not share it; one given as a shared_ptr can be read after training.
 class AnyMetric {
  public:
   /// By Keras name or alias; "accuracy" and "acc" choose on the first batch: BinaryAccuracy when
@@ -124,7 +125,11 @@ class AnyMetric {
   AnyMetric(const char* name) : AnyMetric(std::string(name)) {}
   AnyMetric(const std::string& name);
   template <std::derived_from<Metric> M>
-  AnyMetric(M metric) : metric_(std::make_shared<M>(std::move(metric))) {}
+  AnyMetric(M metric)
+      : metric_(std::make_shared<M>(std::move(metric))),
+        copy_([](const Metric& other) -> std::shared_ptr<Metric> {
+          return std::make_shared<M>(static_cast<const M&>(other));
+        }) {}
   AnyMetric(std::shared_ptr<Metric> metric) : metric_(std::move(metric)) {}
   /// The mean of a loss' values, under the loss' name.
   template <std::derived_from<Loss> L>
@@ -143,6 +148,9 @@ class AnyMetric {
   /// The metric of that Keras class ("AUC") and config.
   static AnyMetric from_config(const std::string& class_name, const Config& config);
 
+  /// A metric of its own, which begins anew; or the same, if it was given as a shared_ptr.
+  AnyMetric copy() const;
+
   /// The string this metric was made from; empty when it was not.
   const std::string& identifier() const { return identifier_; }
 
@@ -153,6 +161,7 @@ class AnyMetric {
   AnyMetric(const std::string& name, const Loss& loss, Direction direction);
   std::string identifier_;
   std::shared_ptr<Metric> metric_;
+  std::shared_ptr<Metric> (*copy_)(const Metric&) = nullptr;
 };
 
 }  // namespace keratin

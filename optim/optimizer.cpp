@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 
 #include <keratin/autograd/ops.h>
@@ -24,10 +25,62 @@ void shorten(Tensor& g, double length, double limit) {
 
 }  // namespace
 
+struct Optimizer::State {
+  struct SlotTensors {
+    std::string name;
+    double initial;
+    int group;                    // those of one add_slots
+    std::vector<Tensor> tensors;  // one for each weight, undefined until used
+  };
+
+  LearningRate learning_rate;
+  std::weak_ptr<const void> owner = {};  // the model it was compiled into
+  bool served = false;                   // whether it ever was
+  bool built = false;
+  std::int64_t calls = 0;
+  std::vector<Weight> weights = {};
+  std::size_t hint = 0;                // where the weight asked for last stands in it
+  std::deque<SlotTensors> slots = {};  // a deque: references into it outlive new slots
+  std::vector<std::pair<std::string, double>> scalars = {};
+  // The step at hand: the weights with a gradient.
+  std::vector<Weight> step_weights = {};
+  std::vector<Tensor> step_gradients = {};
+
+  std::size_t index_of(const Weight& weight, const std::string& optimizer);
+  Tensor& tensor_of(SlotTensors& slot, std::size_t weight);
+  /// Calls f(name, tensor) for each slot of each weight in Keras' order.
+  template <class F>
+  void for_each_slot(const F& f);
+};
+
 Optimizer::Optimizer(OptimizerOptions options) : options_(std::move(options)) {
   if (options_.name.empty()) options_.name = "optimizer";
   check_options();
+  state_ = std::make_shared<State>(State{options_.learning_rate});
 }
+
+AnyOptimizer AnyOptimizer::taken_by(const std::shared_ptr<const void>& owner) const {
+  AnyOptimizer taken = *this;
+  Optimizer::State* state = optimizer_->state_.get();
+  const std::shared_ptr<const void> before = state->owner.lock();
+  const bool served = state->served;
+  if (before != nullptr && before != owner) {
+    if (copy_ == nullptr)
+      fail("compile: the optimizer {} belongs to another model", optimizer_->name());
+    taken.optimizer_ = copy_(*optimizer_);
+    taken.optimizer_->state_ = std::make_shared<Optimizer::State>(*state);
+    state = taken.optimizer_->state_.get();
+  }
+  if (served) *state = {taken.optimizer_->options_.learning_rate};
+  state->owner = owner;
+  state->served = true;
+  return taken;
+}
+
+bool Optimizer::built() const { return state_->built; }
+double Optimizer::learning_rate() const { return state_->learning_rate.at(state_->calls); }
+const LearningRate& Optimizer::learning_rate_rule() const { return state_->learning_rate; }
+std::int64_t Optimizer::iterations() const { return state_->calls / accumulation(); }
 
 Optimizer::~Optimizer() = default;
 
@@ -71,24 +124,25 @@ std::vector<Field> Optimizer::fields() {
 void Optimizer::configure(const Config& config) {
   keratin::configure(name(), fields(), config);
   check_options();
+  state_->learning_rate = options_.learning_rate;
 }
 
 void Optimizer::set_learning_rate(double learning_rate) {
-  if (options_.learning_rate.is_schedule())
+  if (state_->learning_rate.is_schedule())
     fail("{}: the learning rate follows a schedule and cannot be set", name());
   check_rate(learning_rate);
-  options_.learning_rate = learning_rate;
+  state_->learning_rate = learning_rate;
 }
 
 void Optimizer::build(const std::vector<Weight>& weights) {
-  if (built_) {
-    if (weights != weights_)
+  if (state_->built) {
+    if (weights != state_->weights)
       fail("{}: already built for {} other weights; each model needs an optimizer of its own",
-           name(), weights_.size());
+           name(), state_->weights.size());
     return;
   }
-  weights_ = weights;
-  built_ = true;
+  state_->weights = weights;
+  state_->built = true;
   if (options_.use_ema) add_slots({"average"});
   if (options_.gradient_accumulation_steps) add_slots({"gradient_accumulator"});
   build_slots();
@@ -98,73 +152,73 @@ void Optimizer::build(const std::vector<Weight>& weights) {
 
 void Optimizer::apply(const std::vector<Tensor>& gradients, const std::vector<Weight>& weights) {
   NoGradient scope;
-  if (!built_) build(weights);
+  if (!state_->built) build(weights);
   take_gradients(gradients, weights);
   if (accumulate_gradients()) {
     double rate = learning_rate();
     clip_gradients();
     decay_weights(rate);
     begin_update();
-    for (std::size_t i = 0; i < step_weights_.size(); ++i)
-      update(step_weights_[i], step_gradients_[i], rate);
+    for (std::size_t i = 0; i < state_->step_weights.size(); ++i)
+      update(state_->step_weights[i], state_->step_gradients[i], rate);
   }
   average_weights();
-  for (Weight& weight : step_weights_)
+  for (Weight& weight : state_->step_weights)
     if (weight.constraint()) weight.assign(weight.constraint()(weight));
-  ++calls_;
-  step_weights_.clear();
-  step_gradients_.clear();
+  ++state_->calls;
+  state_->step_weights.clear();
+  state_->step_gradients.clear();
 }
 
 void Optimizer::take_gradients(const std::vector<Tensor>& gradients,
                                const std::vector<Weight>& weights) {
   if (gradients.size() != weights.size())
     fail("{}: {} gradients for {} weights", name(), gradients.size(), weights.size());
-  step_weights_.clear();
-  step_gradients_.clear();
+  state_->step_weights.clear();
+  state_->step_gradients.clear();
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const Weight& weight = weights[i];
     const Tensor& g = gradients[i];
-    index_of(weight);
+    state_->index_of(weight, name());
     if (!g.defined()) continue;
     if (g.shape() != weight.shape())
       fail("{}: {} has shape {}, its gradient {}", name(), weight.path(), weight.shape(),
            g.shape());
-    step_weights_.push_back(weight);
-    step_gradients_.push_back(g.astype(weight.value().dtype()));
+    state_->step_weights.push_back(weight);
+    state_->step_gradients.push_back(g.astype(weight.value().dtype()));
   }
-  if (step_weights_.empty() && !weights.empty())
+  if (state_->step_weights.empty() && !weights.empty())
     fail("{}: no weight has a gradient; does the loss depend on them?", name());
 }
 
 // Whether this call updates the weights; if so, by the mean of the gradients gathered.
 bool Optimizer::accumulate_gradients() {
   if (accumulation() == 1) return true;
-  bool complete = (calls_ + 1) % accumulation() == 0;
-  for (std::size_t i = 0; i < step_weights_.size(); ++i) {
-    Tensor& total = slot(step_weights_[i], "gradient_accumulator");
-    Tensor sum = total + step_gradients_[i];
+  bool complete = (state_->calls + 1) % accumulation() == 0;
+  for (std::size_t i = 0; i < state_->step_weights.size(); ++i) {
+    Tensor& total = slot(state_->step_weights[i], "gradient_accumulator");
+    Tensor sum = total + state_->step_gradients[i];
     if (complete)
-      step_gradients_[i] = sum / accumulation();
+      state_->step_gradients[i] = sum / accumulation();
     else
       total.assign(sum);
   }
   if (complete)
-    for (const Weight& weight : weights_) slot(weight, "gradient_accumulator").assign(0);
+    for (const Weight& weight : state_->weights) slot(weight, "gradient_accumulator").assign(0);
   return complete;
 }
 
 void Optimizer::clip_gradients() {
   const OptimizerOptions& o = options_;
   if (o.clipnorm.value_or(0) > 0) {
-    for (Tensor& g : step_gradients_) shorten(g, std::sqrt(squared_norm(g)), *o.clipnorm);
+    for (Tensor& g : state_->step_gradients) shorten(g, std::sqrt(squared_norm(g)), *o.clipnorm);
   } else if (o.clipvalue.value_or(0) > 0) {
-    for (Tensor& g : step_gradients_) g = clip(g, -*o.clipvalue, *o.clipvalue);
+    for (Tensor& g : state_->step_gradients) g = clip(g, -*o.clipvalue, *o.clipvalue);
   } else if (o.global_clipnorm.value_or(0) > 0) {
-    double length = global_norm(step_gradients_).item();
+    double length = global_norm(state_->step_gradients).item();
     // An infinite norm makes all gradients NaN, so that it shows.
     if (std::isinf(length)) length = std::numeric_limits<double>::quiet_NaN();
-    for (Tensor& g : step_gradients_) shorten(g, length, *o.global_clipnorm);
+    for (Tensor& g : state_->step_gradients) shorten(g, length, *o.global_clipnorm);
   }
 }
 
@@ -172,7 +226,7 @@ void Optimizer::clip_gradients() {
 void Optimizer::decay_weights(double learning_rate) {
   if (options_.weight_decay.value_or(0) == 0) return;
   fn::SgdStep step{*options_.weight_decay * learning_rate};
-  for (const Weight& weight : step_weights_) {
+  for (const Weight& weight : state_->step_weights) {
     begin_write(weight, "apply");
     const Tensor& w = weight;
     Tensor inputs[] = {w, w};
@@ -185,7 +239,7 @@ void Optimizer::average_weights() {
   double momentum = iterations() == 0 ? 0 : options_.ema_momentum;
   int frequency = options_.ema_overwrite_frequency.value_or(0);
   bool overwrite = frequency > 0 && (iterations() + 1) % frequency == 0;
-  for (Weight& weight : weights_) {
+  for (Weight& weight : state_->weights) {
     Tensor& mean = slot(weight, "average");
     mean.assign(momentum * mean + (1 - momentum) * weight);
     if (overwrite) weight.assign(mean);
@@ -193,60 +247,61 @@ void Optimizer::average_weights() {
 }
 
 void Optimizer::finish() {
-  if (!options_.use_ema || calls_ == 0) return;
-  for (Weight& weight : weights_) weight.assign(slot(weight, "average"));
+  if (!options_.use_ema || state_->calls == 0) return;
+  for (Weight& weight : state_->weights) weight.assign(slot(weight, "average"));
 }
 
 // --- slots
 
-std::size_t Optimizer::index_of(const Weight& weight) {
+std::size_t Optimizer::State::index_of(const Weight& weight, const std::string& optimizer) {
   // Weights are asked for in order, and several times in a row.
-  for (std::size_t k = 0; k < weights_.size(); ++k) {
-    std::size_t i = (hint_ + k) % weights_.size();
-    if (weights_[i] == weight) return hint_ = i;
+  for (std::size_t k = 0; k < weights.size(); ++k) {
+    std::size_t i = (hint + k) % weights.size();
+    if (weights[i] == weight) return hint = i;
   }
-  fail("{}: {} is not among the {} weights it was built for", name(), weight.path(),
-       weights_.size());
+  fail("{}: {} is not among the {} weights it was built for", optimizer, weight.path(),
+       weights.size());
 }
 
-Tensor& Optimizer::tensor_of(SlotTensors& slot, std::size_t index) {
+Tensor& Optimizer::State::tensor_of(SlotTensors& slot, std::size_t index) {
   Tensor& tensor = slot.tensors[index];
-  const Tensor& weight = weights_[index];
+  const Tensor& weight = weights[index];
   if (!tensor.defined()) tensor = full(weight.shape(), slot.initial, weight.dtype());
   if (tensor.dtype() != weight.dtype()) tensor = tensor.astype(weight.dtype());
   return tensor;
 }
 
 Tensor& Optimizer::slot(const Weight& weight, std::string_view name) {
-  std::size_t index = index_of(weight);
-  for (SlotTensors& slot : slots_)
-    if (slot.name == name) return tensor_of(slot, index);
+  std::size_t index = state_->index_of(weight, this->name());
+  for (State::SlotTensors& slot : state_->slots)
+    if (slot.name == name) return state_->tensor_of(slot, index);
   std::string made(name);
   add_slots({made.c_str()});
-  return tensor_of(slots_.back(), index);
+  return state_->tensor_of(state_->slots.back(), index);
 }
 
 void Optimizer::add_slots(const std::vector<Slot>& slots) {
-  int group = slots_.empty() ? 0 : slots_.back().group + 1;
+  int group = state_->slots.empty() ? 0 : state_->slots.back().group + 1;
   for (const Slot& slot : slots)
-    slots_.push_back({slot.name, slot.initial, group, std::vector<Tensor>(weights_.size())});
+    state_->slots.push_back(
+        {slot.name, slot.initial, group, std::vector<Tensor>(state_->weights.size())});
 }
 
 double& Optimizer::scalar(std::string_view name, double initial) {
-  for (auto& [known, value] : scalars_)
+  for (auto& [known, value] : state_->scalars)
     if (known == name) return value;
-  return scalars_.emplace_back(name, initial).second;
+  return state_->scalars.emplace_back(name, initial).second;
 }
 
 // --- state
 
 template <class F>
-void Optimizer::for_each_slot(const F& f) {
-  for (auto first = slots_.begin(); first != slots_.end();) {
-    auto last = std::find_if(first, slots_.end(),
+void Optimizer::State::for_each_slot(const F& f) {
+  for (auto first = slots.begin(); first != slots.end();) {
+    auto last = std::find_if(first, slots.end(),
                              [&](const SlotTensors& s) { return s.group != first->group; });
-    for (std::size_t i = 0; i < weights_.size(); ++i) {
-      std::string path = weights_[i].path();
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      std::string path = weights[i].path();
       std::replace(path.begin(), path.end(), '/', '_');
       for (auto slot = first; slot != last; ++slot) f(path + "_" + slot->name, tensor_of(*slot, i));
     }
@@ -255,15 +310,15 @@ void Optimizer::for_each_slot(const F& f) {
 }
 
 std::vector<std::pair<std::string, Tensor>> Optimizer::variables() {
-  DType dtype = weights_.empty() ? floatx() : weights_[0].value().dtype();
+  DType dtype = state_->weights.empty() ? floatx() : state_->weights[0].value().dtype();
   std::vector<std::pair<std::string, Tensor>> all{
-      {"iteration", full({}, static_cast<double>(calls_), int32)}};
-  if (!options_.learning_rate.is_schedule())
+      {"iteration", full({}, static_cast<double>(state_->calls), int32)}};
+  if (!state_->learning_rate.is_schedule())
     all.emplace_back("learning_rate", full({}, learning_rate(), floatx()));
-  for_each_slot([&](std::string name, const Tensor& tensor) {
+  state_->for_each_slot([&](std::string name, const Tensor& tensor) {
     all.emplace_back(std::move(name), tensor.copy());
   });
-  for (const auto& [name, value] : scalars_) all.emplace_back(name, full({}, value, dtype));
+  for (const auto& [name, value] : state_->scalars) all.emplace_back(name, full({}, value, dtype));
   return all;
 }
 
@@ -278,14 +333,14 @@ void Optimizer::set_variables(const std::vector<Tensor>& values) {
            values[i].shape());
   }
   std::size_t next = 0;
-  calls_ = static_cast<std::int64_t>(values[next++].item());
-  if (!options_.learning_rate.is_schedule()) {
+  state_->calls = static_cast<std::int64_t>(values[next++].item());
+  if (!state_->learning_rate.is_schedule()) {
     // Files hold float32: a rate that is the same there keeps its other digits.
     double rate = values[next++].item();
     if (static_cast<float>(rate) != static_cast<float>(learning_rate())) set_learning_rate(rate);
   }
-  for_each_slot([&](const std::string&, Tensor& tensor) { tensor.assign(values[next++]); });
-  for (auto& [name, value] : scalars_) value = values[next++].item();
+  state_->for_each_slot([&](const std::string&, Tensor& tensor) { tensor.assign(values[next++]); });
+  for (auto& [name, value] : state_->scalars) value = values[next++].item();
 }
 
 }  // namespace keratin

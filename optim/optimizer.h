@@ -14,7 +14,6 @@
 
 #include <concepts>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,7 +42,10 @@ struct OptimizerOptions {
   std::string name = {};
 };
 
-/// Turns gradients into steps of the weights.
+/// Turns gradients into steps of the weights. A reference: copies share the learning rate, the
+/// count of iterations and the slots, so that an optimizer given to compile is the one that trains.
+/// The first model it is given to takes it; compile gives any other model, which it would train
+/// wrongly, one of its own that begins anew.
 class Optimizer {
  public:
   explicit Optimizer(OptimizerOptions options = {});
@@ -52,7 +54,7 @@ class Optimizer {
   /// Remembers the weights and makes the slots for them; apply does so on first use. Throws
   /// std::invalid_argument when built before for other weights.
   void build(const std::vector<Weight>& weights);
-  bool built() const { return built_; }
+  bool built() const;
 
   /// One step: clips the gradients, decays the weights, updates them, averages them, applies their
   /// constraints, and counts. An undefined gradient leaves its weight alone. `weights` may be some
@@ -64,13 +66,13 @@ class Optimizer {
   void finish();
 
   /// The learning rate of the next step.
-  double learning_rate() const { return options_.learning_rate.at(calls_); }
+  double learning_rate() const;
   /// Throws std::invalid_argument when the rate follows a schedule.
   void set_learning_rate(double learning_rate);
-  const LearningRate& learning_rate_rule() const { return options_.learning_rate; }
+  const LearningRate& learning_rate_rule() const;
 
   /// Updates made: calls of apply, divided by gradient_accumulation_steps.
-  std::int64_t iterations() const { return calls_ / accumulation(); }
+  std::int64_t iterations() const;
 
   /// "adam"; begins its error messages.
   const std::string& name() const { return options_.name; }
@@ -116,12 +118,8 @@ class Optimizer {
   void add_slots(const std::vector<Slot>& slots);
 
  private:
-  struct SlotTensors {
-    std::string name;
-    double initial;
-    int group;                    // those of one add_slots
-    std::vector<Tensor> tensors;  // one for each weight, undefined until used
-  };
+  friend class AnyOptimizer;
+  struct State;  // what copies share
 
   int accumulation() const { return options_.gradient_accumulation_steps.value_or(1); }
   void check_options() const;
@@ -131,26 +129,12 @@ class Optimizer {
   void clip_gradients();
   void decay_weights(double learning_rate);
   void average_weights();
-  std::size_t index_of(const Weight& weight);
-  Tensor& tensor_of(SlotTensors& slot, std::size_t weight);
-  /// Calls f(name, tensor) for each slot of each weight in Keras' order.
-  template <class F>
-  void for_each_slot(const F& f);
 
   OptimizerOptions options_;
-  bool built_ = false;
-  std::int64_t calls_ = 0;
-  std::vector<Weight> weights_;
-  std::size_t hint_ = 0;           // where the weight asked for last stands in it
-  std::deque<SlotTensors> slots_;  // a deque: references into it outlive new slots
-  std::vector<std::pair<std::string, double>> scalars_;
-  // The step at hand: the weights with a gradient.
-  std::vector<Weight> step_weights_;
-  std::vector<Tensor> step_gradients_;
+  std::shared_ptr<State> state_;
 };
 
-/// What compile takes: a Keras name ("adam") or an optimizer by value. A handle: copies share the
-/// optimizer.
+/// What compile takes: a Keras name ("adam") or an optimizer.
 class AnyOptimizer {
  public:
   AnyOptimizer() = default;
@@ -158,11 +142,19 @@ class AnyOptimizer {
   AnyOptimizer(const char* name) : AnyOptimizer(std::string(name)) {}
   AnyOptimizer(const std::string& name);
   template <std::derived_from<Optimizer> O>
-  AnyOptimizer(O optimizer) : optimizer_(std::make_shared<O>(std::move(optimizer))) {}
+  AnyOptimizer(O optimizer)
+      : optimizer_(std::make_shared<O>(std::move(optimizer))),
+        copy_([](const Optimizer& other) -> std::shared_ptr<Optimizer> {
+          return std::make_shared<O>(static_cast<const O&>(other));
+        }) {}
   AnyOptimizer(std::shared_ptr<Optimizer> optimizer) : optimizer_(std::move(optimizer)) {}
 
   /// The optimizer of that Keras class ("Adam") and config.
   static AnyOptimizer from_config(const std::string& class_name, const Config& config);
+
+  /// This optimizer, which begins anew if it has served this owner before; or if it belongs to
+  /// another one that still lives, a copy of its own.
+  AnyOptimizer taken_by(const std::shared_ptr<const void>& owner) const;
 
   explicit operator bool() const { return optimizer_ != nullptr; }
   Optimizer& operator*() const { return *optimizer_; }
@@ -170,6 +162,7 @@ class AnyOptimizer {
 
  private:
   std::shared_ptr<Optimizer> optimizer_;
+  std::shared_ptr<Optimizer> (*copy_)(const Optimizer&) = nullptr;
 };
 
 }  // namespace keratin

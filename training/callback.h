@@ -59,12 +59,18 @@ class Callback {
   TrainingParams params_;
 };
 
-/// Any callback, held by pointer, so that its state can be read after training when it was given as
-/// a shared_ptr.
+/// Any callback. One that has a name is used itself, so that its state can be read after training;
+/// it must live as long as the options that it is put into.
+///
+///   EarlyStopping stopping({.patience = 8});
+///   model.fit(x, y, {.epochs = 50, .callbacks = {stopping, CSVLogger("log.csv")}});
+///   std::cout << stopping.best_epoch();
 class AnyCallback {
  public:
   template <std::derived_from<Callback> C>
-  AnyCallback(C callback) : callback_(std::make_shared<C>(std::move(callback))) {}
+  AnyCallback(C& callback) : callback_(std::shared_ptr<void>(), &callback) {}
+  template <std::derived_from<Callback> C>
+  AnyCallback(C&& callback) : callback_(std::make_shared<C>(std::move(callback))) {}
   template <std::derived_from<Callback> C>
   AnyCallback(std::shared_ptr<C> callback) : callback_(std::move(callback)) {
     if (callback_ == nullptr) throw std::invalid_argument("callback: the pointer is null");

@@ -24,20 +24,14 @@ std::string python_float(double value) {
   return text.find_first_not_of("-0123456789") == text.npos ? text + ".0" : text;
 }
 
+void check_count(const char* who, const char* what, int value) {
+  if (value < 0) fail("{}: expected {} of at least 0, got {}", who, what, value);
+}
+
 std::string names_of(const Logs& logs) {
   std::string names;
   for (const auto& [name, value] : logs) names += (names.empty() ? "" : ",") + name;
   return names;
-}
-
-Direction direction_of(const std::string& monitor) {
-  const std::string name = monitor.starts_with("val_") ? monitor.substr(4) : monitor;
-  if (name == "loss") return Direction::down;
-  try {
-    return AnyMetric(name)->direction();
-  } catch (const std::invalid_argument&) {
-    return Direction::unknown;
-  }
 }
 
 }  // namespace
@@ -61,7 +55,7 @@ void MonitorCallback::on_train_begin() {
   warned_ = false;
   up_ = mode_ == "max";
   if (mode_ != "auto") return;
-  const Direction direction = direction_of(monitor_);
+  const Direction direction = model().direction_of(monitor_);
   if (direction == Direction::unknown)
     fail("{}: cannot tell whether \"{}\" should grow or shrink: pass .mode = \"max\" or \"min\"",
          who_, monitor_);
@@ -69,6 +63,7 @@ void MonitorCallback::on_train_begin() {
 }
 
 bool MonitorCallback::improves(double value, const std::optional<double>& reference) const {
+  if (std::isnan(value)) return false;
   if (!reference) return true;
   return up_ ? value - min_delta_ > *reference : value + min_delta_ < *reference;
 }
@@ -85,7 +80,10 @@ std::optional<double> MonitorCallback::monitored(const Logs& logs, const std::st
 
 EarlyStopping::EarlyStopping(Options options)
     : MonitorCallback("EarlyStopping", options.monitor, options.mode, options.min_delta),
-      options_(std::move(options)) {}
+      options_(std::move(options)) {
+  check_count("EarlyStopping", "patience", options_.patience);
+  check_count("EarlyStopping", "start_from_epoch", options_.start_from_epoch);
+}
 
 void EarlyStopping::on_train_begin() {
   MonitorCallback::on_train_begin();
@@ -313,10 +311,14 @@ ReduceLROnPlateau::ReduceLROnPlateau(Options options)
       options_(std::move(options)) {
   if (!(options_.factor < 1))
     fail("ReduceLROnPlateau: expected a factor below 1, got {}", options_.factor);
+  check_count("ReduceLROnPlateau", "patience", options_.patience);
+  check_count("ReduceLROnPlateau", "cooldown", options_.cooldown);
 }
 
 void ReduceLROnPlateau::on_train_begin() {
   MonitorCallback::on_train_begin();
+  if (model().compiled() && model().optimizer().learning_rate_rule().is_schedule())
+    fail("ReduceLROnPlateau: the optimizer's learning rate follows a schedule and cannot be set");
   best_.reset();
   wait_ = cooldown_left_ = 0;
 }

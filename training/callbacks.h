@@ -1,9 +1,9 @@
 // The callbacks of Keras (keras/src/callbacks), with its options in its order, its defaults and its
-// messages. Those whose state is of interest after training are passed as a shared_ptr:
+// messages:
 //
-//   auto stopping = std::make_shared<EarlyStopping>(EarlyStopping::Options{.patience = 8});
+//   EarlyStopping stopping({.patience = 8});
 //   model.fit(x, y, {.epochs = 50, .callbacks = {stopping}});
-//   std::cout << stopping->best_epoch();
+//   std::cout << stopping.best_epoch();
 //
 // The bar on the screen is in training/progress.h, what one's own callback derives from in
 // training/callback.h.
@@ -22,8 +22,8 @@
 namespace keratin {
 
 /// A callback that watches one value of the logs and knows which way it gets better. With mode
-/// "auto" a loss should shrink, and a metric says it itself; when it does not, on_train_begin
-/// throws std::invalid_argument.
+/// "auto" a loss should shrink, and a compiled metric says it itself; when it does not,
+/// on_train_begin throws std::invalid_argument. NaN is never better.
 class MonitorCallback : public Callback {
  public:
   void on_train_begin() override;

@@ -58,11 +58,13 @@ Model::Compiled& Model::compilation() const {
 
 void Model::compile(const CompileOptions& options) {
   if (!options.optimizer) fail("compile: the optimizer is empty");
+  Compiled& compiled = compilation();  // throws if the model was moved from
   Compiled state;
-  state.optimizer = options.optimizer;
+  state.optimizer = options.optimizer.taken_by(compiled_);
   state.loss = options.loss;
-  state.metrics = options.metrics;
-  state.weighted_metrics = options.weighted_metrics;
+  for (const AnyMetric& metric : options.metrics) state.metrics.push_back(metric.copy());
+  for (const AnyMetric& metric : options.weighted_metrics)
+    state.weighted_metrics.push_back(metric.copy());
   // A name used twice is numbered; a weighted metric with a used name says that it is weighted.
   auto free_name = [&](std::string name, bool weighted) {
     auto used = [&](const std::string& n) {
@@ -75,7 +77,7 @@ void Model::compile(const CompileOptions& options) {
   };
   for (const AnyMetric& metric : options.metrics) free_name(metric->name(), false);
   for (const AnyMetric& metric : options.weighted_metrics) free_name(metric->name(), true);
-  compilation() = std::move(state);
+  compiled = std::move(state);
 }
 
 bool Model::compiled() const { return compilation().optimizer.has_value(); }
@@ -86,6 +88,19 @@ Optimizer& Model::optimizer() const {
 }
 
 const Loss& Model::loss() const { return compilation().loss; }
+
+Direction Model::direction_of(const std::string& logged) const {
+  const std::string name = logged.starts_with("val_") ? logged.substr(4) : logged;
+  if (name == "loss") return Direction::down;
+  const Compiled& compiled = compilation();
+  for (std::size_t i = 0; i < compiled.names.size(); ++i) {
+    const bool weighted = i >= compiled.metrics.size();
+    const auto& list = weighted ? compiled.weighted_metrics : compiled.metrics;
+    if (compiled.names[i] == name)
+      return list[weighted ? i - compiled.metrics.size() : i]->direction();
+  }
+  return Direction::unknown;
+}
 
 std::vector<std::string> Model::metrics_names() const {
   std::vector<std::string> names = compilation().names;

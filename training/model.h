@@ -92,6 +92,8 @@ class Model : public Layer {
 
   /// "loss", then the metrics as compiled: the order of evaluate<N>.
   std::vector<std::string> metrics_names() const;
+  /// Which way a value of the logs is better: "loss", "val_accuracy", ...
+  Direction direction_of(const std::string& logged) const;
   Optimizer& optimizer() const;
   const Loss& loss() const;
 

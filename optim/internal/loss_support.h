@@ -57,8 +57,8 @@ decltype(auto) with_elements(const Tensor& dense, const F& f) {
 /// Every name and alias that Loss(name) takes.
 std::vector<std::string> loss_names();
 
-class Metric;
+class AnyMetric;
 /// The metric that the name "accuracy" stands for: it chooses on its first batch.
-std::shared_ptr<Metric> accuracy_by_shape(const std::string& name);
+AnyMetric accuracy_by_shape(const std::string& name);
 
 }  // namespace keratin

@@ -14,6 +14,7 @@
 #include <keratin/io/file.h>
 #include <keratin/io/npz.h>
 #include <keratin/layers/dense.h>
+#include <keratin/optim/metrics.h>
 #include <keratin/optim/optimizers.h>
 #include <keratin/training/callbacks.h>
 #include <keratin/training/sequential.h>
@@ -120,7 +121,7 @@ TEST_CASE("EarlyStopping: min_delta, baseline, mode, first epoch, NaN") {
       {{.patience = 2, .baseline = 1.5}, {5, 4, 3, 2, 1}, 5, 0, 4},
       {{.patience = 3, .baseline = 1.5}, {5, 4, 1, 2, 1.2, 0.5}, 6, 0, 5},
       {{.patience = 1, .start_from_epoch = 2}, {1, 2, 3, 4, 5}, 4, 3, 2},
-      {{.patience = 2}, {NAN, 1, 0.5}, 3, 2, 0},  // nothing is better than NaN
+      {{.patience = 2}, {NAN, 1, 0.5}, 3, 0, 2},  // NaN is not the best
   };
   for (const Case& c : cases) {
     CAPTURE(c.values);
@@ -134,6 +135,7 @@ TEST_CASE("EarlyStopping: min_delta, baseline, mode, first epoch, NaN") {
 
 TEST_CASE("mode auto: a loss shrinks, a metric says itself, else it is an error") {
   Scale model = compiled_scale();
+  model.compile({.loss = "mse", .metrics = {"accuracy", "mse"}});
   const std::map<std::string, int> expected{{"loss", 2}, {"val_accuracy", 3}, {"mse", 2}};
   for (const auto& [name, epochs] : expected) {
     const std::string monitor = name;
@@ -421,8 +423,7 @@ TEST_CASE("callbacks work in fit, and can be read afterwards") {
   Sequential model({Dense(1)});
   model.compile({.optimizer = SGD({.learning_rate = 0.1}), .loss = "mse", .metrics = {"mae"}});
   const Tensor x = tensor({{1, 2}, {3, 4}, {5, 6}, {7, 8}}), y = tensor({{0}, {1}, {0}, {1}});
-  auto stopping = std::make_shared<EarlyStopping>(
-      EarlyStopping::Options{.monitor = "loss", .patience = 1, .mode = "max"});
+  EarlyStopping stopping({.monitor = "loss", .patience = 1, .mode = "max"});
   std::vector<double> losses;
   const History history = model.fit(
       x, y,
@@ -434,13 +435,73 @@ TEST_CASE("callbacks work in fit, and can be read afterwards") {
                {.on_epoch_end = [&](int, const Logs& l) { losses.push_back(l.at("loss")); }}),
            CSVLogger(folder / "log.csv"), ModelCheckpoint(folder / "last.npz"), stopping}});
   // The loss shrinks, so the greatest is the first.
-  CHECK(stopping->stopped_epoch() == 1);
-  CHECK(stopping->best_epoch() == 0);
+  CHECK(stopping.stopped_epoch() == 1);
+  CHECK(stopping.best_epoch() == 0);
   CHECK(history["loss"] == losses);
   CHECK(history["learning_rate"] == Values{1e-3, 5e-4});
   CHECK(
       read_file(folder / "log.csv").starts_with("epoch,learning_rate,loss,mae,val_learning_rate"));
   CHECK(load_npz(folder / "last.npz").size() == 2);
+}
+
+TEST_CASE("the compiled metric says which way it is better") {
+  struct Wrong : MeanMetric {  // the share of wrong answers
+    Wrong() : MeanMetric("accuracy", Direction::down) {}
+    Tensor values(const Tensor&, const Tensor& p) override { return p; }
+  };
+  Sequential model({Dense(1, {.activation = "sigmoid", .input_shape = {2}})});
+  model.compile({.loss = "mse", .metrics = {AUC({.name = "roc"}), Wrong(), CosineSimilarity()}});
+  auto best_of = [&](const std::string& monitor, const Values& values) {
+    EarlyStopping stopping({.monitor = monitor, .patience = 9});
+    stopping.attach(model, {});
+    stopping.on_train_begin();
+    for (int epoch = 0; epoch < static_cast<int>(values.size()); ++epoch) {
+      Logs logs{{monitor, values[static_cast<std::size_t>(epoch)]}};
+      stopping.on_epoch_end(epoch, logs);
+    }
+    return stopping.best_epoch();
+  };
+  CHECK(best_of("val_roc", {0.5, 0.9, 0.7}) == 1);
+  CHECK(best_of("accuracy", {0.5, 0.9, 0.1}) == 2);
+  CHECK(best_of("cosine_similarity", {-0.5, -0.9, 0.1}) == 1);  // the loss: best at -1
+  CHECK(best_of("val_loss", {3, 1, 2}) == 1);
+}
+
+TEST_CASE("NaN is never the best, and what cannot work is refused before the first step") {
+  const double nan = std::nan("");
+  Sequential model({Dense(1, {.input_shape = {2}})});
+  model.compile({.optimizer = Adam({.learning_rate = CosineDecay(1e-3, 10)}), .loss = "mse"});
+  EarlyStopping stopping({.patience = 2});
+  stopping.attach(model, {});
+  stopping.on_train_begin();
+  int epoch = 0;
+  for (double loss : {nan, 1.0, 0.5, 0.6, 0.7}) {
+    CHECK_FALSE(model.stop_training);
+    Logs logs{{"val_loss", loss}};
+    stopping.on_epoch_end(epoch++, logs);
+  }
+  CHECK(model.stop_training);
+  CHECK(stopping.best_epoch() == 2);
+  CHECK(stopping.stopped_epoch() == 4);
+
+  TemporaryDirectory folder;
+  ModelCheckpoint checkpoint(folder / "best.npz", {.monitor = "loss", .save_best_only = true});
+  checkpoint.attach(model, {});
+  checkpoint.on_train_begin();
+  Logs logs{{"loss", nan}};
+  checkpoint.on_epoch_end(0, logs);
+  CHECK_FALSE(std::filesystem::exists(folder / "best.npz"));
+
+  CHECK(error_of([] { EarlyStopping({.patience = -1}); }) ==
+        "EarlyStopping: expected patience of at least 0, got -1");
+  CHECK(error_of([] { ReduceLROnPlateau({.patience = -2}); }) ==
+        "ReduceLROnPlateau: expected patience of at least 0, got -2");
+  const Tensor x = zeros({4, 2}), before = model.get_weights()[0];
+  CHECK(error_of([&] {
+          model.fit(x, zeros({4, 1}), {.verbose = 0, .callbacks = {ReduceLROnPlateau()}});
+        }) ==
+        "ReduceLROnPlateau: the optimizer's learning rate follows a schedule and cannot be set");
+  CHECK(all(model.get_weights()[0] == before).item() == 1);
 }
 
 TEST_SUITE_END();

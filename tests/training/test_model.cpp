@@ -385,6 +385,50 @@ TEST_CASE("empty handles and models that were moved from are refused, not follow
         }) == "fit: expected initial_epoch of at least 0, got -1");
 }
 
+TEST_CASE("the optimizer that compile was given is the one that trains") {
+  Task task;
+  Adam adam({.learning_rate = 0.01});
+  Sequential model = classifier();  // compiled with another one
+  model.compile({.optimizer = adam, .loss = "sparse_categorical_crossentropy"});
+  model.fit(task.x, task.y, {.batch_size = 30, .epochs = 2, .verbose = 0});
+  CHECK(adam.iterations() == 6);
+  adam.set_learning_rate(0.5);
+  CHECK(model.optimizer().learning_rate() == 0.5);
+
+  // Another model gets one of its own.
+  Sequential other({Dense(3, {.activation = "softmax"})});
+  other.compile({.optimizer = adam, .loss = "sparse_categorical_crossentropy"});
+  CHECK(other.optimizer().iterations() == 0);
+  CHECK(other.optimizer().learning_rate() == 0.01);
+  other.fit(task.x, task.y, {.batch_size = 90, .verbose = 0});
+  CHECK(other.optimizer().iterations() == 1);
+  CHECK(adam.iterations() == 6);
+
+  // The same model begins anew.
+  model.compile({.optimizer = adam, .loss = "sparse_categorical_crossentropy"});
+  CHECK(adam.iterations() == 0);
+  CHECK(adam.learning_rate() == 0.01);
+  model.fit(task.x, task.y, {.batch_size = 90, .verbose = 0});
+  CHECK(adam.iterations() == 1);
+}
+
+TEST_CASE("one CompileOptions for two models shares nothing, and compiling again begins anew") {
+  const CompileOptions options{
+      .optimizer = SGD({.learning_rate = 0.0}), .loss = "mse", .metrics = {"mae", AUC()}};
+  Sequential a({Dense(1, {.kernel_initializer = "zeros", .input_shape = {1}})});
+  Sequential b = clone(a);
+  a.compile(options);
+  b.compile(options);
+  const Tensor x = zeros({4, 1});
+  a.train_on_batch(x, full({4, 1}, 1.0));
+  Logs logs = b.train_on_batch(x, full({4, 1}, 67.0));
+  CHECK(logs["mae"] == 67);
+  CHECK(a.optimizer().iterations() == 1);
+  a.compile(options);
+  CHECK(a.optimizer().iterations() == 0);
+  CHECK(a.train_on_batch(x, full({4, 1}, 3.0))["mae"] == 3);
+}
+
 }  // namespace keratin
 
 TEST_SUITE_END();
