@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
@@ -88,13 +90,14 @@ Masking::Masking(double mask_value, const NameOptions& options) : mask_value_(ma
   apply_common(*this, options);
 }
 
+// Whether any feature differs from mask_value, which may be NaN.
 Tensor Masking::compute_mask(const Tensor& inputs, const Tensor&) {
-  return any(inputs != mask_value_, -1);
+  return any(std::isnan(mask_value_) ? logical_not(isnan(inputs)) : inputs != mask_value_, -1);
 }
 
 Tensor Masking::call(const Tensor& inputs) {
   if (inputs.rank() < 2) fail("expected an input of rank 2 or more, got {}", inputs.shape());
-  return where(any(inputs != mask_value_, -1, /*keepdims=*/true), inputs, 0.0);
+  return where(expand_dims(compute_mask(inputs, {}), -1), inputs, 0.0);
 }
 
 }  // namespace keratin

@@ -8,6 +8,7 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/layers/initializers.h>
+#include <keratin/layers/layer.h>
 
 namespace keratin {
 namespace {
@@ -84,6 +85,11 @@ const std::map<std::string, Initializer (*)()>& by_name() {
 
 Initializer::Initializer(const std::string& name) {
   auto found = by_name().find(name);
+  if (found == by_name().end()) {  // a class name: "GlorotUniform", "OrthogonalInitializer"
+    std::string words = to_snake_case(name);
+    if (words.ends_with("_initializer")) words.resize(words.size() - 12);
+    if (words != name) found = by_name().find(words);
+  }
   if (found == by_name().end()) fail_unknown("unknown initializer", name, by_name());
   *this = found->second();
 }

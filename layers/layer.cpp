@@ -135,6 +135,20 @@ void Layer::check_owner() const {
       caller->name(), caller->class_name(), name(), class_name()));
 }
 
+namespace {
+
+// A boolean mask for the first axes of the inputs: (batch, time) where they have a time axis.
+Tensor checked_mask(const Tensor& mask, const Shape& inputs) {
+  if (!mask.defined()) return mask;
+  Shape expected;
+  const int axes = std::clamp(mask.rank(), std::min(inputs.rank() - 1, 2), inputs.rank());
+  for (int axis = 0; axis < axes; ++axis) expected.push_back(inputs[axis]);
+  if (mask.shape() != expected) fail("expected a mask of shape {}, got {}", expected, mask.shape());
+  return mask.astype(boolean);
+}
+
+}  // namespace
+
 std::pair<Tensor, Tensor> Layer::call_with_mask(const Tensor& inputs, const CallOptions& options) {
   if (!inputs.defined())
     throw LayerError(fmt::format("{} ({}): the input is undefined", name(), class_name()));
@@ -143,7 +157,6 @@ std::pair<Tensor, Tensor> Layer::call_with_mask(const Tensor& inputs, const Call
   CallContext context{.outer = current_call,
                       .layer = this,
                       .training = options.training,
-                      .mask = options.mask,
                       .noise = current_call == nullptr ? nullptr : current_call->noise,
                       .capture = current_call == nullptr ? nullptr : current_call->capture};
   Swap<CallContext*> call_scope(current_call, &context);
@@ -151,13 +164,14 @@ std::pair<Tensor, Tensor> Layer::call_with_mask(const Tensor& inputs, const Call
   Swap<const char*> recorded_layer(recording == nullptr ? nothing : recording->layer,
                                    recording == nullptr ? nothing : interned(name()));
   try {
+    context.mask = checked_mask(options.mask, inputs.shape());
     bool convert = is_floating(inputs.dtype()) && inputs.dtype() != dtype();
     Tensor x = convert ? inputs.astype(dtype()) : inputs;
     Tensor y = call(x);
     if (!y.defined()) fail("call returned no tensor");
     const bool outermost = context.outer == nullptr || context.outer->layer == nullptr;
     if (context.capture != nullptr && !outermost) (*context.capture)[place_of_call()] = y;
-    return {y, context.output_mask_known ? context.output_mask : compute_mask(x, options.mask)};
+    return {y, context.output_mask_known ? context.output_mask : compute_mask(x, context.mask)};
   } catch (const LayerError&) {
     throw;
   } catch (const std::invalid_argument& error) {
@@ -205,6 +219,11 @@ Random& Layer::random(std::optional<std::uint64_t> seed) const {
   std::optional<Random>& own = state().noise;
   if (!own) own.emplace(*seed);
   return *own;
+}
+
+void Layer::reset_states() {
+  state().carried.clear();
+  for (const AnyLayer& layer : sublayers()) layer->reset_states();
 }
 
 std::vector<Tensor>& Layer::carried() const { return state().carried; }

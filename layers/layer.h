@@ -104,6 +104,9 @@ class Layer {
   void set_weights(const std::vector<Tensor>& values);
   std::int64_t count_params() const;
 
+  /// Forgets what this layer and those inside carry from call to call, as a stateful RNN does.
+  void reset_states();
+
   bool trainable() const;
   /// Also of the layers inside.
   void set_trainable(bool trainable);
@@ -146,6 +149,7 @@ class Layer {
 
  private:
   friend class Cloning;
+  friend class LayerMemory;
   struct State;
   State& state() const;
   void make(const Shape& input_shape);

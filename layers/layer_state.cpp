@@ -272,4 +272,21 @@ void Layer::set_dtype(DType dtype) {
   for (const AnyLayer& layer : s.sublayers) layer->set_dtype(dtype);
 }
 
+LayerMemory::LayerMemory(const Layer& layer) {
+  NoGradient scope;
+  std::vector<const Layer::State*> states;
+  layer.state().collect(states);
+  for (const Layer::State* s : states) {
+    for (const Weight& weight : s->fixed_weights)
+      statistics_.emplace_back(weight, weight.value().copy());
+    carried_.emplace_back(const_cast<Layer::State*>(s), s->carried);
+  }
+}
+
+void LayerMemory::restore() const {
+  NoGradient scope;
+  for (auto [weight, value] : statistics_) weight.assign(value);
+  for (const auto& [state, tensors] : carried_) state->carried = tensors;
+}
+
 }  // namespace keratin

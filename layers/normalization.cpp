@@ -39,7 +39,13 @@ void BatchNormalization::build(const Shape& input_shape) {
                                /*trainable=*/false);
 }
 
-Tensor BatchNormalization::call(const Tensor& x) {
+Tensor BatchNormalization::call(const Tensor& inputs) {
+  Tensor x = inputs, valid;
+  if (mask().defined()) {
+    valid = mask();
+    while (valid.rank() < x.rank()) valid = expand_dims(valid, -1);
+    x = where(logical_or(valid, isfinite(x)), x, 0.0);  // NaN in padding reaches nothing
+  }
   int axis = normalize_axis(options_.axis, x.rank(), "axis");
   if (x.size(axis) != moving_mean.shape()[0])
     fail("expected input with axis {} of {}, got {}", axis, moving_mean.shape()[0], x.shape());
@@ -51,8 +57,7 @@ Tensor BatchNormalization::call(const Tensor& x) {
   Tensor average = reshape(moving_mean, shape), variance = reshape(moving_variance, shape);
   if (training() && trainable()) {
     if (mask().defined()) {
-      Tensor valid = mask().astype(x.dtype());
-      while (valid.rank() < x.rank()) valid = expand_dims(valid, -1);
+      valid = valid.astype(x.dtype());
       Tensor count = sum(valid * ones_like(x), others, true) + 1e-7;
       average = sum(x * valid, others, true) / count;
       variance = sum(square(x - average) * valid, others, true) / count;

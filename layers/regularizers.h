@@ -9,7 +9,7 @@
 
 namespace keratin {
 
-/// A function from a weight to its share of the loss: by name ("l1", "l2", "l1_l2"), one of the
+/// A function from a weight to its share of the loss: by name ("l1", "l2", "l1l2"), one of the
 /// objects below, or any function that returns a scalar.
 class Regularizer {
  public:
@@ -29,9 +29,12 @@ class Regularizer {
 Regularizer L1(double l1 = 0.01);                ///< l1 * sum |w|
 Regularizer L2(double l2 = 0.01);                ///< l2 * sum w^2
 Regularizer L1L2(double l1 = 0, double l2 = 0);  ///< both
+/// Rows (or columns) of a matrix towards right angles: the mean |cos| of their pairs, times
+/// factor / 2.
+Regularizer OrthogonalRegularizer(double factor = 0.01, const std::string& mode = "rows");
 
 /// A function from a weight to what it becomes after each step: by name ("non_neg", "max_norm",
-/// "unit_norm"), one of the objects below, or any function.
+/// "min_max_norm", "unit_norm"), one of the objects below, or any function.
 class Constraint {
  public:
   Constraint() = default;
@@ -50,5 +53,7 @@ class Constraint {
 Constraint NonNeg();                                     ///< max(w, 0)
 Constraint MaxNorm(double max_value = 2, int axis = 0);  ///< columns no longer than max_value
 Constraint UnitNorm(int axis = 0);                       ///< columns of length 1
+/// Columns at least min_value and at most max_value long; a step goes `rate` of the way.
+Constraint MinMaxNorm(double min_value = 0, double max_value = 1, double rate = 1, int axis = 0);
 
 }  // namespace keratin

@@ -110,8 +110,6 @@ RNN::RNN(AnyLayer cell, const RNNLoopOptions& options) : cell_(std::move(cell)),
   track(cell_);
 }
 
-void RNN::reset_states() { carried().clear(); }
-
 RNNCell& RNN::cell() const { return static_cast<RNNCell&>(*cell_); }
 
 RNNLoopOptions& RNN::options() {

@@ -60,9 +60,6 @@ class RNN : public Layer {
   Tensors states(const Tensor& inputs, const Tensors& initial_state = {},
                  const CallOptions& options = {});
 
-  /// Forgets where a stateful layer ended.
-  void reset_states();
-
   RNNCell& cell() const;
   const RNNLoopOptions& options() const { return options_; }
   /// Changes an option; only before the layer is built.

@@ -78,13 +78,32 @@ void TimeDistributed::build(const Shape& input_shape) {
   layer_->ensure_built(input_shape.without(1));
 }
 
-// Batch and time as one axis.
+// Batch and time are one axis, unless the layer keeps statistics, which each step then updates.
 Tensor TimeDistributed::call(const Tensor& inputs) {
   if (inputs.rank() < 3) fail("expected inputs (batch, time, ...), got {}", inputs.shape());
-  std::int64_t batch = inputs.size(0), time = inputs.size(1);
-  Shape steps = inputs.shape().without(1).with(0, batch * time);
-  Tensor y = (*layer_)(reshape(inputs, steps), {.training = training()});
+  const std::int64_t batch = inputs.size(0), time = inputs.size(1);
+  const Tensor inner_mask = mask().defined() && mask().rank() > 2 ? mask() : Tensor();
+  if (training() && layer_->trainable() && !layer_->non_trainable_weights().empty()) {
+    std::vector<Tensor> steps = unstack(inputs, 1), outputs;
+    std::vector<Tensor> masks = inner_mask.defined() ? unstack(inner_mask, 1) : steps;
+    for (std::size_t t = 0; t < steps.size(); ++t)
+      outputs.push_back((*layer_)(
+          steps[t], {.training = true, .mask = inner_mask.defined() ? masks[t] : Tensor()}));
+    return stack(outputs, 1);
+  }
+  auto joined = [&](const Tensor& x) {
+    return x.defined() ? reshape(x, x.shape().without(1).with(0, batch * time)) : x;
+  };
+  Tensor y = (*layer_)(joined(inputs), {.training = training(), .mask = joined(inner_mask)});
   return reshape(y, y.shape().with(0, batch).inserted(1, time));
+}
+
+// A step counts if anything inside it does.
+Tensor TimeDistributed::compute_mask(const Tensor&, const Tensor& mask) {
+  if (!mask.defined() || mask.rank() <= 2) return mask;
+  std::vector<int> inside;
+  for (int axis = 2; axis < mask.rank(); ++axis) inside.push_back(axis);
+  return any(mask, inside);
 }
 
 }  // namespace keratin

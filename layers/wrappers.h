@@ -56,6 +56,7 @@ class TimeDistributed : public Layer {
   explicit TimeDistributed(AnyLayer layer, const WrapperOptions& options = {});
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
+  Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;
   bool supports_masking() const override { return true; }
 
  private:

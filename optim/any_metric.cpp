@@ -1,6 +1,7 @@
 // Metrics by name, and losses as metrics.
 
 #include <algorithm>
+#include <cctype>
 
 #include <keratin/core/internal/suggest.h>
 #include <keratin/optim/internal/loss_support.h>
@@ -75,16 +76,19 @@ AnyMetric AnyMetric::copy() const {
 
 AnyMetric::AnyMetric(const std::string& name) {
   std::vector<std::string> names = loss_names();
-  bool is_loss = std::find(names.begin(), names.end(), name) != names.end();
   names.insert(names.end(), {"acc", "accuracy"});
-  if (name == "accuracy" || name == "acc") *this = accuracy_by_shape(name);
+  std::string lower = name;
+  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (lower == "accuracy" || lower == "acc") *this = accuracy_by_shape(name);
   for (const Known& known : all_metrics) {
     if (name == known.name || name == known.class_name) *this = known.make();
     names.push_back(known.name);
   }
-  if (name == "cosine_similarity")
+  if (name == "cosine_similarity" || name == "CosineSimilarity")
     *this = AnyMetric(name, negated(name), Direction::up);
-  else if (is_loss)
+  else if (name == "log_cosh_error" || name == "LogCoshError")
+    *this = AnyMetric(name, Loss("log_cosh"), Direction::down);
+  else if (is_loss_name(name))
     *this = AnyMetric(name, Loss(name), Direction::down);
   std::sort(names.begin(), names.end());
   if (metric_ == nullptr) fail_unknown("compile: unknown metric", name, names);
@@ -104,6 +108,13 @@ AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& co
     Accuracy made;
     configure(class_name, made.fields(), config);
     return made;
+  }
+  if (class_name == "LogCoshError") {
+    Config options = config;
+    auto named = std::ranges::find(options, "name", [](const auto& o) { return o.first; });
+    const std::string name =
+        named == options.end() ? "logcosh" : std::get<std::string>(named->second);
+    return AnyMetric(name, Loss::from_config("LogCosh", options), Direction::down);
   }
   Loss loss = Loss::from_config(class_name, config);
   if (class_name == "CosineSimilarity") return AnyMetric(loss.name(), negated(loss), Direction::up);

@@ -41,6 +41,23 @@ Tensor reduce(const char* who, Tensor values, const Tensor& sample_weight, const
   return divisor == 0 ? where(false, total, 0.0) : total / divisor;
 }
 
+/// y_true and y_pred with 0 and 1 where a mask or a weight of 0 excludes them: a NaN there times 0
+/// would still be NaN, in the loss or in its gradient.
+Pair counted_only(const char* who, const Tensor& y_true, const Tensor& y_pred,
+                  const Tensor& sample_weight, const Tensor& mask) {
+  Tensor weights = masked_weights(who, sample_weight, mask, float32);
+  if (!weights.defined()) return {y_true, y_pred};
+  Tensor counts = weights != 0;
+  if (all(counts).item() != 0) return {y_true, y_pred};
+  auto keep = [&](const Tensor& x, double other) {
+    Tensor fitting = counts;
+    while (fitting.rank() < x.rank()) fitting = expand_dims(fitting, -1);
+    while (fitting.rank() > x.rank() && fitting.size(-1) == 1) fitting = squeeze(fitting, -1);
+    return fitting.rank() == x.rank() ? where(fitting, x, other) : x;
+  };
+  return {keep(y_true, 0), keep(y_pred, 1)};
+}
+
 }  // namespace
 
 Loss::Loss(std::string name, Function function, const std::string& reduction) {
@@ -62,12 +79,14 @@ const std::string& Loss::class_name() const { return state().class_name; }
 const Config& Loss::config() const { return state().config; }
 
 Tensor Loss::values(const Tensor& y_true, const Tensor& y_pred) const {
-  return state().function(y_true, y_pred);
+  auto [y, p] = squeeze_or_expand(y_true, y_pred);  // (batch) against (batch, 1), as Keras aligns
+  return state().function(y, p);
 }
 
 Tensor Loss::operator()(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight,
                         const Tensor& mask) const {
-  Tensor v = values(y_true, y_pred);
+  auto [y, p] = counted_only(name().c_str(), y_true, y_pred, sample_weight, mask);
+  Tensor v = values(y, p);
   Tensor counted = mask;
   if (state_->ignore_class) {
     Tensor valid = not_equal(y_true, *state_->ignore_class).reshape(v.shape());

@@ -207,6 +207,12 @@ bool is_alias(const char* alias, std::string name) {
 
 }  // namespace
 
+bool is_loss_name(const std::string& name) {
+  return std::ranges::any_of(all_losses, [&](const Known& known) {
+    return name == known.name || name == known.class_name || is_alias(known.alias, name);
+  });
+}
+
 std::vector<std::string> loss_names() {
   std::vector<std::string> names{"crossentropy"};
   for (const Known& known : all_losses) {
@@ -218,7 +224,8 @@ std::vector<std::string> loss_names() {
 }
 
 Loss::Loss(const std::string& name) {
-  if (name == "crossentropy" || name == "ce") *this = Loss(name, crossentropy_by_shape);
+  if (is_alias("crossentropy", name) || is_alias("ce", name))
+    *this = Loss(name, crossentropy_by_shape);
   for (const Known& known : all_losses)
     if (name == known.name || name == known.class_name || is_alias(known.alias, name))
       *this = known.make(known.class_name, nullptr);

@@ -57,6 +57,7 @@ void Mean::update_state(const Tensor& values, const Tensor& sample_weight) {
     for (std::int64_t i = 0; i < outer; ++i) {
       double sum = 0, factor = weight == nullptr ? 1 : weight[i];
       for (std::int64_t j = 0; j < inner; ++j) sum += static_cast<double>(*value++);
+      if (factor == 0) continue;  // NaN may stand where nothing counts
       total += factor * sum;
       count += factor;
     }

@@ -5,16 +5,20 @@
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/internal/message.h>
+#include <keratin/layers/internal/layer_state.h>
 #include <keratin/training/internal/diagnosis.h>
 #include <keratin/training/model.h>
 
 namespace keratin {
-namespace {
 
-bool all_finite(const Tensor& t) {
+bool is_finite(const Tensor& t) {
   NoGradient scope;
-  return !is_floating(t.dtype()) || all(isfinite(t)).item() != 0;
+  if (!t.defined() || !is_floating(t.dtype())) return true;
+  // The sum is finite if all elements are, unless it overflows.
+  return std::isfinite(sum(t).item()) || all(isfinite(t)).item() != 0;
 }
+
+namespace {
 
 // Remembers the first op whose output is not finite, and the largest number seen before it.
 class FirstBadOp : public OpWatcher {
@@ -26,7 +30,7 @@ class FirstBadOp : public OpWatcher {
     if (!op_.empty()) return;
     NoGradient quiet;
     for (const Tensor& output : outputs) {
-      if (!all_finite(output)) {
+      if (!is_finite(output)) {
         op_ = op;
         layer_ = layer == nullptr ? "the loss" : layer;
         return;
@@ -46,35 +50,48 @@ class FirstBadOp : public OpWatcher {
   double largest_ = 0;
 };
 
-// "x: sample 3 holds NaN or inf"
-std::string bad_sample(const char* name, const Tensor& t) {
-  if (all_finite(t)) return "";
-  for (std::int64_t i = 0; i < t.size(0); ++i)
-    if (!all_finite(t[i]))
-      return fmt::format("sample {} of {} in this batch is not finite", i, name);
+// "sample 3 of x is not finite", by its number in the data.
+std::string bad_sample(const char* name, const Tensor& t, const FailedStep& step) {
+  if (is_finite(t)) return "";
+  for (std::int64_t i = 0; i < t.size(0); ++i) {
+    if (is_finite(t[i])) continue;
+    const std::int64_t place = step.first + i;
+    const auto number =
+        step.order.defined() ? static_cast<std::int64_t>(step.order[place].item()) : place;
+    return fmt::format("sample {} of {} is not finite", number, name);
+  }
   return "";
 }
 
 }  // namespace
 
-void fail_not_finite(Model& model, const Tensor& x, const Tensor& y, double loss, int epoch,
-                     int batch) {
+void fail_not_finite(Model& model, const FailedStep& step) {
   std::string cause;
   for (const Weight& weight : model.weights())
-    if (cause.empty() && !all_finite(weight))
+    if (cause.empty() && !is_finite(weight))
       cause = fmt::format("{} holds NaN or inf since a step before", weight.path());
-  if (cause.empty()) cause = bad_sample("x", x);
-  if (cause.empty()) cause = bad_sample("y", y);
+  if (cause.empty()) cause = bad_sample("x", step.x, step);
+  if (cause.empty()) cause = bad_sample("y", step.y, step);
+  if (cause.empty() && !step.gradient.empty())
+    cause = fmt::format(
+        "the loss is {:.4g}, so the derivative of an op is not finite where its value is, as that "
+        "of sqrt at 0",
+        step.loss);
   if (cause.empty()) {
+    const LayerMemory before(model);
     GradientTape tape;
     FirstBadOp watcher;
-    model.total_loss(x, y, {.training = true});
+    model.total_loss(step.x, step.y, {.training = true});
     cause = watcher.text();
+    before.restore();
   }
-  std::string when = epoch < 0 ? "" : fmt::format(" in epoch {}, batch {}", epoch + 1, batch + 1);
-  throw std::runtime_error(fmt::format(
-      "{} ({}): loss became {}{}: {}. The weights are those of the step before.", model.name(),
-      model.class_name(), std::isnan(loss) ? "NaN" : "infinite", when, cause));
+  std::string when =
+      step.epoch < 0 ? "" : fmt::format(" in epoch {}, batch {}", step.epoch + 1, step.batch + 1);
+  std::string what = step.gradient.empty()
+                         ? fmt::format("loss became {}", std::isnan(step.loss) ? "NaN" : "infinite")
+                         : fmt::format("the gradient of {} became NaN or infinite", step.gradient);
+  throw std::runtime_error(fmt::format("{} ({}): {}{}: {}. The model is that of the step before.",
+                                       model.name(), model.class_name(), what, when, cause));
 }
 
 }  // namespace keratin

@@ -10,6 +10,8 @@
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/random.h>
 #include <keratin/layers/internal/context.h>
+#include <keratin/layers/internal/layer_state.h>
+#include <keratin/layers/rnn.h>
 #include <keratin/training/internal/diagnosis.h>
 #include <keratin/training/model.h>
 #include <keratin/training/progress.h>
@@ -115,18 +117,19 @@ namespace {
 /// Samples with their targets and, perhaps, weights.
 struct Data {
   Tensor x, y, weight;
+  std::map<int, double> class_weight = {};
 
   std::int64_t size() const { return x.size(0); }
 
   /// Samples begin..end-1: views.
   Data part(std::int64_t begin, std::int64_t end) const {
     auto rows = [&](const Tensor& t) { return t.defined() ? slice(t, {range(begin, end)}) : t; };
-    return {rows(x), rows(y), rows(weight)};
+    return {rows(x), rows(y), rows(weight), class_weight};
   }
   /// The samples with these numbers: copies.
   Data pick(const Tensor& numbers) const {
     auto rows = [&](const Tensor& t) { return t.defined() ? take(t, numbers, 0) : t; };
-    return {rows(x), rows(y), rows(weight)};
+    return {rows(x), rows(y), rows(weight), class_weight};
   }
 };
 
@@ -145,19 +148,34 @@ void check_batch_size(const char* who, int batch_size) {
   if (batch_size < 1) fail("{}: expected a batch_size of at least 1, got {}", who, batch_size);
 }
 
-// The class of each sample: the label itself, or the largest entry of a one-hot row.
-Tensor weights_of_classes(const Tensor& y, const std::map<int, double>& weights) {
-  bool one_hot = y.rank() > 1 && y.size(-1) > 1;
-  std::vector<double> labels =
-      (one_hot ? argmax(y, -1) : y.reshape({y.numel()})).to_vector<double>();
+// The weight of each label's class. Labels are one for each prediction, with or without a last axis
+// of 1, or one-hot rows.
+Tensor weights_of_classes(const Tensor& y, const Shape& prediction,
+                          const std::map<int, double>& weights) {
+  const bool one_hot = y.rank() > 1 && y.size(-1) > 1 && y.shape() == prediction;
+  Tensor labels = one_hot ? argmax(y, -1) : y;
+  if (labels.rank() > 1 && labels.size(-1) == 1) labels = squeeze(labels, -1);
   std::vector<double> values;
-  for (double label : labels) {
-    auto found = weights.find(static_cast<int>(label));
+  for (double label : labels.to_vector<double>()) {
+    const double whole = std::round(label);
+    if (!(std::abs(label - whole) <= 1e-3)) fail("fit: class_weight: {} is not a class", label);
+    auto found = weights.find(static_cast<int>(whole));
     values.push_back(found == weights.end() ? 1.0 : found->second);
   }
-  Shape shape{static_cast<std::int64_t>(labels.size())};
-  if (one_hot) shape = y.shape().without(-1);
-  return tensor(values, shape).astype(floatx());
+  return tensor(values, labels.shape()).astype(floatx());
+}
+
+// A stateful layer carries the states of each sample from batch to batch.
+void check_stateful(const char* who, const Layer& layer, std::int64_t samples, int batch_size) {
+  const auto* rnn = dynamic_cast<const RNN*>(&layer);
+  if (rnn != nullptr && rnn->options().stateful &&
+      samples % std::min<std::int64_t>(batch_size, samples) != 0)
+    fail(
+        "{}: {} ({}) is stateful and needs batches of one size; {} samples leave {} after batches "
+        "of {}",
+        who, layer.name(), layer.class_name(), samples, samples % batch_size, batch_size);
+  for (const AnyLayer& inside : layer.sublayers())
+    check_stateful(who, *inside, samples, batch_size);
 }
 
 }  // namespace
@@ -190,11 +208,13 @@ class Trainer {
       fail("{} ({}): compile it with a loss first", model.name(), model.class_name());
   }
 
-  /// One step of the optimizer. False when the loss is not finite: then no weight has changed.
+  /// One step of the optimizer. False when the loss or a gradient is not finite: then the model and
+  /// the optimizer are as they were before.
   bool train(const Data& batch) {
     FlushDenormals guard;
     NoGradient outside;  // the caller's tapes do not record the training step
     model_.ensure_built(batch.x.shape());
+    const LayerMemory before(model_);
     std::vector<Weight> weights = model_.trainable_weights();
     std::vector<Tensor> values, gradients;
     for (const Weight& weight : weights) values.push_back(weight.value());
@@ -207,10 +227,18 @@ class Trainer {
         gradients = std::move(tape).gradient(total, values);
     }
     finish(batch, loss);
-    if (!std::isfinite(loss)) return false;
+    bad_gradient_.clear();
+    for (std::size_t i = 0; i < gradients.size() && bad_gradient_.empty(); ++i)
+      if (!is_finite(gradients[i])) bad_gradient_ = weights[i].path();
+    if (!std::isfinite(loss) || !bad_gradient_.empty()) {
+      before.restore();
+      return false;
+    }
     if (!weights.empty()) state_.optimizer.value()->apply(gradients, weights);
     return true;
   }
+  /// The first weight whose gradient was not finite in the last step, while the loss was.
+  const std::string& bad_gradient() const { return bad_gradient_; }
 
   void test(const Data& batch) {
     FlushDenormals guard;
@@ -242,7 +270,11 @@ class Trainer {
     auto [p, mask] = model_.call_with_mask(batch.x, {.training = training});
     predicted_ = p;
     mask_ = mask;
-    return model_.loss_of(p, batch.y, batch.weight, mask);
+    if (batch.class_weight.empty()) return model_.loss_of(p, batch.y, batch.weight, mask);
+    Tensor weight = weights_of_classes(batch.y, p.shape(), batch.class_weight), y = batch.y;
+    // Each label has a loss of its own.
+    if (y.rank() > 1 && y.rank() + 1 == p.rank() && p.size(-1) == 1) y = expand_dims(y, -1);
+    return model_.loss_of(p, y, weight, mask);
   }
 
   void finish(const Data& batch, double loss) {
@@ -254,6 +286,7 @@ class Trainer {
   Model& model_;
   Model::Compiled& state_;
   Tensor predicted_, mask_;
+  std::string bad_gradient_;
 };
 
 // --- fit
@@ -274,7 +307,7 @@ History Model::fit(const Tensor& x, const Tensor& y, const FitOptions& options) 
   if (!options.class_weight.empty()) {
     if (options.sample_weight.defined())
       fail("fit: class_weight and sample_weight cannot be combined");
-    data.weight = weights_of_classes(y, options.class_weight);
+    data.class_weight = options.class_weight;
   }
 
   Data validation{options.validation_data.x, options.validation_data.y,
@@ -289,10 +322,15 @@ History Model::fit(const Tensor& x, const Tensor& y, const FitOptions& options) 
            options.validation_split, data.size(), cut, data.size() - cut);
     validation = data.part(cut, data.size());
     data = data.part(0, cut);
-    // Classes are weighed in training alone.
-    if (!options.class_weight.empty()) validation.weight = {};
+    validation.class_weight = {};  // classes are weighed in training alone
   }
   if (validation.x.defined()) check_data("fit: validation_data", validation);
+
+  check_stateful("fit", *this, data.size(), options.batch_size);
+  const int validation_size =
+      options.validation_batch_size > 0 ? options.validation_batch_size : options.batch_size;
+  if (validation.x.defined())
+    check_stateful("fit: validation_data", *this, validation.size(), validation_size);
 
   int steps = static_cast<int>((data.size() + options.batch_size - 1) / options.batch_size);
   int verbose = options.verbose >= 0 ? options.verbose : is_terminal() ? 1 : 2;
@@ -324,13 +362,12 @@ History Model::fit(const Tensor& x, const Tensor& y, const FitOptions& options) 
         for (AnyCallback& callback : callbacks) callback->on_train_batch_end(step, logs);
         // A callback such as TerminateOnNaN may have stopped training.
         if (!finite && !stop_training)
-          fail_not_finite(*this, batch.x, batch.y, logs["loss"], epoch, step);
+          fail_not_finite(*this, {batch.x, batch.y, logs["loss"], trainer.bad_gradient(), epoch,
+                                  step, begin, order});
       }
       if (validation.x.defined() && (epoch + 1) % options.validation_freq == 0) {
         Logs training_logs = trainer.state().logs();
-        int size =
-            options.validation_batch_size > 0 ? options.validation_batch_size : options.batch_size;
-        for (const auto& [name, value] : trainer.evaluate(validation, size, callbacks))
+        for (const auto& [name, value] : trainer.evaluate(validation, validation_size, callbacks))
           training_logs["val_" + name] = value;
         logs = training_logs;
       } else {
@@ -353,6 +390,7 @@ Logs Model::evaluate(const Tensor& x, const Tensor& y, const EvaluateOptions& op
   Data data{x, y, options.sample_weight};
   check_data("evaluate", data);
   check_batch_size("evaluate", options.batch_size);
+  check_stateful("evaluate", *this, data.size(), options.batch_size);
   int steps = static_cast<int>((data.size() + options.batch_size - 1) / options.batch_size);
   std::vector<AnyCallback> callbacks = options.callbacks;
   if (options.verbose > 0) callbacks.push_back(ProgbarLogger(options.verbose));
@@ -375,6 +413,7 @@ Tensor Model::predict(const Tensor& x, const PredictOptions& options) {
   NoGradient scope;
   std::int64_t n = x.size(0), size = options.batch_size;
   if (n <= size) return predict_on_batch(x);
+  check_stateful("predict", *this, n, options.batch_size);
   std::vector<Tensor> parts;
   with_team([&] {
     for (std::int64_t begin = 0; begin < n; begin += size)
@@ -397,7 +436,7 @@ Logs Model::train_on_batch(const Tensor& x, const Tensor& y, const Tensor& sampl
   compilation().reset();
   bool finite = trainer.train(batch);
   Logs logs = compilation().logs();
-  if (!finite) fail_not_finite(*this, x, y, logs["loss"], -1, -1);
+  if (!finite) fail_not_finite(*this, {x, y, logs["loss"], trainer.bad_gradient()});
   return logs;
 }
 

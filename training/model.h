@@ -36,8 +36,8 @@ struct FitOptions {
   double validation_split = 0;  ///< the last part of the data, taken before shuffling
   ValidationData validation_data = {};
   bool shuffle = true;
-  std::map<int, double> class_weight = {};
-  Tensor sample_weight = {};  ///< (samples), or (samples, time)
+  std::map<int, double> class_weight = {};  ///< for labels, one each prediction, or one-hot rows
+  Tensor sample_weight = {};                ///< (samples), or (samples, time)
   int initial_epoch = 0;
   int validation_batch_size = 0;  ///< 0: batch_size
   int validation_freq = 1;        ///< validate every so many epochs

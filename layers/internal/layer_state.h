@@ -58,4 +58,16 @@ struct Layer::State {
   }
 };
 
+/// What a call in training changes in a layer and those inside, apart from the weights that the
+/// optimizer changes: statistics, and what layers carry from call to call.
+class LayerMemory {
+ public:
+  explicit LayerMemory(const Layer& layer);
+  void restore() const;
+
+ private:
+  std::vector<std::pair<Weight, Tensor>> statistics_;
+  std::vector<std::pair<Layer::State*, std::vector<Tensor>>> carried_;
+};
+
 }  // namespace keratin

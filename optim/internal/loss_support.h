@@ -54,7 +54,9 @@ decltype(auto) with_elements(const Tensor& dense, const F& f) {
   }
 }
 
-/// Every name and alias that Loss(name) takes.
+/// Whether Loss(name) takes this name, other than "crossentropy".
+bool is_loss_name(const std::string& name);
+/// The names to suggest.
 std::vector<std::string> loss_names();
 
 class AnyMetric;

@@ -76,6 +76,17 @@ TEST_CASE("gradcheck names the worst element of a wrong gradient with both value
   CHECK(text.str().find("gradcheck: 0 elements agree, 4 do not\n  worst: input 0[") == 0);
 }
 
+TEST_CASE("gradcheck names the place of a wrong element") {
+  Tensor right = ones({2, 3}, float64);
+  slice(right, {1, 2}).assign(0.0);
+  auto f = [&](const Tensor& x) {
+    return custom_gradient(x, [=](const Tensor& g) { return g * right; });
+  };
+  GradientCheck check = gradcheck(f, ones({2, 3}, float64));
+  CHECK(check.failed == 1);
+  CHECK(check.worst.index == std::vector<std::int64_t>{1, 2});
+}
+
 TEST_CASE("gradcheck along a random direction finds one wrong element among many") {
   Tensor x = Random(3).normal({50, 40});
   auto right = [](const std::vector<Tensor>& in) { return tanh(in[0]); };

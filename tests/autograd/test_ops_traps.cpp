@@ -6,6 +6,8 @@
 
 #include <cmath>
 
+#include <keratin/core/random.h>
+
 #include "op_table.h"
 
 TEST_SUITE_BEGIN("autograd");
@@ -42,6 +44,15 @@ Tensor derivative(const Function& f, const Tensor& x, int order) {
 }
 
 }  // namespace
+
+TEST_CASE("einsum with two letters on the right alone is a product of matrices") {
+  Random random(1);
+  Tensor a = random.normal({2, 3}, 0, 1, float64), b = random.normal({3, 4, 5}, 0, 1, float64);
+  Tensor expected = dot(a, b.reshape({3, 20})).reshape({2, 4, 5});
+  CHECK(max(abs(einsum("ab,bcd->acd", {a, b}) - expected)).item() < 1e-14);
+  CHECK(max(abs(einsum("bcd,ab->acd", {b, a}) - expected)).item() < 1e-14);
+  CHECK(max(abs(einsum("ab,bcd->dac", {a, b}) - transpose(expected, {2, 0, 1}))).item() < 1e-14);
+}
 
 TEST_CASE("where: nothing leaks from the branch not taken") {
   Tensor x = tensor({-1, 4, NAN, inf}), condition = tensor({0, 1, 0, 0}, boolean);
