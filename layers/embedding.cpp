@@ -19,6 +19,8 @@ void Embedding::build(const Shape&) {
 
 Tensor Embedding::call(const Tensor& inputs) {
   Tensor ids = inputs.astype(int32);
+  if (is_floating(inputs.dtype()) && any(ids != inputs).item() != 0)
+    fail("expected ids that are whole numbers");
   if (ids.numel() > 0 && (min(ids).item() < 0 || max(ids).item() >= input_dim_))
     fail("expected ids in 0..{}, got {} to {}", input_dim_ - 1, min(ids).item(), max(ids).item());
   return take(embeddings, ids, 0);

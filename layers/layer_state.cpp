@@ -112,6 +112,9 @@ void Layer::make(const Shape& input_shape) {
   } catch (const std::invalid_argument& error) {
     s.undo(number);
     throw LayerError(fmt::format("{} ({}): {}", name(), class_name(), error.what()));
+  } catch (...) {
+    s.undo(number);
+    throw;
   }
   s.input_shape = shape;
   s.build = built_as_ = number;
@@ -119,17 +122,40 @@ void Layer::make(const Shape& input_shape) {
   release_cached_memory();  // an initializer's float64 blocks fit nothing that comes later
 }
 
-// Another object has built the layer: this one's build is given what the layer has. It may also
-// assign to the weights, which has been done.
+namespace {
+
+/// While it lives, the weights have copies of their values, which may be overwritten.
+class SpareValues {
+ public:
+  explicit SpareValues(std::vector<Weight> weights) : weights_(std::move(weights)) {
+    for (Weight& weight : weights_) {
+      values_.push_back(weight.value());
+      weight.replace(weight.value().copy());
+    }
+  }
+  ~SpareValues() {
+    for (std::size_t i = 0; i < weights_.size(); ++i) weights_[i].replace(values_[i]);
+  }
+  SpareValues(const SpareValues&) = delete;
+  SpareValues& operator=(const SpareValues&) = delete;
+
+ private:
+  std::vector<Weight> weights_;
+  std::vector<Tensor> values_;
+};
+
+}  // namespace
+
+// Another object has built the layer: this one's build is given what the layer has. What it assigns
+// to the weights was assigned then.
 void Layer::join() {
   State& s = state();
   NoGradient scope;
-  const std::vector<Tensor> values = get_weights();
+  SpareValues spare(weights());
   State::Building progress = s.before_build;
   progress.joining = true;
   Swap<State::Building*> building(s.building, &progress);
   build(s.input_shape);
-  set_weights(values);
   built_as_ = s.build;
 }
 

@@ -218,6 +218,8 @@ void AUC::update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor&
                             sample_weight);
   scores.for_each([&](bool label, auto score, double weight) {
     using T = decltype(score);
+    if (score < T(-1e-6) || score > T(1 + 1e-6))
+      fail("{}: expected scores from 0 to 1, got {}; logits need from_logits", name(), score);
     // How many thresholds the score lies above; none for NaN.
     std::size_t above = 0;
     if (evenly_spaced_ && score == score) {

@@ -39,6 +39,8 @@ struct Optimizer::State {
   bool built = false;
   std::int64_t calls = 0;
   std::vector<Weight> weights = {};
+  std::vector<Weight> undecayed = {};  // by exclude_from_weight_decay
+  std::vector<std::string> undecayed_names = {};
   std::size_t hint = 0;                // where the weight asked for last stands in it
   std::deque<SlotTensors> slots = {};  // a deque: references into it outlive new slots
   std::vector<std::pair<std::string, double>> scalars = {};
@@ -71,7 +73,12 @@ AnyOptimizer AnyOptimizer::taken_by(const std::shared_ptr<const void>& owner) co
     taken.optimizer_->state_ = std::make_shared<Optimizer::State>(*state);
     state = taken.optimizer_->state_.get();
   }
-  if (served) *state = {taken.optimizer_->options_.learning_rate};
+  if (served) {
+    Optimizer::State anew{taken.optimizer_->options_.learning_rate};
+    anew.undecayed = state->undecayed;
+    anew.undecayed_names = state->undecayed_names;
+    *state = anew;
+  }
   state->owner = owner;
   state->served = true;
   return taken;
@@ -222,11 +229,27 @@ void Optimizer::clip_gradients() {
   }
 }
 
+void Optimizer::exclude_from_weight_decay(const std::vector<Weight>& weights,
+                                          const std::vector<std::string>& names) {
+  if (built()) fail("{}: exclude_from_weight_decay must come before the first step", name());
+  state_->undecayed.insert(state_->undecayed.end(), weights.begin(), weights.end());
+  state_->undecayed_names.insert(state_->undecayed_names.end(), names.begin(), names.end());
+}
+
+bool Optimizer::decays(const Weight& weight) const {
+  auto named = [&](const std::string& part) {
+    return weight.path().find(part) != std::string::npos;
+  };
+  return std::ranges::find(state_->undecayed, weight) == state_->undecayed.end() &&
+         std::ranges::none_of(state_->undecayed_names, named);
+}
+
 // w -= w * weight_decay * learning_rate, which is a step of SGD along w.
 void Optimizer::decay_weights(double learning_rate) {
   if (options_.weight_decay.value_or(0) == 0) return;
   fn::SgdStep step{*options_.weight_decay * learning_rate};
   for (const Weight& weight : state_->step_weights) {
+    if (!decays(weight)) continue;
     begin_write(weight, "apply");
     const Tensor& w = weight;
     Tensor inputs[] = {w, w};

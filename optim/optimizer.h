@@ -62,6 +62,14 @@ class Optimizer {
   /// when no gradient is defined. Nothing of this is recorded by a tape.
   void apply(const std::vector<Tensor>& gradients, const std::vector<Weight>& weights);
 
+  /// Weights that weight_decay leaves alone: these, and those whose path contains one of the names,
+  /// such as "bias". Throws std::invalid_argument after build.
+  void exclude_from_weight_decay(const std::vector<Weight>& weights,
+                                 const std::vector<std::string>& names = {});
+  void exclude_from_weight_decay(const std::vector<std::string>& names) {
+    exclude_from_weight_decay(std::vector<Weight>(), names);
+  }
+
   /// With use_ema: puts the averages in the weights' place, at the end of training.
   void finish();
 
@@ -127,6 +135,7 @@ class Optimizer {
   void take_gradients(const std::vector<Tensor>& gradients, const std::vector<Weight>& weights);
   bool accumulate_gradients();
   void clip_gradients();
+  bool decays(const Weight& weight) const;
   void decay_weights(double learning_rate);
   void average_weights();
 

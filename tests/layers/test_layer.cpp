@@ -119,6 +119,9 @@ TEST_CASE("errors name the layer, the rule and what came; the layer is as it was
   CHECK(error_of([&] {
           embedding(tensor({{0, 5}}, int32));
         }) == "embedding (Embedding): expected ids in 0..4, got 0 to 5");
+  for (double id : {1.5, std::nan("")})
+    CHECK(error_of([&] { embedding(tensor({id})); }) ==
+          "embedding (Embedding): expected ids that are whole numbers");
 }
 
 TEST_CASE("set_weights checks everything before it changes anything") {

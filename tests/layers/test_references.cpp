@@ -136,6 +136,13 @@ TEST_CASE("copies of a layer are the layer, whichever is built first") {
   CHECK(same(other(s), lstm(s)));
   CHECK(same(other.get_weights()[2], weights[2]));
 
+  // A copy may also come while a tape records, and leaves the recorded weights alone.
+  LSTM third = LSTM(2), fourth = third;
+  GradientTape tape;
+  Tensor total = sum(third(s)) + sum(fourth(s));
+  Tensor g = tape.gradient(total, third.weights()[0].value());
+  CHECK(same(g, tape.gradient(sum(third(s)) * 2.0, third.weights()[0].value())));
+
   Sequential model({Dense(3), Dense(1)}), again = model;
   again.add(Dense(2));
   CHECK(model.layers().size() == 3);

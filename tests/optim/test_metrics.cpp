@@ -275,4 +275,10 @@ TEST_CASE("errors of metrics name the metric, the rule and what came") {
                        std::invalid_argument);
 }
 
+TEST_CASE("AUC refuses scores that are no probabilities") {
+  CHECK_THROWS_WITH_AS(result_of(AUC(), tensor({0, 1}), tensor({-2.5, 0.5})),
+                       "auc: expected scores from 0 to 1, got -2.5; logits need from_logits",
+                       std::invalid_argument);
+}
+
 TEST_SUITE_END();

@@ -436,4 +436,23 @@ TEST_CASE("errors of optimizers name the optimizer, the rule and what came") {
   CHECK(AnyOptimizer::from_config("Adam", {{"loss_scale_factor", Option()}})->name() == "adam");
 }
 
+TEST_CASE("weights can be excluded from weight decay, by name or as they are") {
+  auto weight = [](const char* path) {
+    Weight w("w", ones({2}));
+    w.set_path(path);
+    return w;
+  };
+  Weight kernel = weight("dense/kernel"), bias = weight("dense/bias"), gamma = weight("norm/gamma");
+  SGD sgd({.learning_rate = 0.5, .weight_decay = 0.1});
+  sgd.exclude_from_weight_decay({"bias"});
+  sgd.exclude_from_weight_decay(std::vector<Weight>{gamma});
+  sgd.apply({zeros({2}), zeros({2}), zeros({2})}, {kernel, bias, gamma});
+  CHECK(kernel.value().item(0) == doctest::Approx(1 - 0.5 * 0.1));
+  CHECK(bias.value().item(0) == 1);
+  CHECK(gamma.value().item(0) == 1);
+  CHECK_THROWS_WITH_AS(sgd.exclude_from_weight_decay({"kernel"}),
+                       "sgd: exclude_from_weight_decay must come before the first step",
+                       std::invalid_argument);
+}
+
 TEST_SUITE_END();
