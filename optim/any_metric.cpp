@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include <keratin/autograd/tape.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/optim/internal/loss_support.h>
 #include <keratin/optim/metrics.h>
@@ -15,6 +16,14 @@ class LossMetric : public MeanMetric {
  public:
   LossMetric(const std::string& name, Loss loss, Direction direction)
       : MeanMetric(name, direction), loss_(std::move(loss)) {}
+  using MeanMetric::update_state;
+  void update_state(const Tensor& y_true, const Tensor& y_pred,
+                    const Tensor& sample_weight) override {
+    NoGradient scope;
+    Tensor v = values(y_true, y_pred), counted = loss_.counted(y_true, v);
+    add(v, counted.defined() ? masked_weights(name().c_str(), sample_weight, counted, v.dtype())
+                             : sample_weight);
+  }
   std::string class_name() const override { return loss_.class_name(); }
   Config config() const override {
     Config config = loss_.config();

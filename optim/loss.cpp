@@ -83,16 +83,18 @@ Tensor Loss::values(const Tensor& y_true, const Tensor& y_pred) const {
   return state().function(y, p);
 }
 
+Tensor Loss::counted(const Tensor& y_true, const Tensor& values) const {
+  if (!state().ignore_class) return {};
+  return not_equal(y_true, *state_->ignore_class).reshape(values.shape());
+}
+
 Tensor Loss::operator()(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight,
                         const Tensor& mask) const {
   auto [y, p] = counted_only(name().c_str(), y_true, y_pred, sample_weight, mask);
   Tensor v = values(y, p);
-  Tensor counted = mask;
-  if (state_->ignore_class) {
-    Tensor valid = not_equal(y_true, *state_->ignore_class).reshape(v.shape());
-    counted = mask.defined() ? logical_and(mask, valid) : valid;
-  }
-  return reduce(name().c_str(), v, sample_weight, counted, state_->reduction);
+  Tensor counts = counted(y_true, v);
+  if (mask.defined()) counts = counts.defined() ? logical_and(mask, counts) : mask;
+  return reduce(name().c_str(), v, sample_weight, counts, state_->reduction);
 }
 
 }  // namespace keratin

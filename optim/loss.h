@@ -49,6 +49,9 @@ class Loss {
 
   /// One value for each sample, without reduction.
   Tensor values(const Tensor& y_true, const Tensor& y_pred) const;
+  /// Which of these values count, boolean in their shape; undefined where all do. A crossentropy
+  /// with ignore_class leaves out the samples of that class.
+  Tensor counted(const Tensor& y_true, const Tensor& values) const;
 
   /// The reduced loss, in y_pred's dtype: with sum_over_batch_size the sum of values * weights
   /// divided by the number of values. A mask (true: counts) makes that the mean over what counts.

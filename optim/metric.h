@@ -108,6 +108,10 @@ class MeanMetric : public Metric {
  protected:
   /// (batch, ...)
   virtual Tensor values(const Tensor& y_true, const Tensor& y_pred) = 0;
+  /// Adds values to the mean.
+  void add(const Tensor& values, const Tensor& sample_weight) {
+    mean_.update_state(values, sample_weight);
+  }
   bool takes_mask() const override { return true; }
 
  private:

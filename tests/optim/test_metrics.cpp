@@ -281,4 +281,12 @@ TEST_CASE("AUC refuses scores that are no probabilities") {
                        std::invalid_argument);
 }
 
+TEST_CASE("a class that is ignored leaves a metric's mean, too") {
+  Tensor p = softmax(Random(3).normal({8, 3}), 1), y = tensor({0, 1, 2, 0, 1, 2, 0, -1});
+  Tensor rest = slice(y, {range(0, 7)}), p_rest = slice(p, {range(0, 7)});
+  AnyMetric metric = SparseCategoricalCrossentropy({.ignore_class = -1});
+  CHECK(result_of(metric, y, p) ==
+        doctest::Approx(result_of(SparseCategoricalCrossentropy(), rest, p_rest)).epsilon(1e-6));
+}
+
 TEST_SUITE_END();
