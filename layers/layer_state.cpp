@@ -315,4 +315,11 @@ void LayerMemory::restore() const {
   for (const auto& [state, tensors] : carried_) state->carried = tensors;
 }
 
+const Layer* first_unbuilt(const Layer& layer) {
+  if (!layer.built()) return &layer;
+  for (const AnyLayer& inside : layer.sublayers())
+    if (const Layer* found = first_unbuilt(*inside)) return found;
+  return nullptr;
+}
+
 }  // namespace keratin

@@ -119,11 +119,10 @@ AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& co
     return made;
   }
   if (class_name == "LogCoshError") {
-    Config options = config;
-    auto named = std::ranges::find(options, "name", [](const auto& o) { return o.first; });
+    auto named = std::ranges::find(config, "name", [](const auto& o) { return o.first; });
     const std::string name =
-        named == options.end() ? "logcosh" : std::get<std::string>(named->second);
-    return AnyMetric(name, Loss::from_config("LogCosh", options), Direction::down);
+        named == config.end() ? "logcosh" : std::get<std::string>(named->second);
+    return AnyMetric(name, Loss::from_config("LogCosh", config), Direction::down);
   }
   Loss loss = Loss::from_config(class_name, config);
   if (class_name == "CosineSimilarity") return AnyMetric(loss.name(), negated(loss), Direction::up);

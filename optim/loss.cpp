@@ -41,8 +41,8 @@ Tensor reduce(const char* who, Tensor values, const Tensor& sample_weight, const
   return divisor == 0 ? where(false, total, 0.0) : total / divisor;
 }
 
-/// y_true and y_pred with 0 and 1 where a mask or a weight of 0 excludes them: a NaN there times 0
-/// would still be NaN, in the loss or in its gradient.
+/// y_true and y_pred with 0 and 1 in the place of what is not finite and excluded by a mask or a
+/// weight of 0: NaN times 0 would still be NaN, in the loss or in its gradient.
 Pair counted_only(const char* who, const Tensor& y_true, const Tensor& y_pred,
                   const Tensor& sample_weight, const Tensor& mask) {
   Tensor weights = masked_weights(who, sample_weight, mask, float32);
@@ -50,10 +50,15 @@ Pair counted_only(const char* who, const Tensor& y_true, const Tensor& y_pred,
   Tensor counts = weights != 0;
   if (all(counts).item() != 0) return {y_true, y_pred};
   auto keep = [&](const Tensor& x, double other) {
+    if (!is_floating(x.dtype())) return x;
     Tensor fitting = counts;
     while (fitting.rank() < x.rank()) fitting = expand_dims(fitting, -1);
     while (fitting.rank() > x.rank() && fitting.size(-1) == 1) fitting = squeeze(fitting, -1);
-    return fitting.rank() == x.rank() ? where(fitting, x, other) : x;
+    // With classes on another axis than the last, weights may have other axes than x.
+    bool fits = fitting.rank() == x.rank();
+    for (int axis = 0; fits && axis < x.rank(); ++axis)
+      fits = fitting.size(axis) == x.size(axis) || fitting.size(axis) == 1;
+    return fits ? where(logical_or(fitting, isfinite(x)), x, other) : x;
   };
   return {keep(y_true, 0), keep(y_pred, 1)};
 }

@@ -11,7 +11,7 @@
 #include <keratin/core/random.h>
 #include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/layer_state.h>
-#include <keratin/layers/rnn.h>
+#include <keratin/training/internal/data.h>
 #include <keratin/training/internal/diagnosis.h>
 #include <keratin/training/model.h>
 #include <keratin/training/progress.h>
@@ -110,76 +110,6 @@ std::vector<std::string> Model::metrics_names() const {
   return names;
 }
 
-// --- the data of a run
-
-namespace {
-
-/// Samples with their targets and, perhaps, weights.
-struct Data {
-  Tensor x, y, weight;
-  std::map<int, double> class_weight = {};
-
-  std::int64_t size() const { return x.size(0); }
-
-  /// Samples begin..end-1: views.
-  Data part(std::int64_t begin, std::int64_t end) const {
-    auto rows = [&](const Tensor& t) { return t.defined() ? slice(t, {range(begin, end)}) : t; };
-    return {rows(x), rows(y), rows(weight), class_weight};
-  }
-  /// The samples with these numbers: copies.
-  Data pick(const Tensor& numbers) const {
-    auto rows = [&](const Tensor& t) { return t.defined() ? take(t, numbers, 0) : t; };
-    return {rows(x), rows(y), rows(weight), class_weight};
-  }
-};
-
-void check_data(const char* who, const Data& data) {
-  if (!data.x.defined() || data.x.rank() == 0) fail("{}: x must have a batch axis", who);
-  if (data.size() == 0) fail("{}: x has no samples", who);
-  if (!data.y.defined() || data.y.rank() == 0) fail("{}: y must have a batch axis", who);
-  if (data.y.size(0) != data.size())
-    fail("{}: x has {} samples, y has {}.", who, data.size(), data.y.size(0));
-  if (data.weight.defined() && (data.weight.rank() == 0 || data.weight.size(0) != data.size()))
-    fail("{}: x has {} samples, sample_weight has shape {}.", who, data.size(),
-         data.weight.shape());
-}
-
-void check_batch_size(const char* who, int batch_size) {
-  if (batch_size < 1) fail("{}: expected a batch_size of at least 1, got {}", who, batch_size);
-}
-
-// The weight of each label's class. Labels are one for each prediction, with or without a last axis
-// of 1, or one-hot rows.
-Tensor weights_of_classes(const Tensor& y, const Shape& prediction,
-                          const std::map<int, double>& weights) {
-  const bool one_hot = y.rank() > 1 && y.size(-1) > 1 && y.shape() == prediction;
-  Tensor labels = one_hot ? argmax(y, -1) : y;
-  if (labels.rank() > 1 && labels.size(-1) == 1) labels = squeeze(labels, -1);
-  std::vector<double> values;
-  for (double label : labels.to_vector<double>()) {
-    const double whole = std::round(label);
-    if (!(std::abs(label - whole) <= 1e-3)) fail("fit: class_weight: {} is not a class", label);
-    auto found = weights.find(static_cast<int>(whole));
-    values.push_back(found == weights.end() ? 1.0 : found->second);
-  }
-  return tensor(values, labels.shape()).astype(floatx());
-}
-
-// A stateful layer carries the states of each sample from batch to batch.
-void check_stateful(const char* who, const Layer& layer, std::int64_t samples, int batch_size) {
-  const auto* rnn = dynamic_cast<const RNN*>(&layer);
-  if (rnn != nullptr && rnn->options().stateful &&
-      samples % std::min<std::int64_t>(batch_size, samples) != 0)
-    fail(
-        "{}: {} ({}) is stateful and needs batches of one size; {} samples leave {} after batches "
-        "of {}",
-        who, layer.name(), layer.class_name(), samples, samples % batch_size, batch_size);
-  for (const AnyLayer& inside : layer.sublayers())
-    check_stateful(who, *inside, samples, batch_size);
-}
-
-}  // namespace
-
 // --- one step
 
 Tensor Model::total_loss(const Tensor& x, const Tensor& y, const CallOptions& options,
@@ -213,7 +143,7 @@ class Trainer {
   bool train(const Data& batch) {
     FlushDenormals guard;
     NoGradient outside;  // the caller's tapes do not record the training step
-    model_.ensure_built(batch.x.shape());
+    make_weights(batch.x);
     const LayerMemory before(model_);
     std::vector<Weight> weights = model_.trainable_weights();
     std::vector<Tensor> values, gradients;
@@ -266,26 +196,38 @@ class Trainer {
   Model::Compiled& state() { return state_; }
 
  private:
+  // The parts of a model of one's own may make their weights when they are first called.
+  void make_weights(const Tensor& x) {
+    model_.ensure_built(x.shape());
+    if (first_unbuilt(model_) == nullptr) return;
+    const LayerMemory before(model_);
+    model_(x);
+    before.restore();
+  }
+
   Tensor forward(const Data& batch, bool training) {
     auto [p, mask] = model_.call_with_mask(batch.x, {.training = training});
     predicted_ = p;
     mask_ = mask;
-    if (batch.class_weight.empty()) return model_.loss_of(p, batch.y, batch.weight, mask);
-    Tensor weight = weights_of_classes(batch.y, p.shape(), batch.class_weight), y = batch.y;
-    // Each label has a loss of its own.
-    if (y.rank() > 1 && y.rank() + 1 == p.rank() && p.size(-1) == 1) y = expand_dims(y, -1);
-    return model_.loss_of(p, y, weight, mask);
+    weight_ = batch.weight;
+    y_ = batch.y;
+    if (!batch.class_weight.empty()) {
+      weight_ = weights_of_classes(y_, p.shape(), batch.class_weight);
+      // Each label has a loss of its own.
+      if (y_.rank() > 1 && y_.rank() + 1 == p.rank() && p.size(-1) == 1) y_ = expand_dims(y_, -1);
+    }
+    return model_.loss_of(p, y_, weight_, mask);
   }
 
   void finish(const Data& batch, double loss) {
     state_.loss_tracker.update_state(loss, static_cast<double>(batch.size()));
-    state_.update_metrics(batch.y, predicted_, batch.weight, mask_);
-    predicted_ = mask_ = {};
+    state_.update_metrics(y_, predicted_, weight_, mask_);
+    predicted_ = mask_ = weight_ = y_ = {};
   }
 
   Model& model_;
   Model::Compiled& state_;
-  Tensor predicted_, mask_;
+  Tensor predicted_, mask_, weight_, y_;  // of the step at hand
   std::string bad_gradient_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <keratin/core/internal/message.h>
 #include <keratin/io/npz.h>
+#include <keratin/layers/internal/layer_state.h>
 #include <keratin/training/model.h>
 
 #include <cstdlib>
@@ -52,22 +53,30 @@ std::vector<std::string> places_of(const std::vector<std::string>& paths) {
   return places;
 }
 
+void check_built(const char* who, const Model& model) {
+  const Layer* unbuilt = first_unbuilt(model);
+  if (unbuilt == &model)
+    fail("{} ({}): {}: the model is not built: give its first layer an input_shape", model.name(),
+         model.class_name(), who);
+  if (unbuilt != nullptr)
+    fail("{} ({}): {}: {} has no weights yet: call the model once", model.name(),
+         model.class_name(), who, unbuilt->name());
+}
+
 }  // namespace
 
 void Model::save_weights(const std::string& path) const {
   if (!path.ends_with(".npz"))
     fail("{} ({}): save_weights: expected a path that ends in .npz, got {}", name(), class_name(),
          path);
-  if (!built()) fail("{} ({}): save_weights: the model is not built", name(), class_name());
+  check_built("save_weights", *this);
   std::vector<std::pair<std::string, Tensor>> arrays;
   for (const Weight& weight : weights()) arrays.emplace_back(weight.path(), weight.value());
   save_npz(path, arrays);
 }
 
 void Model::load_weights(const std::string& path) {
-  if (!built())
-    fail("{} ({}): load_weights: the model is not built: give its first layer an input_shape",
-         name(), class_name());
+  check_built("load_weights", *this);
   std::map<std::string, Tensor> arrays = load_npz(path);
   std::vector<std::string> names;
   for (const auto& [name, value] : arrays) names.push_back(name);

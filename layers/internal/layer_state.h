@@ -70,4 +70,7 @@ class LayerMemory {
   std::vector<std::pair<Layer::State*, std::vector<Tensor>>> carried_;
 };
 
+/// The layer itself or the first of those inside that has not made its weights; or null.
+const Layer* first_unbuilt(const Layer& layer);
+
 }  // namespace keratin

@@ -4,6 +4,8 @@
 
 #include <keratin/keratin.h>
 
+#include "error_of.h"
+
 TEST_SUITE_BEGIN("layers");
 
 namespace keratin {
@@ -32,15 +34,6 @@ class Tower : public Layer {
  private:
   Dense first_{3}, second_{2};
 };
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 }  // namespace
 

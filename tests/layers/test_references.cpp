@@ -7,19 +7,12 @@
 
 #include <keratin/keratin.h>
 
+#include "error_of.h"
+
 TEST_SUITE_BEGIN("layers");
 
 namespace keratin {
 namespace {
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 bool same(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && all(a == b).item() == 1;

@@ -9,6 +9,7 @@
 #include <keratin/keratin.h>
 #include <keratin/layers/attention.h>
 
+#include "error_of.h"
 #include "pooled.h"
 #include "temporary_directory.h"
 
@@ -16,15 +17,6 @@ TEST_SUITE_BEGIN("training");
 
 namespace keratin {
 namespace {
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 Sequential classifier() {
   Sequential model(

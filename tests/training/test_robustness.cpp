@@ -7,19 +7,12 @@
 #include <keratin/keratin.h>
 #include <keratin/layers/attention.h>
 
+#include "error_of.h"
+
 TEST_SUITE_BEGIN("training");
 
 namespace keratin {
 namespace {
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 bool same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
   if (a.size() != b.size()) return false;
@@ -93,6 +86,50 @@ TEST_CASE("class weights for a label at each step") {
         doctest::Approx(expected).epsilon(1e-6));
   CHECK(error_of([&] { loss_of(1, "binary_crossentropy", labels * 0.5); }) ==
         "fit: class_weight: 0.5 is not a class");
+}
+
+TEST_CASE("weighted metrics see the weights of the classes") {
+  Sequential model({Dense(1, {.activation = "sigmoid", .kernel_initializer = "zeros"})});
+  model.compile({.optimizer = SGD({.learning_rate = 0.0}),
+                 .loss = "binary_crossentropy",
+                 .metrics = {"mae"},
+                 .weighted_metrics = {"mean_squared_error"}});
+  // p is 0.5, and class 0 does not count.
+  History history = model.fit(zeros({2, 1}), tensor({{0.0}, {1.0}}),
+                              {.verbose = 0, .class_weight = {{0, 0.0}, {1, 3.0}}});
+  CHECK(history["mean_squared_error"][0] == doctest::Approx(0.25));
+  CHECK(history["loss"][0] == doctest::Approx(1.5 * std::log(2.0)).epsilon(1e-6));
+
+  // A metric that differs by class shows the weights: only the class 1 counts.
+  model.compile({.optimizer = SGD({.learning_rate = 0.0}),
+                 .loss = "binary_crossentropy",
+                 .weighted_metrics = {"accuracy"}});
+  history = model.fit(zeros({4, 1}), tensor({{0.0}, {0.0}, {0.0}, {1.0}}),
+                      {.verbose = 0, .class_weight = {{0, 0.0}, {1, 3.0}}});
+  CHECK(history["accuracy"][0] == 0);
+}
+
+TEST_CASE("the first step of a model of one's own trains the weights of its parts") {
+  struct Lazy : Model {
+    void build(const Shape&) override { track(inner); }
+    Tensor call(const Tensor& x) override { return inner(x); }
+    Dense inner{1, {.kernel_initializer = "zeros"}};
+  } model;
+  model.compile({.optimizer = SGD({.learning_rate = 0.1}), .loss = "mse"});
+  model.ensure_built({None, 2});
+  CHECK(error_of([&] { model.save_weights("never.npz"); }).find("call the model once") !=
+        std::string::npos);
+  model.train_on_batch(ones({4, 2}), ones({4, 1}));
+  CHECK(model.get_weights()[0].item(0, 0) == doctest::Approx(0.2));
+}
+
+TEST_CASE("a mask serves a loss with the classes on another axis") {
+  const Tensor p = softmax(Random(1).normal({2, 3, 4}), 1), y = one_hot(zeros({2, 4}, int32), 3);
+  const Tensor mask = tensor(std::vector<bool>{1, 1, 0, 1, 1, 1, 1, 0}, {2, 4});
+  Loss loss = CategoricalCrossentropy({.axis = 1});
+  Loss last = "categorical_crossentropy";
+  const Tensor y1 = transpose(y, {0, 2, 1}), p2 = transpose(p, {0, 2, 1});
+  CHECK(loss(y1, p, {}, mask).item() == doctest::Approx(last(y, p2, {}, mask).item()));
 }
 
 TEST_CASE("a function as loss or metric sees predictions and targets of one rank") {
