@@ -56,7 +56,8 @@ std::pair<Tensor, Tensor> spirals(std::int64_t points) {
 
 int main() {
   set_random_seed(1);
-  auto [x, y] = spirals(400);
+  const auto points = spirals(400);
+  const Tensor &x = points.first, &y = points.second;
   ResidualNet net(/*blocks=*/3, /*units=*/24);
   net(x);  // makes the weights
   std::cout << gradcheck(net, slice(x, {range(0, 8)}), {}, {.fast = true});
