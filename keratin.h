@@ -16,6 +16,7 @@
 #include <keratin/io/npz.h>
 #include <keratin/layers/gradcheck.h>
 #include <keratin/layers/layers.h>
+#include <keratin/layers/symbolic_ops.h>
 #include <keratin/optim/loss.h>
 #include <keratin/optim/metrics.h>
 #include <keratin/optim/optimizers.h>

@@ -50,11 +50,13 @@ class Fixed {
 
 }  // namespace
 
-GradientCheck gradcheck_with_weights(Layer& layer, const std::function<Tensor(const Tensor&)>& f,
-                                     const Tensor& x, const GradcheckOptions& options) {
-  layer.ensure_built(x.shape());
+GradientCheck gradcheck_with_weights(Layer& layer, const std::function<Tensor(const Tensors&)>& f,
+                                     const Tensors& inputs, const GradcheckOptions& options) {
+  Shapes shapes;
+  for (const Tensor& input : inputs) shapes.push_back(input.shape());
+  layer.ensure_built(shapes);
   InFloat64 scope(layer);
-  auto run = [&](const Tensor& at) {
+  auto run = [&](const Tensors& at) {
     Random noise(options.seed);
     CallContext context{.outer = current_call, .noise = &noise};
     Swap<CallContext*> noise_scope(current_call, &context);
@@ -64,14 +66,19 @@ GradientCheck gradcheck_with_weights(Layer& layer, const std::function<Tensor(co
     // Layers inside may make their weights only when they are called.
     NoGradient no_gradient;
     Fixed fixed(layer);
-    run(is_floating(x.dtype()) ? x.astype(float64) : x);
+    Tensors x = inputs;
+    for (Tensor& t : x)
+      if (is_floating(t.dtype())) t = t.astype(float64);
+    run(x);
   }
   Fixed fixed(layer);
   std::vector<Weight> weights = layer.trainable_weights();
-  std::vector<Tensor> inputs{x};
-  std::vector<std::string> names{"x"};
+  const std::size_t n = inputs.size();
+  std::vector<Tensor> all = inputs;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < n; ++i) names.push_back(n == 1 ? "x" : "x" + std::to_string(i));
   for (const Weight& weight : weights) {
-    inputs.push_back(weight.value());
+    all.push_back(weight.value());
     names.push_back(weight.path());
   }
   auto with_weights = [&](const std::vector<Tensor>& at) {
@@ -84,12 +91,12 @@ GradientCheck gradcheck_with_weights(Layer& layer, const std::function<Tensor(co
     } restore{weights};
     for (std::size_t i = 0; i < weights.size(); ++i) {
       restore.values.push_back(weights[i].value());
-      weights[i].replace(at[i + 1]);
+      weights[i].replace(at[i + n]);
     }
     fixed.set_back();
-    return run(at[0]);
+    return run({at.begin(), at.begin() + static_cast<std::ptrdiff_t>(n)});
   };
-  GradientCheck check = gradcheck(ManyTensorFunction(with_weights), inputs, options, names);
+  GradientCheck check = gradcheck(ManyTensorFunction(with_weights), all, options, names);
   auto compared = [&](const Weight& weight) {
     const std::vector<std::string>& unchecked = check.unchecked;
     return weight.numel() > 0 &&
@@ -97,6 +104,17 @@ GradientCheck gradcheck_with_weights(Layer& layer, const std::function<Tensor(co
   };
   check.weights = std::count_if(weights.begin(), weights.end(), compared);
   return check;
+}
+
+GradientCheck gradcheck_layer(Layer& layer, const Tensors& inputs, const CallOptions& call,
+                              const GradcheckOptions& options) {
+  auto all_outputs = [&](const Tensors& at) {
+    Tensors outputs = layer(at, call);
+    if (outputs.size() == 1) return outputs[0];
+    for (Tensor& y : outputs) y = reshape(y, {-1});
+    return concatenate(outputs, 0);
+  };
+  return gradcheck_with_weights(layer, all_outputs, inputs, options);
 }
 
 }  // namespace keratin

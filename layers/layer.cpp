@@ -115,9 +115,29 @@ std::string place_of_call() {
 Tensor Layer::compute_mask(const Tensor&, const Tensor& mask) {
   return supports_masking() ? mask : Tensor();
 }
+Tensors Layer::compute_mask(const Tensors& inputs, const Tensors& masks) {
+  if (inputs.size() == 1) return {compute_mask(inputs[0], masks[0])};
+  return supports_masking() ? masks : Tensors();
+}
 
-Tensor Layer::operator()(const Tensor& inputs, const CallOptions& options) {
+Tensor Layer::call(const Tensor&) { fail("this class has no call: override call"); }
+Tensors Layer::call(const Tensors& inputs) {
+  if (inputs.size() > 1) fail("expected one input, got {}", inputs.size());
+  return {call(inputs[0])};
+}
+
+Outputs Layer::operator()(const Tensor& inputs, const CallOptions& options) {
+  return (*this)(Tensors{inputs}, options);
+}
+Outputs Layer::operator()(const Outputs& inputs, const CallOptions& options) {
+  return (*this)(Tensors(inputs), options);
+}
+Outputs Layer::operator()(const Tensors& inputs, const CallOptions& options) {
   return call_with_mask(inputs, options).first;
+}
+std::pair<Tensor, Tensor> Layer::call_with_mask(const Tensor& inputs, const CallOptions& options) {
+  auto [outputs, masks] = call_with_mask(Tensors{inputs}, options);
+  return {outputs[0], masks[0]};
 }
 
 // Weights that the caller does not know of would be neither trained nor saved.
@@ -147,31 +167,55 @@ Tensor checked_mask(const Tensor& mask, const Shape& inputs) {
   return mask.astype(boolean);
 }
 
+// One mask for each input.
+Tensors checked_masks(const CallOptions& options, const Tensors& inputs) {
+  Tensors masks = options.masks;
+  if (masks.size() > inputs.size())
+    fail("expected a mask for each input, got {} for {}", masks.size(), inputs.size());
+  masks.resize(inputs.size());
+  if (options.mask.defined()) masks[0] = options.mask;
+  for (std::size_t i = 0; i < masks.size(); ++i)
+    if (masks[i].defined()) masks[i] = checked_mask(masks[i], inputs[i].shape());
+  return masks;
+}
+
+Shapes shapes_of(const Tensors& tensors) {
+  Shapes shapes;
+  for (const Tensor& t : tensors) shapes.push_back(t.defined() ? t.shape() : Shape());
+  return shapes;
+}
+
 }  // namespace
 
-std::pair<Tensor, Tensor> Layer::call_with_mask(const Tensor& inputs, const CallOptions& options) {
-  if (!inputs.defined())
+std::pair<Tensors, Tensors> Layer::call_with_mask(const Tensors& inputs,
+                                                  const CallOptions& options) {
+  if (inputs.empty() || !inputs[0].defined())
     throw LayerError(fmt::format("{} ({}): the input is undefined", name(), class_name()));
-  ensure_built(inputs.shape());
+  ensure_built(shapes_of(inputs));
   check_owner();
-  CallContext context{.outer = current_call,
-                      .layer = this,
-                      .training = options.training,
-                      .noise = current_call == nullptr ? nullptr : current_call->noise,
-                      .capture = current_call == nullptr ? nullptr : current_call->capture};
+  CallContext* outer = current_call;
+  CallContext context{.outer = outer, .layer = this, .training = options.training};
+  if (outer != nullptr) {
+    context.noise = outer->noise;
+    context.capture = outer->capture;
+    context.losses = outer->losses;
+  }
   Swap<CallContext*> call_scope(current_call, &context);
   const char* nothing = nullptr;
   Swap<const char*> recorded_layer(recording == nullptr ? nothing : recording->layer,
                                    recording == nullptr ? nothing : interned(name()));
   try {
-    context.mask = checked_mask(options.mask, inputs.shape());
-    bool convert = is_floating(inputs.dtype()) && inputs.dtype() != dtype();
-    Tensor x = convert ? inputs.astype(dtype()) : inputs;
-    Tensor y = call(x);
-    if (!y.defined()) fail("call returned no tensor");
-    const bool outermost = context.outer == nullptr || context.outer->layer == nullptr;
-    if (context.capture != nullptr && !outermost) (*context.capture)[place_of_call()] = y;
-    return {y, context.output_mask_known ? context.output_mask : compute_mask(x, context.mask)};
+    context.masks = checked_masks(options, inputs);
+    Tensors x = inputs;
+    for (Tensor& t : x)
+      if (t.defined() && is_floating(t.dtype()) && t.dtype() != dtype()) t = t.astype(dtype());
+    Tensors y = call(x);
+    if (y.empty() || !y[0].defined()) fail("call returned no tensor");
+    keep_outputs(y);
+    Tensors masks =
+        context.output_masks_known ? context.output_masks : compute_mask(x, context.masks);
+    masks.resize(y.size());
+    return {std::move(y), std::move(masks)};
   } catch (const LayerError&) {
     throw;
   } catch (const std::invalid_argument& error) {
@@ -179,39 +223,98 @@ std::pair<Tensor, Tensor> Layer::call_with_mask(const Tensor& inputs, const Call
   }
 }
 
-// The layer runs on two sizes in place of None; output sizes that differ are None.
+// What others want to know of a call's outputs: a capture, and the regularizer of the activity.
+void Layer::keep_outputs(const Tensors& outputs) const {
+  const CallContext& context = *current_call;
+  const bool outermost = context.outer == nullptr || context.outer->layer == nullptr;
+  if (context.capture != nullptr && !outermost) {
+    const std::string place = place_of_call();
+    (*context.capture)[place] = outputs[0];
+    for (std::size_t i = 1; i < outputs.size(); ++i)
+      (*context.capture)[place + "/" + std::to_string(i)] = outputs[i];
+  }
+  if (context.losses == nullptr || !state().activity_regularizer) return;
+  for (const Tensor& y : outputs)
+    add_loss(state().activity_regularizer(y) /
+             static_cast<double>(std::max<std::int64_t>(1, y.size(0))));
+}
+
+// --- shapes
+
 Shape Layer::compute_output_shape(const Shape& input_shape) {
+  return tried_shapes({input_shape}).at(0);
+}
+// A class may know the shape of its one output, or leave it to the trial, which finds all.
+Shapes Layer::compute_output_shape(const Shapes& input_shapes) {
+  if (input_shapes.size() > 1) return tried_shapes(input_shapes);
+  state().tried_shapes.clear();
+  const Shape shape = compute_output_shape(input_shapes.at(0));
+  const Shapes tried = std::exchange(state().tried_shapes, {});
+  return tried.empty() ? Shapes{shape} : tried;
+}
+
+// The layer runs on two sizes in place of None; output sizes that differ are None.
+Shapes Layer::tried_shapes(const Shapes& input_shapes) {
   NoGradient scope;
-  ensure_built(input_shape);
+  ensure_built(input_shapes);
   auto tried = [&](std::int64_t size) {
-    const Shape filled = filled_in(input_shape, size);
+    Shapes filled;
+    Tensors inputs;
+    for (const Shape& shape : input_shapes) {
+      filled.push_back(filled_in(shape, size));
+      inputs.push_back(shape.rank() == 0 ? Tensor() : zeros(filled.back(), dtype()));
+    }
     try {
-      return (*this)(zeros(filled, dtype())).shape();
+      return shapes_of((*this)(inputs));
     } catch (const LayerError& error) {
-      if (filled == input_shape) throw;
+      if (filled == input_shapes) throw;
       throw LayerError(fmt::format("{}, while finding the output shape with zeros of shape {}",
-                                   error.what(), filled));
+                                   error.what(), fmt::join(filled, ", ")));
     }
   };
-  Shape shape = tried(2);
-  const Shape other = tried(3);
-  for (int axis = 0; axis < shape.rank(); ++axis)
-    if (shape[axis] != other[axis]) shape[axis] = None;
-  return shape;
+  Shapes shapes = tried(2);
+  const Shapes others = tried(3);
+  for (std::size_t i = 0; i < shapes.size(); ++i)
+    for (int axis = 0; axis < shapes[i].rank(); ++axis)
+      if (shapes[i][axis] != others[i][axis]) shapes[i][axis] = None;
+  return state().tried_shapes = shapes;
 }
+
+// --- what a call may ask and say
 
 bool Layer::training() const { return current_call != nullptr && current_call->training; }
 
-const Tensor& Layer::mask() const {
+const Tensor& Layer::mask(std::size_t input) const {
   static const Tensor nothing;
-  return current_call == nullptr ? nothing : current_call->mask;
+  const bool known = current_call != nullptr && input < current_call->masks.size();
+  return known ? current_call->masks[input] : nothing;
 }
 
-void Layer::set_output_mask(const Tensor& mask) const {
+void Layer::set_output_masks(const Tensors& masks) const {
   if (current_call == nullptr) return;
-  current_call->output_mask = mask;
-  current_call->output_mask_known = true;
+  current_call->output_masks = masks;
+  current_call->output_masks_known = true;
 }
+
+void Layer::add_loss(const Tensor& loss) const {
+  if (loss.numel() != 1) fail("add_loss: expected one number, got {}", loss.shape());
+  if (current_call != nullptr && current_call->losses != nullptr)
+    current_call->losses->push_back(loss.rank() == 0 ? loss : reshape(loss, {}));
+}
+
+void Layer::set_activity_regularizer(const Regularizer& regularizer) {
+  state().activity_regularizer = regularizer.function();
+}
+
+LayerLosses::LayerLosses() : scope_(std::make_unique<CallContext>()) {
+  scope_->outer = std::exchange(current_call, scope_.get());
+  if (scope_->outer != nullptr) {
+    scope_->noise = scope_->outer->noise;
+    scope_->capture = scope_->outer->capture;
+  }
+  scope_->losses = &values_;
+}
+LayerLosses::~LayerLosses() { current_call = scope_->outer; }
 
 Random& Layer::random(std::optional<std::uint64_t> seed) const {
   if (current_call != nullptr && current_call->noise != nullptr) return *current_call->noise;

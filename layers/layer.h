@@ -12,6 +12,14 @@
 //     Weight s;
 //   };
 //
+// A layer of several inputs or outputs overrides the forms that take lists:
+//
+//   class Product : public Layer {
+//    public:
+//     Tensors call(const Tensors& inputs) override { return {inputs[0] * inputs[1]}; }
+//   };
+//   Tensor z = Product()({x, y});
+//
 // A layer is a reference, as in Keras: a copy means the same layer, with the same name and the same
 // weights, whether it was made before or after the layer was built. clone() makes another layer.
 #pragma once
@@ -33,13 +41,15 @@
 #include <keratin/core/random.h>
 #include <keratin/core/tensor.h>
 #include <keratin/layers/initializers.h>
+#include <keratin/layers/outputs.h>
 #include <keratin/layers/regularizers.h>
 
 namespace keratin {
 
 struct CallOptions {
   bool training = false;
-  Tensor mask = {};  ///< (batch, time) boolean: false where a step is padding
+  Tensor mask = {};    ///< (batch, time) boolean: false where a step is padding
+  Tensors masks = {};  ///< of several inputs, one each; undefined where there is none
 };
 
 /// A mistake found inside a layer; the message begins with the layer's name.
@@ -48,6 +58,7 @@ class LayerError : public std::invalid_argument {
 };
 
 class AnyLayer;
+class SymbolicTensor;
 
 class Layer {
  public:
@@ -58,29 +69,43 @@ class Layer {
   Layer& operator=(Layer&&) noexcept = default;
   virtual ~Layer();
 
-  // --- to override
+  // --- to override; of each pair one, that for one input or that for a list of them
 
   /// Makes the weights, by add_weight. Called before the first call, once for each copy in use: to
   /// those after the first, add_weight gives the weights that are there, and what build assigns to
-  /// them has no effect. Axis 0 of the shape is None.
+  /// them has no effect. Axis 0 of a shape is None; an input left out has rank 0. By default a list
+  /// is as good as its first shape.
   virtual void build(const Shape& input_shape);
-  /// The outputs for a batch of inputs.
-  virtual Tensor call(const Tensor& inputs) = 0;
-  /// The mask of the outputs, given that of the inputs (either may be undefined). By default it is
-  /// passed on, when supports_masking() says so.
+  virtual void build(const Shapes& input_shapes);
+  /// The outputs for a batch of inputs. Inputs at the end of a list may be left out; one left out
+  /// before them is an undefined tensor.
+  virtual Tensor call(const Tensor& inputs);
+  virtual Tensors call(const Tensors& inputs);
+  /// The masks of the outputs, given those of the inputs (any may be undefined). By default they
+  /// are passed on, when supports_masking() says so.
   virtual Tensor compute_mask(const Tensor& inputs, const Tensor& mask);
+  virtual Tensors compute_mask(const Tensors& inputs, const Tensors& masks);
   virtual bool supports_masking() const { return false; }
   /// None where the size depends on the input's. By default the layer is run on two sizes.
   virtual Shape compute_output_shape(const Shape& input_shape);
+  virtual Shapes compute_output_shape(const Shapes& input_shapes);
 
   // --- to use
 
   /// Builds the layer if it is not built yet, and calls it. Errors begin with the layer's name.
-  Tensor operator()(const Tensor& inputs, const CallOptions& options = {});
-  /// The same, with the mask that goes with the output (undefined when there is none).
+  Outputs operator()(const Tensor& inputs, const CallOptions& options = {});
+  Outputs operator()(const Tensors& inputs, const CallOptions& options = {});
+  Outputs operator()(const Outputs& inputs, const CallOptions& options = {});
+  /// In the functional API: this layer on the outputs of others (layers/symbolic.h).
+  SymbolicTensor operator()(const SymbolicTensor& inputs);
+  SymbolicTensor operator()(const std::vector<SymbolicTensor>& inputs);
+  /// The same, with the mask that goes with each output (undefined when there is none).
   std::pair<Tensor, Tensor> call_with_mask(const Tensor& inputs, const CallOptions& options = {});
-  /// Makes the weights for inputs of this shape now.
+  std::pair<Tensors, Tensors> call_with_mask(const Tensors& inputs,
+                                             const CallOptions& options = {});
+  /// Makes the weights for inputs of this shape, or of these shapes, now.
   void ensure_built(const Shape& input_shape);
+  void ensure_built(const Shapes& input_shapes);
   bool built() const;
   /// Whether both are the same layer.
   bool is(const Layer& other) const { return state_ == other.state_; }
@@ -90,8 +115,9 @@ class Layer {
   void set_name(std::string name);
   /// "Dense"
   virtual std::string class_name() const;
-  /// Axis 0 is None. Of rank 0 while not known.
+  /// Of the first input. Axis 0 is None; of rank 0 while not known.
   const Shape& input_shape() const;
+  const Shapes& input_shapes() const;
   void set_input_shape(const Shape& shape);
 
   /// Own weights in the order they were made, then those of the layers inside; each once.
@@ -115,6 +141,10 @@ class Layer {
   DType dtype() const;
   void set_dtype(DType dtype);
 
+  /// What the outputs cost: the regularizer's value, divided by the batch size, is part of the
+  /// loss.
+  void set_activity_regularizer(const Regularizer& regularizer);
+
   /// The layers inside this one.
   const std::vector<AnyLayer>& sublayers() const;
   /// Gives the weights their full names, "sequential/dense/kernel".
@@ -136,10 +166,13 @@ class Layer {
   bool being_built() const;
   /// Whether this call is part of training.
   bool training() const;
-  /// The mask of the current inputs, (batch, time) boolean, or undefined.
-  const Tensor& mask() const;
-  /// The mask of the outputs, for a call that knows better than compute_mask.
-  void set_output_mask(const Tensor& mask) const;
+  /// The mask of the current input with this number, (batch, time) boolean, or undefined.
+  const Tensor& mask(std::size_t input = 0) const;
+  /// The masks of the outputs, for a call that knows better than compute_mask.
+  void set_output_mask(const Tensor& mask) const { set_output_masks({mask}); }
+  void set_output_masks(const Tensors& masks) const;
+  /// Adds a scalar to the loss that the call in progress is part of.
+  void add_loss(const Tensor& loss) const;
   /// Names a value in passing, for Model::capture; costs nothing when nobody looks.
   Tensor name(std::string_view label, const Tensor& value) const;
   /// Where to draw random numbers from: default_random(), or with a seed the layer's own generator.
@@ -152,7 +185,9 @@ class Layer {
   friend class LayerMemory;
   struct State;
   State& state() const;
-  void make(const Shape& input_shape);
+  Shapes tried_shapes(const Shapes& input_shapes);
+  void keep_outputs(const Tensors& outputs) const;
+  void make(const Shapes& input_shapes);
   void join();
   void check_owner() const;
   void take_place(Layer& layer);
@@ -190,6 +225,18 @@ class AnyLayer {
     copy_ = other.copy_;
     return *this;
   }
+
+  Outputs operator()(const Tensor& inputs, const CallOptions& options = {}) const {
+    return (*layer_)(inputs, options);
+  }
+  Outputs operator()(const Tensors& inputs, const CallOptions& options = {}) const {
+    return (*layer_)(inputs, options);
+  }
+  Outputs operator()(const Outputs& inputs, const CallOptions& options = {}) const {
+    return (*layer_)(inputs, options);
+  }
+  SymbolicTensor operator()(const SymbolicTensor& inputs) const;
+  SymbolicTensor operator()(const std::vector<SymbolicTensor>& inputs) const;
 
   Layer& operator*() const { return *layer_; }
   Layer* operator->() const { return layer_.get(); }
@@ -230,6 +277,20 @@ class Capture {
 
  private:
   std::map<std::string, Tensor> values_;
+  std::unique_ptr<struct CallContext> scope_;
+};
+
+/// While it lives, what layers called in this thread add to the loss is kept.
+class LayerLosses {
+ public:
+  LayerLosses();
+  ~LayerLosses();
+  LayerLosses(const LayerLosses&) = delete;
+  LayerLosses& operator=(const LayerLosses&) = delete;
+  const Tensors& values() const { return values_; }
+
+ private:
+  Tensors values_;
   std::unique_ptr<struct CallContext> scope_;
 };
 

@@ -32,7 +32,8 @@ class Cloning {
     to->name = original.name();
     to->trainable = from.trainable;
     to->dtype = from.dtype;
-    to->input_shape = from.input_shape;
+    to->activity_regularizer = from.activity_regularizer;
+    to->input_shapes = from.input_shapes;
     to->sublayers.assign(
         from.sublayers.begin(),
         from.sublayers.begin() + static_cast<std::ptrdiff_t>(from.before_build.sublayers));
@@ -76,36 +77,43 @@ bool Layer::built() const { return state().build != 0; }
 bool Layer::being_built() const { return state().building != nullptr; }
 bool Layer::trainable() const { return state().trainable; }
 DType Layer::dtype() const { return state().dtype; }
-const Shape& Layer::input_shape() const { return state().input_shape; }
-void Layer::set_input_shape(const Shape& shape) { state().input_shape = shape; }
+const Shapes& Layer::input_shapes() const { return state().input_shapes; }
+const Shape& Layer::input_shape() const {
+  static const Shape unknown;
+  return input_shapes().empty() ? unknown : input_shapes()[0];
+}
+void Layer::set_input_shape(const Shape& shape) { state().input_shapes = {shape}; }
 const std::vector<AnyLayer>& Layer::sublayers() const { return state().sublayers; }
 
 // --- building
 
 void Layer::build(const Shape&) {}
+void Layer::build(const Shapes& input_shapes) { build(input_shapes.at(0)); }
 
 namespace {
 std::atomic<std::uint64_t> builds{1};  // also counts those that fail
 }
 
-void Layer::ensure_built(const Shape& input_shape) {
+void Layer::ensure_built(const Shape& input_shape) { ensure_built(Shapes{input_shape}); }
+void Layer::ensure_built(const Shapes& input_shapes) {
   State& s = state();
-  if (s.build == 0) return make(input_shape);
+  if (s.build == 0) return make(input_shapes);
   if (built_as_ != s.build) join();
 }
 
-void Layer::make(const Shape& input_shape) {
+void Layer::make(const Shapes& input_shapes) {
   State& s = state();
   NoGradient scope;
-  Shape shape = input_shape;
-  if (shape.rank() > 0) shape[0] = None;
+  Shapes shapes = input_shapes;
+  for (Shape& shape : shapes)
+    if (shape.rank() > 0) shape[0] = None;
   const std::uint64_t number = builds++;
   State::Building progress = s.before_build;
   Swap<State::Building*> building(s.building, &progress);
   CallContext context{.outer = current_call, .layer = this};
   Swap<CallContext*> scope_of_calls(current_call, &context);
   try {
-    build(shape);
+    build(shapes);
   } catch (const LayerError&) {
     s.undo(number);
     throw;
@@ -116,7 +124,7 @@ void Layer::make(const Shape& input_shape) {
     s.undo(number);
     throw;
   }
-  s.input_shape = shape;
+  s.input_shapes = shapes;
   s.build = built_as_ = number;
   set_weight_paths(s.prefix);
   release_cached_memory();  // an initializer's float64 blocks fit nothing that comes later
@@ -155,7 +163,7 @@ void Layer::join() {
   State::Building progress = s.before_build;
   progress.joining = true;
   Swap<State::Building*> building(s.building, &progress);
-  build(s.input_shape);
+  build(s.input_shapes);
   built_as_ = s.build;
 }
 

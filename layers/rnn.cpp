@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include <keratin/autograd/internal/scan.h>
@@ -123,52 +124,45 @@ void RNN::build(const Shape& input_shape) {
   cell().ensure_built(input_shape.without(1));
 }
 
-Tensor RNN::call(const Tensor& inputs) { return run(inputs, {})[0]; }
-
-Tensors RNN::states(const Tensor& inputs, const Tensors& initial_state,
-                    const CallOptions& options) {
-  ensure_built(inputs.shape());
-  // By way of operator(), for the layer's name in errors and on the tape.
-  struct Caller : Layer {
-    RNN& rnn;
-    const Tensors& initial;
-    Tensors result = {};
-    Caller(RNN& r, const Tensors& i) : Layer(r), rnn(r), initial(i) {}
-    std::string class_name() const override { return rnn.class_name(); }
-    Tensor call(const Tensor& x) override {
-      result = rnn.run(x, initial);
-      return result[0];
-    }
-  } caller(*this, initial_state);
-  caller(inputs, options);
-  return caller.result;
+Tensors RNN::call(const Tensors& inputs) {
+  Tensors result = run(inputs[0], {inputs.begin() + 1, inputs.end()});
+  if (!options_.return_state) result.resize(1);
+  return result;
 }
 
 // The shape is computed and not found by a trial, because a stateful layer would remember the
 // trial.
-Shape RNN::compute_output_shape(const Shape& input_shape) {
-  ensure_built(input_shape);
-  const Shape& known = this->input_shape();
-  if (input_shape.rank() != 3 || input_shape[2] != known[2])
+Shapes RNN::compute_output_shape(const Shapes& input_shapes) {
+  ensure_built(input_shapes);
+  const Shape &input = input_shapes[0], &known = input_shape();
+  if (input.rank() != 3 || input[2] != known[2])
     throw LayerError(fmt::format("{} ({}): expected inputs (batch, time, {}), got {}", name(),
-                                 class_name(), known[2], input_shape));
+                                 class_name(), known[2], input));
   const int units = cell().output_size();
-  return options_.return_sequences ? input_shape.with(2, units) : Shape{input_shape[0], units};
+  Shapes shapes{options_.return_sequences ? input.with(2, units) : Shape{input[0], units}};
+  if (options_.return_state)
+    for (int size : cell().state_size()) shapes.push_back({input[0], size});
+  return shapes;
+}
+Shape RNN::compute_output_shape(const Shape& input_shape) {
+  return compute_output_shape(Shapes{input_shape})[0];
 }
 
-Tensor RNN::compute_mask(const Tensor&, const Tensor& mask) {
-  return options_.return_sequences ? mask : Tensor();
+Tensors RNN::compute_mask(const Tensors&, const Tensors& masks) {
+  return {options_.return_sequences ? masks[0] : Tensor()};
 }
 
 // The states before the first step; an empty list stands for zeros.
 Tensors RNN::first_states(const Tensors& initial_state, std::int64_t batch) const {
   Tensors states = initial_state;
+  if (std::ranges::none_of(states, &Tensor::defined)) states.clear();
   if (states.empty() && options_.stateful) states = carried();
   if (states.empty()) return states;
   const std::vector<int> sizes = cell().state_size();
   if (states.size() != sizes.size())
     fail("expected {} initial states, got {}", sizes.size(), states.size());
   for (std::size_t i = 0; i < states.size(); ++i) {
+    if (!states[i].defined()) fail("initial state {} of {} is missing", i + 1, states.size());
     if (states[i].shape() != Shape{batch, sizes[i]})
       fail("expected a state of shape {}, got {}", Shape{batch, sizes[i]}, states[i].shape());
     states[i] = states[i].astype(dtype());

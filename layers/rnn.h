@@ -33,7 +33,7 @@ namespace keratin {
 /// What RNN does with any cell.
 struct RNNLoopOptions {
   bool return_sequences = false;      ///< (batch, time, units) instead of the last (batch, units)
-  bool return_state = false;          ///< states() gives the final states too
+  bool return_state = false;          ///< the final states are outputs, too
   bool go_backwards = false;          ///< from the last step to the first; outputs in that order
   bool stateful = false;              ///< each call begins where the one before ended
   bool zero_output_for_mask = false;  ///< zeros where a step is masked, not the output before it
@@ -42,7 +42,12 @@ struct RNNLoopOptions {
 };
 
 /// Runs a cell over time: (batch, time, features) -> (batch, time, units) or the last step's
-/// (batch, units). A masked step leaves the states as they were; its output is the one before.
+/// (batch, units); with return_state the list of that and the final states. A masked step leaves
+/// the states as they were; its output is the one before. Begins from zeros, in a stateful layer
+/// from where it ended, or from the states that follow x in a list:
+///
+///   auto [y, h, c] = LSTM(64, {.return_state = true})(x).unpack<3>();
+///   Tensor z = LSTM(64)({x, h, c});
 class RNN : public Layer {
  public:
   template <std::derived_from<RNNCell> C>
@@ -50,15 +55,11 @@ class RNN : public Layer {
       : RNN(AnyLayer(std::move(cell)), options) {}
 
   void build(const Shape& input_shape) override;
-  Tensor call(const Tensor& inputs) override;
-  Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;
+  Tensors call(const Tensors& inputs) override;
+  Tensors compute_mask(const Tensors& inputs, const Tensors& masks) override;
   Shape compute_output_shape(const Shape& input_shape) override;
+  Shapes compute_output_shape(const Shapes& input_shapes) override;
   bool supports_masking() const override { return true; }
-
-  /// The output followed by the final states: {y, h} or, of an LSTM, {y, h, c}. Begins from
-  /// `initial_state` when given, else from zeros, or in a stateful layer from where it ended.
-  Tensors states(const Tensor& inputs, const Tensors& initial_state = {},
-                 const CallOptions& options = {});
 
   RNNCell& cell() const;
   const RNNLoopOptions& options() const { return options_; }

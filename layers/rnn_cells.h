@@ -11,8 +11,6 @@
 
 namespace keratin {
 
-using Tensors = std::vector<Tensor>;
-
 /// One time step. A cell of one's own overrides state_size, build and step.
 class RNNCell : public Layer {
  public:
@@ -50,7 +48,7 @@ struct RNNOptions {
   Constraint recurrent_constraint = {};
   Constraint bias_constraint = {};
   bool return_sequences = false;  ///< (batch, time, units) instead of the last (batch, units)
-  bool return_state = false;      ///< states() gives the final states too
+  bool return_state = false;      ///< the final states are outputs, too
   bool go_backwards = false;      ///< from the last step to the first; outputs in that order
   bool stateful = false;          ///< each call begins where the one before ended
   double dropout = 0;             ///< of the inputs, one mask for all steps

@@ -4,31 +4,65 @@
 
 namespace keratin {
 
+namespace {
+
+// What both layers of a Bidirectional must have in common, and what they must not.
+void check_alike(const RNNLoopOptions& forward, const RNNLoopOptions& backward) {
+  if (forward.go_backwards == backward.go_backwards)
+    fail("Bidirectional: expected go_backwards of either the layer or backward_layer");
+  auto check = [](const char* option, bool a, bool b) {
+    if (a != b)
+      fail("Bidirectional: expected one {} of the layer and backward_layer, got {} and {}", option,
+           a, b);
+  };
+  check("return_sequences", forward.return_sequences, backward.return_sequences);
+  check("return_state", forward.return_state, backward.return_state);
+  check("stateful", forward.stateful, backward.stateful);
+}
+
+}  // namespace
+
 Bidirectional::Bidirectional(AnyLayer forward_layer, AnyLayer backward_layer,
                              const BidirectionalOptions& options)
     : forward_(std::move(forward_layer)),
       backward_(std::move(backward_layer)),
       merge_mode_(options.merge_mode) {
   if (merge_mode_ != "concat" && merge_mode_ != "sum" && merge_mode_ != "mul" &&
-      merge_mode_ != "ave")
-    fail("Bidirectional: expected merge_mode concat, sum, mul or ave, got \"{}\"", merge_mode_);
-  const RNNLoopOptions& options_forward = std::as_const(forward()).options();
-  std::string inner = forward_->name();
+      merge_mode_ != "ave" && merge_mode_ != "none")
+    fail("Bidirectional: expected merge_mode concat, sum, mul, ave or none, got \"{}\"",
+         merge_mode_);
+  if (dynamic_cast<const RNN*>(&*backward_) == nullptr)
+    fail("Bidirectional: expected a recurrent backward_layer, got {} ({})", backward_->name(),
+         backward_->class_name());
+  const std::string inner = forward_->name();
   forward_->set_name("forward_" + inner);
-  backward_->set_name("backward_" + inner);
-  backward().options().go_backwards = !options_forward.go_backwards;
+  if (options.backward_layer) {
+    check_alike(common(), std::as_const(backward()).options());
+  } else {
+    backward_->set_name("backward_" + inner);
+    backward().options().go_backwards = !common().go_backwards;
+  }
   for (RNN* layer : {&forward(), &backward()})
-    layer->options().zero_output_for_mask = options_forward.return_sequences;
-  if (!options_forward.input_shape.empty()) set_input_shape(batched(options_forward.input_shape));
+    layer->options().zero_output_for_mask = common().return_sequences;
+  if (!common().input_shape.empty()) set_input_shape(batched(common().input_shape));
   apply_common(*this, options);
   track(forward_);
   track(backward_);
 }
 
+Shapes Bidirectional::compute_output_shape(const Shapes& input_shapes) {
+  ensure_built(input_shapes);
+  Shapes shapes = forward().compute_output_shape(Shapes{input_shapes[0]}),
+         others = backward().compute_output_shape(Shapes{input_shapes[0]});
+  if (merge_mode_ == "none")
+    shapes.insert(shapes.begin() + 1, others[0]);
+  else if (merge_mode_ == "concat")
+    shapes[0] = shapes[0].with(-1, shapes[0][-1] + others[0][-1]);
+  shapes.insert(shapes.end(), others.begin() + 1, others.end());
+  return shapes;
+}
 Shape Bidirectional::compute_output_shape(const Shape& input_shape) {
-  ensure_built(input_shape);
-  Shape shape = forward_->compute_output_shape(input_shape);
-  return merge_mode_ == "concat" ? shape.with(-1, 2 * shape[-1]) : shape;
+  return compute_output_shape(Shapes{input_shape})[0];
 }
 
 void Bidirectional::build(const Shape& input_shape) {
@@ -36,32 +70,33 @@ void Bidirectional::build(const Shape& input_shape) {
   backward_->ensure_built(input_shape);
 }
 
-Tensor Bidirectional::compute_mask(const Tensor&, const Tensor& mask) {
-  return return_sequences() ? mask : Tensor();
+Tensors Bidirectional::compute_mask(const Tensors&, const Tensors& masks) {
+  if (!common().return_sequences) return {};
+  if (merge_mode_ == "none") return {masks[0], masks[0]};
+  return {masks[0]};
 }
 
-Tensor Bidirectional::merge(const Tensor& forward, const Tensor& backward) const {
+Tensors Bidirectional::merge(const Tensor& forward, const Tensor& backward) const {
   // The backward layer's outputs come in the order in which it made them: last step first.
-  Tensor b = return_sequences() ? flip(backward, 1) : backward;
-  if (merge_mode_ == "concat") return concatenate({forward, b}, -1);
-  if (merge_mode_ == "sum") return forward + b;
-  if (merge_mode_ == "mul") return forward * b;
-  return (forward + b) / 2;
+  Tensor b = common().return_sequences ? flip(backward, 1) : backward;
+  if (merge_mode_ == "none") return {forward, b};
+  if (merge_mode_ == "concat") return {concatenate({forward, b}, -1)};
+  if (merge_mode_ == "sum") return {forward + b};
+  if (merge_mode_ == "mul") return {forward * b};
+  return {(forward + b) / 2};
 }
 
-Tensor Bidirectional::call(const Tensor& inputs) {
-  CallOptions options{training(), mask()};
-  return merge((*forward_)(inputs, options), (*backward_)(inputs, options));
-}
-
-std::vector<Tensor> Bidirectional::states(const Tensor& inputs,
-                                          const std::vector<Tensor>& initial_state,
-                                          const CallOptions& options) {
-  ensure_built(inputs.shape());
-  auto half = initial_state.begin() + static_cast<std::ptrdiff_t>(initial_state.size() / 2);
-  auto f = this->forward().states(inputs, {initial_state.begin(), half}, options);
-  auto b = this->backward().states(inputs, {half, initial_state.end()}, options);
-  std::vector<Tensor> result{merge(f[0], b[0])};
+Tensors Bidirectional::call(const Tensors& inputs) {
+  const std::size_t of_forward = forward().cell().state_size().size(),
+                    of_backward = backward().cell().state_size().size();
+  if (inputs.size() != 1 && inputs.size() != 1 + of_forward + of_backward)
+    fail("expected {} initial states, got {}", of_forward + of_backward, inputs.size() - 1);
+  Tensors f{inputs[0]}, b{inputs[0]};
+  for (std::size_t i = 1; i < inputs.size(); ++i) (i <= of_forward ? f : b).push_back(inputs[i]);
+  const CallOptions options{.training = training(), .mask = mask()};
+  f = (*forward_)(f, options);
+  b = (*backward_)(b, options);
+  Tensors result = merge(f[0], b[0]);
   result.insert(result.end(), f.begin() + 1, f.end());
   result.insert(result.end(), b.begin() + 1, b.end());
   return result;

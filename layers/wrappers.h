@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,35 +12,35 @@
 namespace keratin {
 
 struct BidirectionalOptions {
-  std::string merge_mode = "concat";  ///< concat, sum, mul or ave
+  std::string merge_mode = "concat";            ///< concat, sum, mul, ave, or none: both outputs
+  std::optional<AnyLayer> backward_layer = {};  ///< an RNN; by default a clone of the first
   std::string name = {};
   Shape input_shape = {};
 };
 
-/// Two clones of a recurrent layer, one of which runs backwards, their outputs merged.
+/// A clone of a recurrent layer, and another one which runs backwards, their outputs merged. With
+/// return_state the forward layer's final states follow, then the backward layer's. Initial states
+/// are given after x in the same order.
 class Bidirectional : public Layer {
  public:
   template <std::derived_from<RNN> L>
   explicit Bidirectional(const L& layer, const BidirectionalOptions& options = {})
-      : Bidirectional(AnyLayer(clone(layer)), AnyLayer(clone(layer)), options) {}
+      : Bidirectional(AnyLayer(clone(layer)),
+                      options.backward_layer.value_or(AnyLayer(clone(layer))), options) {}
 
   void build(const Shape& input_shape) override;
-  Tensor call(const Tensor& inputs) override;
-  Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;
+  Tensors call(const Tensors& inputs) override;
+  Tensors compute_mask(const Tensors& inputs, const Tensors& masks) override;
   Shape compute_output_shape(const Shape& input_shape) override;
+  Shapes compute_output_shape(const Shapes& input_shapes) override;
   bool supports_masking() const override { return true; }
-
-  /// The merged output, the forward layer's final states, then the backward layer's. Initial states
-  /// are given in the same order.
-  std::vector<Tensor> states(const Tensor& inputs, const std::vector<Tensor>& initial_state = {},
-                             const CallOptions& options = {});
 
  private:
   Bidirectional(AnyLayer forward, AnyLayer backward, const BidirectionalOptions& options);
   RNN& forward() const { return static_cast<RNN&>(*forward_); }
   RNN& backward() const { return static_cast<RNN&>(*backward_); }
-  bool return_sequences() const { return std::as_const(forward()).options().return_sequences; }
-  Tensor merge(const Tensor& forward, const Tensor& backward) const;
+  const RNNLoopOptions& common() const { return std::as_const(forward()).options(); }
+  Tensors merge(const Tensor& forward, const Tensor& backward) const;
 
   AnyLayer forward_, backward_;
   std::string merge_mode_;

@@ -12,7 +12,8 @@ inline GradientCheck gradcheck(Model& model, const Tensor& x, const Tensor& y,
                                const CallOptions& call = {}, const GradcheckOptions& options = {}) {
   Tensor target = is_floating(y.dtype()) ? y.astype(float64) : y;
   return gradcheck_with_weights(
-      model, [&](const Tensor& at) { return model.total_loss(at, target, call); }, x, options);
+      model, [&](const Tensors& at) { return model.total_loss(at[0], target, call); }, {x},
+      options);
 }
 
 }  // namespace keratin

@@ -13,6 +13,7 @@
 #include <keratin/layers/internal/layer_state.h>
 #include <keratin/training/internal/data.h>
 #include <keratin/training/internal/diagnosis.h>
+#include <keratin/training/internal/graph.h>
 #include <keratin/training/model.h>
 #include <keratin/training/progress.h>
 
@@ -46,9 +47,11 @@ struct Model::Compiled {
   }
 };
 
-Model::Model() : compiled_(std::make_shared<Compiled>()) {}
+Model::Model() : compiled_(std::make_shared<Compiled>()), graph_(std::make_shared<Graph>()) {}
 Model::Model(const Model& other)
-    : Layer(other), compiled_(cloning() ? std::make_shared<Compiled>() : other.compiled_) {}
+    : Layer(other),
+      compiled_(cloning() ? std::make_shared<Compiled>() : other.compiled_),
+      graph_(other.graph_) {}
 Model::~Model() = default;
 
 Model::Compiled& Model::compilation() const {

@@ -1,5 +1,6 @@
-// Model: a layer that can be trained (keras/src/models/model.py, keras/src/trainers). A model of
-// one's own overrides build and call like any layer; most are a Sequential.
+// Model: a layer that can be trained (keras/src/models/model.py, keras/src/trainers). Most models
+// are a Sequential, or made of symbolic inputs and outputs (layers/symbolic.h). A model of one's
+// own overrides build and call like any layer.
 #pragma once
 
 #include <array>
@@ -10,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include <keratin/layers/layer.h>
+#include <keratin/layers/symbolic.h>
 #include <keratin/optim/loss.h>
 #include <keratin/optim/metric.h>
 #include <keratin/optim/optimizer.h>
@@ -58,11 +59,29 @@ struct PredictOptions {
 class Model : public Layer {
  public:
   Model();
+  /// What leads from the inputs to the outputs, by default named "functional". Throws
+  /// std::invalid_argument when an output needs an input that is not among them, and when two
+  /// layers have one name.
+  Model(const std::vector<SymbolicTensor>& inputs, const std::vector<SymbolicTensor>& outputs,
+        const std::string& name = "");
   Model(const Model& other);
   Model(Model&&) noexcept = default;
   Model& operator=(const Model&) = default;
   Model& operator=(Model&&) noexcept = default;
   ~Model() override;
+
+  using Layer::build;
+  void build(const Shapes& input_shapes) override;
+  using Layer::call;
+  Tensors call(const Tensors& inputs) override;
+  using Layer::compute_output_shape;
+  Shapes compute_output_shape(const Shapes& input_shapes) override;
+  bool supports_masking() const override;
+  /// "Functional" for a model of symbolic inputs and outputs.
+  std::string class_name() const override;
+  /// Of such a model: the names of the layers that its inputs and outputs come from.
+  std::vector<std::string> input_names() const;
+  std::vector<std::string> output_names() const;
 
   /// Chooses how to train. May be called again; weights stay, the optimizer begins anew.
   void compile(const CompileOptions& options);
@@ -112,9 +131,10 @@ class Model : public Layer {
   Layer& get_layer(const std::string& name) const;
   Layer& get_layer(int index) const;
 
-  /// The table of layers as Keras prints it; line_length 0 means 88, or the terminal's width.
+  /// The table of layers as Keras prints it; line_length 0 means 88, or 108 where layers do not
+  /// simply follow one another, or the terminal's width.
   void summary(int line_length = 0) const;
-  std::string summary_text(int line_length = 88) const;
+  std::string summary_text(int line_length = 0) const;
 
   /// All weights as a .npz file, each under its path. Loading checks every name and shape first:
   /// when one does not fit, all differences are listed and nothing is loaded.
@@ -123,12 +143,17 @@ class Model : public Layer {
 
  private:
   friend class Trainer;
+  int summary_width() const;
   /// The total loss of predictions p.
   Tensor loss_of(const Tensor& p, const Tensor& y, const Tensor& weight, const Tensor& mask) const;
   void copy_scores(const Logs& logs, double* values, std::size_t count) const;
   struct Compiled;
   Compiled& compilation() const;
   std::shared_ptr<Compiled> compiled_;  // shared by all copies; a clone is not compiled
+
+ protected:
+  // Empty in a model of one's own. A Sequential fills it when it is built.
+  std::shared_ptr<class Graph> graph_;
 };
 
 }  // namespace keratin

@@ -1,14 +1,27 @@
-#include <keratin/autograd/tape.h>
-#include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/core_layers.h>
+#include <keratin/layers/internal/context.h>
+#include <keratin/layers/internal/node.h>
+#include <keratin/training/internal/graph.h>
 #include <keratin/training/sequential.h>
 
 namespace keratin {
 
+namespace {
+
+[[maybe_unused]] const bool registered = (register_layer_class<Sequential>(), true);
+
+}  // namespace
+
 Sequential::Sequential(std::initializer_list<AnyLayer> layers, const std::string& name) {
   if (!name.empty()) set_name(name);
   for (const AnyLayer& layer : layers) add(layer);
+}
+
+Sequential::Sequential(const Sequential& other) : Model(other), chain_(other.chain_) {
+  if (!cloning()) return;
+  graph_ = std::make_shared<Graph>();
+  chain_ = std::make_shared<Chain>();
 }
 
 void Sequential::add(AnyLayer layer) {
@@ -24,66 +37,48 @@ void Sequential::add(AnyLayer layer) {
   }
   // A built model grows by one built layer, or not at all.
   try {
-    output_shapes_->push_back(layer->compute_output_shape(output_shapes_->back()));
-  } catch (const LayerError& error) {
+    chain_->push_back(layer(chain_->back()));
+  } catch (...) {
     untrack_last();
-    throw LayerError(
-        fmt::format("{}.\n  {}{}", error.what(), chain(sublayers().size()), layer->name()));
+    throw;
   }
+  connect();
 }
 
 void Sequential::pop() {
   if (sublayers().empty()) fail("{} ({}): there is no layer to remove", name(), class_name());
   untrack_last();
-  if (built()) output_shapes_->pop_back();
+  if (!built()) return;
+  chain_->pop_back();
+  connect();
 }
 
-void Sequential::build(const Shape& input_shape) {
-  if (!being_built()) return ensure_built(input_shape);  // a user called, as in Keras
-  const std::vector<AnyLayer>& layers = sublayers();
-  if (layers.empty()) fail("a model without layers cannot be built");
-  output_shapes_->clear();
-  set_input_shape(input_shape);
-  Shape shape = input_shape;
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    try {
-      shape = layers[i]->compute_output_shape(shape);
-    } catch (const LayerError& error) {
-      throw LayerError(fmt::format("{}.\n  {}{}", error.what(), chain(i), layers[i]->name()));
-    }
-    output_shapes_->push_back(shape);
-  }
+void Sequential::build(const Shape& input_shape) { build(Shapes{input_shape}); }
+void Sequential::build(const Shapes& input_shapes) {
+  if (!being_built()) return ensure_built(input_shapes);  // a user called, as in Keras
+  if (sublayers().empty()) fail("a model without layers cannot be built");
+  if (!chain_->empty()) return;
+  Chain chain{placeholder(input_shapes[0], dtype())};
+  for (const AnyLayer& layer : sublayers()) chain.push_back(layer(chain.back()));
+  *chain_ = chain;
+  connect();
 }
 
-Tensor Sequential::call(const Tensor& inputs) {
-  const std::vector<AnyLayer>& layers = sublayers();
-  if (layers.empty()) fail("a model without layers cannot be called");
-  Tensor x = inputs, mask = this->mask();
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    try {
-      std::tie(x, mask) = layers[i]->call_with_mask(x, {.training = training(), .mask = mask});
-    } catch (const LayerError& error) {
-      throw LayerError(fmt::format("{}.\n  {}{}", error.what(), chain(i), layers[i]->name()));
-    }
-  }
-  set_output_mask(mask);
-  return x;
+// The graph of what the chain holds.
+void Sequential::connect() {
+  *graph_ = chain_->size() < 2 ? Graph() : Graph({chain_->front()}, {chain_->back()});
 }
 
-Shape Sequential::compute_output_shape(const Shape& input_shape) {
-  ensure_built(input_shape);
-  if (input_shape == this->input_shape()) return output_shapes_->back();
-  Shape shape = input_shape;
-  for (const AnyLayer& layer : sublayers()) shape = layer->compute_output_shape(shape);
-  return shape;
+Tensors Sequential::call(const Tensors& inputs) {
+  if (sublayers().empty()) fail("a model without layers cannot be called");
+  return Model::call(inputs);
 }
 
-// "masking (None, 29, 12) -> lstm (None, 29, 64) -> ": how the shapes came to be what they are.
-std::string Sequential::chain(std::size_t up_to) const {
-  std::string text;
-  for (std::size_t i = 0; i < up_to && i < output_shapes_->size(); ++i)
-    text += fmt::format("{} {} -> ", sublayers()[i]->name(), (*output_shapes_)[i]);
-  return text;
+std::vector<Shape> Sequential::output_shapes() const {
+  std::vector<Shape> shapes;
+  for (std::size_t i = 1; i < chain_->size(); ++i)
+    shapes.push_back((*chain_)[i].count() == 1 ? (*chain_)[i].shape() : (*chain_)[i][0].shape());
+  return shapes;
 }
 
 }  // namespace keratin

@@ -13,6 +13,10 @@ class Sequential : public Model {
  public:
   Sequential() = default;
   Sequential(std::initializer_list<AnyLayer> layers, const std::string& name = "");
+  Sequential(const Sequential& other);
+  Sequential(Sequential&&) noexcept = default;
+  Sequential& operator=(const Sequential&) = default;
+  Sequential& operator=(Sequential&&) noexcept = default;
 
   /// Appends a layer. The model is built at once when the first layer knows its input's shape.
   void add(AnyLayer layer);
@@ -22,17 +26,18 @@ class Sequential : public Model {
   /// Builds all layers for inputs of this shape; axis 0 is the batch. Errors show the chain of
   /// shapes up to the layer that does not fit.
   void build(const Shape& input_shape) override;
-  Tensor call(const Tensor& inputs) override;
-  bool supports_masking() const override { return true; }
-  Shape compute_output_shape(const Shape& input_shape) override;
+  void build(const Shapes& input_shapes) override;
+  Tensors call(const Tensors& inputs) override;
 
   /// The output shape of each layer, as summary shows it; empty before the model is built.
-  const std::vector<Shape>& output_shapes() const { return *output_shapes_; }
+  std::vector<Shape> output_shapes() const;
 
  private:
-  std::string chain(std::size_t up_to) const;
-  // Shared by all copies, like the layers; found when the model is built.
-  std::shared_ptr<std::vector<Shape>> output_shapes_ = std::make_shared<std::vector<Shape>>();
+  void connect();
+  // The symbolic input, and the output of each layer, once the model is built. Shared by all
+  // copies, like the layers.
+  using Chain = std::vector<SymbolicTensor>;
+  std::shared_ptr<Chain> chain_ = std::make_shared<Chain>();
 };
 
 }  // namespace keratin

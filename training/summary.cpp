@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include <keratin/core/internal/message.h>
+#include <keratin/training/internal/graph.h>
 #include <keratin/training/sequential.h>
 
 namespace keratin {
@@ -59,28 +61,39 @@ std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
   return lines;
 }
 
-using Row = std::array<std::string, 3>;
+using Row = std::vector<std::string>;
+
+/// One column: its header, where its right bar stands as a share of the line, and which side its
+/// text leans to.
+struct Column {
+  const char* header;
+  double end;
+  bool right = false;
+};
 
 std::string rule(const char* left, const char* line, const char* middle, const char* right,
-                 const std::array<int, 3>& widths) {
-  return left + repeated(line, widths[0] + 2) + middle + repeated(line, widths[1] + 2) + middle +
-         repeated(line, widths[2] + 2) + right + "\n";
+                 const std::vector<int>& widths) {
+  std::string text = left;
+  for (std::size_t i = 0; i < widths.size(); ++i)
+    text += (i == 0 ? "" : middle) + repeated(line, widths[i] + 2);
+  return text + right + "\n";
 }
 
-std::string cells(const Row& row, const char* bar, const std::array<int, 3>& widths) {
-  std::array<std::vector<std::string>, 3> columns;
+std::string cells(const Row& row, const char* bar, const std::vector<int>& widths,
+                  const std::vector<Column>& table) {
+  std::vector<std::vector<std::string>> columns;
   std::size_t height = 1;
-  for (int i = 0; i < 3; ++i) {
-    columns[i] = wrapped(row[i], static_cast<std::size_t>(widths[i]));
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    columns.push_back(wrapped(row[i], static_cast<std::size_t>(widths[i])));
     height = std::max(height, columns[i].size());
   }
   std::string text;
   for (std::size_t line = 0; line < height; ++line) {
     text += bar;
-    for (int i = 0; i < 3; ++i) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
       std::string cell = line < columns[i].size() ? columns[i][line] : "";
-      text += i == 2 ? fmt::format(" {:>{}} {}", cell, widths[i], bar)
-                     : fmt::format(" {:<{}} {}", cell, widths[i], bar);
+      text += table[i].right ? fmt::format(" {:>{}} {}", cell, widths[i], bar)
+                             : fmt::format(" {:<{}} {}", cell, widths[i], bar);
     }
     text += "\n";
   }
@@ -97,40 +110,64 @@ struct Sizes {
   std::string text() const { return fmt::format("{} ({})", grouped(count), readable_size(bytes)); }
 };
 
-int terminal_line_length() {
+int terminal_line_length(int wanted) {
   winsize size{};
-  if (isatty(STDOUT_FILENO) == 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 88;
-  return size.ws_col > 40 ? std::min(88, size.ws_col - 4) : 88;
+  if (isatty(STDOUT_FILENO) == 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return wanted;
+  return size.ws_col > 40 ? std::min(wanted, size.ws_col - 4) : wanted;
+}
+
+std::string str(const Shapes& shapes) {
+  if (shapes.empty()) return "?";
+  return shapes.size() == 1 ? shapes[0].str() : fmt::format("[{}]", fmt::join(shapes, ", "));
 }
 
 }  // namespace
 
+// Where layers do not simply follow one another, a column says what each is connected to.
+int Model::summary_width() const { return graph_->empty() || graph_->is_chain() ? 88 : 108; }
+
 std::string Model::summary_text(int line_length) const {
-  const auto* sequential = dynamic_cast<const Sequential*>(this);
+  const bool connected = summary_width() == 108;
+  if (line_length <= 0) line_length = summary_width();
+  const bool sequential = dynamic_cast<const Sequential*>(this) != nullptr;
+  std::vector<Column> table{{"Layer (type)", 0.45}, {"Output Shape", 0.80}, {"Param #", 1.0, true}};
+  if (connected)
+    table = {{"Layer (type)", 0.3},
+             {"Output Shape", 0.56},
+             {"Param #", 0.74, true},
+             {"Connected to", 1.0}};
   std::vector<Row> rows;
-  std::size_t index = 0;
-  for (const Layer* layer : layers()) {
-    std::string shape = "?";
-    if (sequential != nullptr && index < sequential->output_shapes().size())
-      shape = sequential->output_shapes()[index].str();
-    ++index;
-    if (sequential != nullptr && layer->class_name() == "InputLayer") continue;
-    rows.push_back({fmt::format("{} ({})", layer->name(), layer->class_name()), shape,
-                    layer->built() ? grouped(layer->count_params()) : "0 (unbuilt)"});
+  for (std::size_t i = 0; i < sublayers().size(); ++i) {
+    const Layer& layer = *sublayers()[i];
+    if (sequential && layer.class_name() == "InputLayer") continue;
+    const Shapes shapes = graph_->empty() ? Shapes() : graph_->output_shapes(i);
+    rows.push_back({fmt::format("{} ({})", layer.name(), layer.class_name()), str(shapes),
+                    layer.built() ? grouped(layer.count_params()) : "0 (unbuilt)"});
+    if (connected) rows.back().push_back(graph_->connections(i));
   }
 
-  // Columns end at 45 %, 80 % and 100 % of the line; bars and blanks take ten of its letters.
-  int first = line_length * 45 / 100, second = line_length * 80 / 100;
-  std::array<int, 3> widths{first - 3, second - first - 4, line_length - second - 3};
-  for (int& width : widths) width = std::max(width, 4);
+  // Bars and blanks take three letters of each column, and one more of the line; rich takes the
+  // remainders from the columns in turn, halves to even.
+  std::vector<int> widths;
+  int begin = 0, taken = 3 * static_cast<int>(table.size()) + 1;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const int end = static_cast<int>(table[i].end * line_length);
+    const int share =
+        static_cast<int>(std::nearbyint(taken / static_cast<double>(table.size() - i)));
+    widths.push_back(std::max(4, end - begin - share));
+    begin = end;
+    taken -= share;
+  }
 
+  Row headers;
+  for (const Column& column : table) headers.emplace_back(column.header);
   std::string text = fmt::format("Model: \"{}\"\n", name());
   text += rule("┏", "━", "┳", "┓", widths);
-  text += cells({"Layer (type)", "Output Shape", "Param #"}, "┃", widths);
+  text += cells(headers, "┃", widths, table);
   text += rule("┡", "━", "╇", "┩", widths);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (i > 0) text += rule("├", "─", "┼", "┤", widths);
-    text += cells(rows[i], "│", widths);
+    text += cells(rows[i], "│", widths, table);
   }
   text += rule("└", "─", "┴", "┘", widths);
 
@@ -150,7 +187,8 @@ std::string Model::summary_text(int line_length) const {
 }
 
 void Model::summary(int line_length) const {
-  std::string text = summary_text(line_length > 0 ? line_length : terminal_line_length());
+  std::string text =
+      summary_text(line_length > 0 ? line_length : terminal_line_length(summary_width()));
   std::fputs(text.c_str(), stdout);
 }
 

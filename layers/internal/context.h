@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <keratin/core/random.h>
 #include <keratin/core/tensor.h>
@@ -17,13 +18,14 @@ struct CallContext {
   CallContext* outer = nullptr;  // the call from which this one was made
   const Layer* layer = nullptr;
   bool training = false;
-  Tensor mask = {};
-  Tensor output_mask = {};  // what the call itself says of its outputs
-  bool output_mask_known = false;
+  std::vector<Tensor> masks = {};         // of the inputs
+  std::vector<Tensor> output_masks = {};  // what the call itself says of its outputs
+  bool output_masks_known = false;
   // All layers inside draw from it: a check calls the same function many times and must see the
   // same noise each time.
   Random* noise = nullptr;
   std::map<std::string, Tensor>* capture = nullptr;  // of what layers name
+  std::vector<Tensor>* losses = nullptr;             // what layers add to the loss
 };
 
 /// Sets a variable, and restores it at the end.

@@ -22,7 +22,9 @@ struct Layer::State {
   Building* building = nullptr;
   bool trainable = true;
   DType dtype = float32;
-  Shape input_shape = {};
+  Shapes input_shapes = {};
+  Shapes tried_shapes = {};  // of the outputs, in the last trial
+  std::function<Tensor(const Tensor&)> activity_regularizer = {};
   std::vector<Weight> weights = {};        // follow trainable
   std::vector<Weight> fixed_weights = {};  // never trained: statistics, for example
   std::vector<AnyLayer> sublayers = {};

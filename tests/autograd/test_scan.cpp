@@ -75,7 +75,9 @@ Results results_of(RNN& layer, const Case& c, bool second_order) {
     if (outer) outer->watch(source);
   }
   Results r;
-  r.values = layer.states(x, initial, {c.training, mask_of(c)});
+  Tensors inputs{x};
+  inputs.insert(inputs.end(), initial.begin(), initial.end());
+  r.values = layer(inputs, {c.training, mask_of(c)});
   Tensor total = 0.0;
   for (std::uint64_t i = 0; i < r.values.size(); ++i)
     total = total + sum(r.values[i] * noise(r.values[i].shape(), 20 + i));
@@ -217,11 +219,11 @@ TEST_CASE("what stands behind a mask reaches neither outputs nor gradients, NaN 
 }
 
 TEST_CASE("a state has a gradient though inputs and weights are constants") {
-  LSTM layer(3);
+  LSTM layer(3, {.return_state = true});
   layer.set_trainable(false);
   Tensor x = Random(1).normal({2, 4, 5}), h = Random(2).normal({2, 3}),
          c = Random(3).normal({2, 3});
-  auto f = [&](const Tensor& h0, const Tensor& c0) { return layer.states(x, {h0, c0})[1]; };
+  auto f = [&](const Tensor& h0, const Tensor& c0) { return layer({x, h0, c0})[1]; };
   layer.set_dtype(float64);
   layer.ensure_built(x.shape());
   CHECK(gradcheck(f, h, c));
@@ -235,7 +237,8 @@ TEST_CASE("cells that are stacked run as one, and as layers on top of each other
   layers.build({None, 5, 6});
   layers.set_weights(stacked.get_weights());
   CHECK(max(abs(stacked(x) - layers(x))).item() < 2e-6);
-  CHECK(stacked.states(x).size() == 4);  // outputs, h and c of the LSTM, h of the GRU
+  RNN with_states(StackedRNNCells(LSTMCell(3), GRUCell(4)), {.return_state = true});
+  CHECK(with_states(x).count() == 4);  // outputs, h and c of the LSTM, h of the GRU
   CHECK(stacked.cell().output_state() == 2);
   CHECK(gradcheck(stacked, x));
 }

@@ -106,7 +106,7 @@ TEST_CASE("errors name the layer, the rule and what came; the layer is as it was
           lstm(ones({2, 4, 5}), {.mask = ones({2, 3}, boolean)});
         }) == "lstm (LSTM): expected a mask of shape (2, 4), got (2, 3)");
   CHECK(error_of([&] {
-          lstm.states(ones({2, 4, 5}), {zeros({2, 3})});
+          lstm({ones({2, 4, 5}), zeros({2, 3})});
         }) == "lstm (LSTM): expected 2 initial states, got 1");
   Embedding embedding(5, 2);
   CHECK(error_of([&] {

@@ -1,0 +1,37 @@
+// One call of a layer in the functional API.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <keratin/layers/symbolic.h>
+
+namespace keratin {
+
+struct Node {
+  std::optional<AnyLayer> layer;  // where a graph begins an InputLayer, or none
+  SymbolicTensors inputs;         // none where a graph begins
+  Shapes shapes;                  // of the outputs
+  std::vector<DType> dtypes;
+
+  /// The outputs of this call, as one.
+  static SymbolicTensor outputs_of(std::shared_ptr<const Node> node);
+  static const std::shared_ptr<const Node>& of(const SymbolicTensor& tensor) {
+    return tensor.node_;
+  }
+  /// Which output of its node the tensor is.
+  static std::size_t output_of(const SymbolicTensor& tensor) { return tensor.output_; }
+};
+
+/// A graph's beginning without a layer of its own, as in a Sequential.
+SymbolicTensor placeholder(const Shape& shape, DType dtype);
+
+/// "text (None, None) -> embedding (None, None, 32) -> ": how the tensor came to be what it is.
+std::string path_to(const SymbolicTensor& tensor);
+
+/// A reference to the layer, of whose class only the base is known here.
+AnyLayer reference_to(const Layer& layer);
+
+}  // namespace keratin

@@ -1,0 +1,74 @@
+// A model that is made of symbolic inputs and outputs (keras/src/models/functional.py).
+
+#include <keratin/core/internal/message.h>
+#include <keratin/layers/internal/node.h>
+#include <keratin/training/internal/graph.h>
+#include <keratin/training/model.h>
+
+namespace keratin {
+
+namespace {
+
+[[maybe_unused]] const bool registered = (register_layer_class<Model>(), true);
+
+// A known extent must be as declared, and so must the rank.
+void check_input(const SymbolicTensor& input, const Tensor& given) {
+  if (!Node::of(input)->layer) return;  // the first layer of a Sequential has its own errors
+  const Shape& expected = input.shape();
+  bool fits = given.defined() && given.rank() == expected.rank();
+  for (int axis = 0; fits && axis < expected.rank(); ++axis)
+    fits = expected[axis] == None || expected[axis] == given.size(axis);
+  if (!fits)
+    fail("input \"{}\": expected {}, got {}", input.name(), expected,
+         given.defined() ? given.shape().str() : "nothing");
+}
+
+}  // namespace
+
+Model::Model(const SymbolicTensors& inputs, const SymbolicTensors& outputs, const std::string& name)
+    : Model() {
+  set_name(name.empty() ? unique_name("functional") : name);
+  try {
+    *graph_ = Graph(inputs, outputs);
+  } catch (const std::invalid_argument& error) {
+    throw LayerError(fmt::format("{} (Functional): {}", this->name(), error.what()));
+  }
+  for (const AnyLayer& layer : graph_->layers()) track(layer);
+  Shapes shapes;
+  for (const SymbolicTensor& input : graph_->inputs()) shapes.push_back(input.shape());
+  ensure_built(shapes);
+}
+
+void Model::build(const Shapes& input_shapes) {
+  if (graph_->empty()) return Layer::build(input_shapes);
+  graph_->build(sublayers());
+}
+
+Tensors Model::call(const Tensors& inputs) {
+  if (graph_->empty()) return Layer::call(inputs);
+  if (inputs.size() == graph_->inputs().size())
+    for (std::size_t i = 0; i < inputs.size(); ++i) check_input(graph_->inputs()[i], inputs[i]);
+  Tensors masks;
+  for (std::size_t i = 0; i < inputs.size(); ++i) masks.push_back(mask(i));
+  auto [outputs, output_masks] = graph_->run(sublayers(), inputs, masks, training());
+  set_output_masks(output_masks);
+  return outputs;
+}
+
+Shapes Model::compute_output_shape(const Shapes& input_shapes) {
+  if (graph_->empty()) return Layer::compute_output_shape(input_shapes);
+  ensure_built(input_shapes);
+  return graph_->shapes(sublayers(), input_shapes);
+}
+
+bool Model::supports_masking() const { return !graph_->empty(); }
+
+std::string Model::class_name() const {
+  const bool functional = typeid(*this) == typeid(Model) && graph_ != nullptr && !graph_->empty();
+  return functional ? "Functional" : Layer::class_name();
+}
+
+std::vector<std::string> Model::input_names() const { return graph_->input_names(); }
+std::vector<std::string> Model::output_names() const { return graph_->output_names(); }
+
+}  // namespace keratin

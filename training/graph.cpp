@@ -1,0 +1,242 @@
+// From symbolic tensors to the calls between them, in the order of keras/src/ops/function.py.
+
+#include <algorithm>
+#include <map>
+
+#include <keratin/core/internal/message.h>
+#include <keratin/layers/internal/node.h>
+#include <keratin/training/internal/graph.h>
+
+namespace keratin {
+namespace {
+
+using NodePointer = std::shared_ptr<const Node>;
+
+bool same(const SymbolicTensor& a, const SymbolicTensor& b) {
+  return Node::of(a) == Node::of(b) && Node::output_of(a) == Node::output_of(b);
+}
+bool contains(const SymbolicTensors& list, const SymbolicTensor& tensor) {
+  return std::ranges::any_of(list,
+                             [&](const SymbolicTensor& other) { return same(other, tensor); });
+}
+/// The place of a layer in a list, or its size.
+std::size_t place_of(const AnyLayer& layer, const std::vector<AnyLayer>& list) {
+  auto found = std::ranges::find_if(list, [&](const AnyLayer& other) { return other->is(*layer); });
+  return static_cast<std::size_t>(found - list.begin());
+}
+
+/// All nodes from the inputs to the outputs, each after those that it needs; and their layers in
+/// the order in which they are met on the way from the outputs.
+struct Walk {
+  const SymbolicTensors& inputs;
+  std::vector<NodePointer> nodes = {};
+  std::vector<AnyLayer> layers = {};
+
+  void visit(const SymbolicTensor& tensor) {
+    const NodePointer& node = Node::of(tensor);
+    if (std::ranges::find(nodes, node) != nodes.end()) return;
+    const bool begins = node->inputs.empty(), is_input = contains(inputs, tensor);
+    if (is_input && !begins) return;  // what made this tensor is not part of the graph
+    if (begins && !is_input)
+      fail("an output depends on the input \"{}\", which is not among the inputs", tensor.name());
+    if (node->layer && place_of(*node->layer, layers) == layers.size())
+      layers.push_back(*node->layer);
+    for (const SymbolicTensor& input : node->inputs) visit(input);
+    nodes.push_back(node);
+  }
+
+  /// The layers, those farthest from the outputs first.
+  std::vector<AnyLayer> by_depth() const {
+    std::map<NodePointer, int> depths;
+    std::vector<int> of_layers(layers.size(), 0);  // the largest of their nodes
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+      if (!(*node)->layer) continue;
+      int &depth = depths[*node], &of_layer = of_layers[place_of(*(*node)->layer, layers)];
+      depth = of_layer = std::max(depth, of_layer);
+      for (const SymbolicTensor& input : (*node)->inputs) {
+        int& before = depths[Node::of(input)];
+        before = std::max(before, depth + 1);
+      }
+    }
+    std::vector<std::size_t> places(layers.size());
+    for (std::size_t i = 0; i < places.size(); ++i) places[i] = i;
+    std::ranges::stable_sort(
+        places, [&](std::size_t a, std::size_t b) { return of_layers[a] > of_layers[b]; });
+    std::vector<AnyLayer> sorted;
+    for (std::size_t place : places) sorted.push_back(layers[place]);
+    return sorted;
+  }
+};
+
+}  // namespace
+
+Graph::Graph(const SymbolicTensors& inputs, const SymbolicTensors& outputs)
+    : inputs_(flat(inputs)), outputs_(flat(outputs)) {
+  if (inputs_.empty() || outputs_.empty()) fail("expected at least one input and one output");
+  Walk walk{inputs_};
+  for (const SymbolicTensor& output : outputs_) walk.visit(output);
+  layers_ = walk.by_depth();
+  for (const SymbolicTensor& input : inputs_) {  // those that no output needs come last
+    const Node& node = *Node::of(input);
+    if (node.inputs.empty() && node.layer && place_of(*node.layer, layers_) == layers_.size())
+      layers_.push_back(*node.layer);
+  }
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (layers_[i]->name() == layers_[j]->name())
+        fail("two layers are named \"{}\"", layers_[i]->name());
+
+  for (const SymbolicTensor& input : inputs_) input_values_.push_back(value_of(input));
+  std::vector<int> calls_of(layers_.size(), 0);
+  for (const NodePointer& node : walk.nodes) {
+    if (node->inputs.empty()) continue;
+    Call call{.layer = place_of(*node->layer, layers_)};
+    call.index = calls_of[call.layer]++;
+    for (const SymbolicTensor& input : node->inputs) call.inputs.push_back(value_of(input));
+    for (const SymbolicTensor& output : flat({Node::outputs_of(node)}))
+      call.outputs.push_back(value_of(output));
+    calls_.push_back(call);
+  }
+  for (const SymbolicTensor& output : outputs_) output_values_.push_back(value_of(output));
+  find_last_reads();
+}
+
+std::size_t Graph::value_of(const SymbolicTensor& tensor) {
+  for (std::size_t i = 0; i < values_.size(); ++i)
+    if (same(values_[i], tensor)) return i;
+  values_.push_back(tensor);
+  return values_.size() - 1;
+}
+
+void Graph::find_last_reads() {
+  std::vector<bool> read(values_.size(), false);
+  for (std::size_t output : output_values_) read[output] = true;
+  for (auto call = calls_.rbegin(); call != calls_.rend(); ++call)
+    for (const auto* list : {&call->inputs, &call->outputs})
+      for (std::size_t value : *list) {
+        if (!read[value]) call->finished.push_back(value);
+        read[value] = true;
+      }
+}
+
+std::vector<std::string> Graph::names_of(const SymbolicTensors& tensors) {
+  std::vector<std::string> names;
+  for (const SymbolicTensor& tensor : tensors) names.push_back(tensor.name());
+  return names;
+}
+
+template <class F>
+auto Graph::naming_path(const Call& call, const F& f) const {
+  try {
+    return f();
+  } catch (const LayerError& error) {
+    throw LayerError(fmt::format("{}.\n  {}{}", error.what(), path_to(values_[call.inputs[0]]),
+                                 layers_[call.layer]->name()));
+  }
+}
+
+// --- using it
+
+void Graph::build(const std::vector<AnyLayer>& layers) const {
+  auto shape = [&](std::size_t value) { return values_[value].shape(); };
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    if (const Node& node = *Node::of(inputs_[i]); node.inputs.empty() && node.layer)
+      layers[place_of(*node.layer, layers_)]->ensure_built(inputs_[i].shape());
+  for (const Call& call : calls_) {
+    Shapes shapes;
+    for (std::size_t input : call.inputs) shapes.push_back(shape(input));
+    naming_path(call, [&] { layers[call.layer]->ensure_built(shapes); });
+  }
+}
+
+std::pair<Tensors, Tensors> Graph::run(const std::vector<AnyLayer>& layers, const Tensors& inputs,
+                                       const Tensors& masks, bool training) const {
+  if (inputs.size() != inputs_.size())
+    fail("expected {} inputs ({}), got {}", inputs_.size(), fmt::join(input_names(), ", "),
+         inputs.size());
+  Tensors values(values_.size()), value_masks(values_.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    values[input_values_[i]] = inputs[i];
+    if (i < masks.size()) value_masks[input_values_[i]] = masks[i];
+  }
+  auto pick = [](const Tensors& all, const std::vector<std::size_t>& numbers) {
+    Tensors picked;
+    for (std::size_t number : numbers) picked.push_back(all[number]);
+    return picked;
+  };
+  for (const Call& call : calls_) {
+    const CallOptions options{.training = training, .masks = pick(value_masks, call.inputs)};
+    auto [outputs, output_masks] = naming_path(call, [&] {
+      return layers[call.layer]->call_with_mask(pick(values, call.inputs), options);
+    });
+    for (std::size_t i = 0; i < call.outputs.size() && i < outputs.size(); ++i) {
+      values[call.outputs[i]] = outputs[i];
+      value_masks[call.outputs[i]] = output_masks[i];
+    }
+    for (std::size_t value : call.finished) values[value] = value_masks[value] = Tensor();
+  }
+  return {pick(values, output_values_), pick(value_masks, output_values_)};
+}
+
+Shapes Graph::shapes(const std::vector<AnyLayer>& layers, const Shapes& inputs) const {
+  Shapes shapes(values_.size());
+  for (std::size_t i = 0; i < inputs.size() && i < inputs_.size(); ++i)
+    shapes[input_values_[i]] = inputs[i];
+  for (const Call& call : calls_) {
+    Shapes of_inputs;
+    for (std::size_t input : call.inputs) of_inputs.push_back(shapes[input]);
+    const Shapes found =
+        naming_path(call, [&] { return layers[call.layer]->compute_output_shape(of_inputs); });
+    for (std::size_t i = 0; i < call.outputs.size(); ++i) shapes[call.outputs[i]] = found.at(i);
+  }
+  Shapes outputs;
+  for (std::size_t output : output_values_) outputs.push_back(shapes[output]);
+  return outputs;
+}
+
+// --- what summary shows
+
+Shapes Graph::output_shapes(std::size_t layer) const {
+  Shapes shapes;
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    if (const auto& begin = Node::of(inputs_[i])->layer; begin && (*begin)->is(*layers_[layer]))
+      shapes = {inputs_[i].shape()};
+  for (const Call& call : calls_) {
+    if (call.layer != layer) continue;
+    shapes.clear();
+    for (std::size_t output : call.outputs) shapes.push_back(values_[output].shape());
+  }
+  return shapes;
+}
+
+bool Graph::is_chain() const {
+  if (inputs_.size() != 1) return false;
+  std::size_t expected = input_values_[0];
+  for (const Call& call : calls_) {
+    if (call.inputs.size() != 1 || call.inputs[0] != expected || call.index > 0) return false;
+    expected = call.outputs[0];
+  }
+  return true;
+}
+
+std::string Graph::connections(std::size_t layer) const {
+  std::string text;
+  for (const Call& call : calls_) {
+    if (call.layer != layer) continue;
+    for (std::size_t input : call.inputs) {
+      std::size_t output = 0;
+      int index = 0;
+      for (const Call& before : calls_) {
+        auto found = std::ranges::find(before.outputs, input);
+        if (found == before.outputs.end()) continue;
+        index = before.index;
+        output = static_cast<std::size_t>(found - before.outputs.begin());
+      }
+      text += fmt::format("{}{}[{}][{}]", text.empty() ? "" : ", ", values_[input].name(), index,
+                          output);
+    }
+  }
+  return text.empty() ? "-" : text;
+}
+
+}  // namespace keratin
