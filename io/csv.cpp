@@ -1,144 +1,282 @@
-// The form of a row follows RFC 4180, but for line ends inside quotes, which numbers do not need.
+// Reader makes a table of the cells that csv_rows.h cuts, Writer makes text of a table.
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <type_traits>
 
 #include <keratin/core/internal/message.h>
+#include <keratin/core/internal/suggest.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/io/csv.h>
 #include <keratin/io/file.h>
+#include <keratin/io/internal/csv_rows.h>
 
 namespace keratin {
 namespace {
 
-std::string_view trim(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t");
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+using Names = std::vector<std::string>;
+
+// What columns without names are called.
+Names numbers_up_to(std::size_t count) {
+  Names names;
+  for (std::size_t i = 1; i <= count; ++i) names.push_back(std::to_string(i));
+  return names;
 }
 
-// Cuts the first line off `text`.
-std::string_view take_line(std::string_view& text) {
-  const auto end = std::min(text.find('\n'), text.size());
-  std::string_view line = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  return line;
+std::size_t find_column(std::string_view who, const std::string& name, const Names& known) {
+  const auto count = std::ranges::count(known, name);
+  if (count == 0) fail_unknown(fmt::format("{}: there is no column", who), name, known);
+  if (count > 1) fail("{}: {} columns are called \"{}\", which one is not clear", who, count, name);
+  return static_cast<std::size_t>(std::ranges::find(known, name) - known.begin());
 }
 
-// The columns' names may hold anything; in quotes, a doubled quote stands for one.
-std::string unquote(std::string_view cell) {
-  if (cell.size() < 2 || cell.front() != '"' || cell.back() != '"') return std::string(cell);
-  std::string text;
-  for (std::size_t i = 1; i + 1 < cell.size(); ++i) {
-    text += cell[i];
-    if (cell[i] == '"' && cell[i + 1] == '"' && i + 2 < cell.size()) ++i;
+// The positions of the columns asked for; of all columns when none is.
+std::vector<std::size_t> choose_columns(std::string_view who, const Names& asked,
+                                        const Names& known) {
+  std::vector<std::size_t> chosen;
+  for (const std::string& name : asked) {
+    chosen.push_back(find_column(who, name, known));
+    if (std::ranges::count(chosen, chosen.back()) > 1)
+      fail("{}: the column \"{}\" is asked for twice", who, name);
   }
-  return text;
+  if (asked.empty())
+    for (std::size_t i = 0; i < known.size(); ++i) chosen.push_back(i);
+  return chosen;
 }
 
-std::string quote(const std::string& name, char separator) {
-  if (name.find('\n') != name.npos || name.find('\r') != name.npos)
-    fail("save_csv: the column name \"{}\" has a line end in it", name);
-  if (name == trim(name) && name.find('"') == name.npos && name.find(separator) == name.npos)
-    return name;
-  std::string quoted = "\"";
-  for (char c : name) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + '"';
+void check_separator(std::string_view who, char separator) {
+  // Quotes and line ends have their own meaning, and the others are parts of numbers.
+  if (std::string_view("\"\r\n+-.0123456789aefinAEFIN").find(separator) != std::string_view::npos)
+    fail("{}: \"{}\" cannot separate cells", who, separator);
+}
+
+struct Number {
+  double value = 0;
+  std::errc fault = {};  // result_out_of_range, or invalid_argument for what is no number
+};
+
+Number parse_number(std::string_view text) {
+  Number number;
+  const bool plus = text.starts_with('+') && !text.starts_with("+-");
+  const char* end = text.data() + text.size();
+  const auto [stop, fault] = std::from_chars(text.data() + (plus ? 1 : 0), end, number.value);
+  number.fault = stop == end ? fault : std::errc::invalid_argument;
+  return number;
+}
+
+bool is_number(std::string_view text) {
+  return parse_number(text).fault != std::errc::invalid_argument;
 }
 
 class Reader {
  public:
   Reader(std::string_view text, std::string_view who, const CsvOptions& options)
-      : rest_(text), who_(who), options_(options) {
-    if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);  // a byte order mark
-    const auto last = rest_.find_last_not_of("\r\n");
-    rest_ = rest_.substr(0, last == rest_.npos ? 0 : last + 1);
+      : rows_(text, who, options.separator), who_(who), options_(options) {
+    check_separator(who, options.separator);
+    if (rows_.done()) fail_io("{}: an empty table", who);
+    name_columns();
+    chosen_ = choose_columns(who, options.columns, names_);
+    is_text_.resize(names_.size());
+    for (const std::string& name : options.text_columns)
+      is_text_[find_column(who, name, names_)] = true;
+    if (options.detect_text) detect_text();
   }
 
   Csv read() {
-    if (rest_.empty()) fail_io("{}: an empty table", who_);
     Csv csv;
-    if (options_.header) {
-      for_cells([&](std::string_view cell) { csv.columns.push_back(unquote(cell)); });
-      width_ = csv.columns.size();
-    }
+    const auto texts = add_columns(csv);
     std::vector<double> values;
-    std::int64_t rows = 0;
-    for (; !rest_.empty(); ++rows) {
-      for_cells([&](std::string_view cell) { values.push_back(number(cell)); });
-      if (width_ == 0) width_ = values.size();
-      if (column_ != width_)
-        error(fmt::format("the row ends here, the first one has {} columns", width_));
+    std::int64_t count = 0;
+    for (; !rows_.done(); ++count) {
+      const auto& row = rows_.next();
+      for (std::size_t i : chosen_)
+        if (texts[i] != nullptr)
+          texts[i]->push_back(row[i].text());
+        else
+          values.push_back(number(row, i));
     }
-    csv.values = empty({rows, static_cast<std::int64_t>(width_)}, float64);
+    csv.values = empty({count, static_cast<std::int64_t>(csv.columns.size())}, float64);
     std::ranges::copy(values, raw<double>(csv.values));
+    if (!header_ && csv.text.empty() && options_.columns.empty()) csv.columns.clear();
     return csv;
   }
 
  private:
-  [[noreturn]] void error(const std::string& reason) const {
-    fail_io("{}: line {}, column {}: {}", who_, line_, column_, reason);
+  void name_columns() {
+    CsvRows ahead = rows_;
+    const auto& first = ahead.next();
+    header_ = options_.header.value_or(
+        std::ranges::none_of(first, [](const CsvCell& cell) { return is_number(trim(cell.raw)); }));
+    if (!header_) {
+      names_ = numbers_up_to(first.size());
+      return;
+    }
+    for (const CsvCell& cell : first) names_.push_back(cell.text());
+    rows_.next();
   }
 
-  // Calls each(cell) for the cells of the next line, spaces around them removed.
-  template <class Each>
-  void for_cells(const Each& each) {
-    std::string_view line = take_line(rest_);
-    ++line_;
-    column_ = 0;
-    for (bool more = true; more;) {
-      ++column_;
-      std::size_t end = 0;
-      bool quoted = false;
-      for (; end < line.size() && (quoted || line[end] != options_.separator); ++end)
-        quoted ^= line[end] == '"';
-      if (quoted) error("a quote is not closed");
-      each(trim(line.substr(0, end)));
-      more = end < line.size();
-      line.remove_prefix(std::min(end + 1, line.size()));
+  // Reads ahead to the end: the last row may be the first one with a word in it.
+  void detect_text() {
+    for (CsvRows ahead = rows_; !ahead.done();) {
+      const auto& row = ahead.next();
+      for (std::size_t i : chosen_) is_text_[i] = is_text_[i] || is_word(trim(row[i].raw));
     }
   }
 
-  double number(std::string_view cell) const {
-    if (width_ > 0 && column_ > width_)
-      error(fmt::format("one value more than the {} columns of the first line", width_));
-    if (cell.size() > 1 && cell.front() == '"' && cell.back() == '"')
-      cell = trim(cell.substr(1, cell.size() - 2));
-    if (cell.empty()) error("expected a number, found nothing");
-    double value = 0;
-    const bool plus = cell.front() == '+' && !cell.starts_with("+-");
-    const char* end = cell.data() + cell.size();
-    const auto [stop, fault] = std::from_chars(cell.data() + (plus ? 1 : 0), end, value);
+  // Names the table's columns; where the text of each one goes.
+  std::vector<Names*> add_columns(Csv& csv) const {
+    std::vector<Names*> texts(names_.size());
+    for (std::size_t i : chosen_) {
+      if (!is_text_[i]) {
+        csv.columns.push_back(names_[i]);
+        continue;
+      }
+      const auto [place, added] = csv.text.try_emplace(names_[i]);
+      if (!added) fail_io("{}: two columns of text are called \"{}\"", who_, names_[i]);
+      texts[i] = &place->second;
+    }
+    return texts;
+  }
+
+  bool is_missing(std::string_view text) const {
+    return std::ranges::find(options_.missing, text) != options_.missing.end();
+  }
+
+  bool is_word(std::string_view text) const {
+    return !text.empty() && !is_missing(text) && !is_number(text);
+  }
+
+  double number(const std::vector<CsvCell>& row, std::size_t column) const {
+    const std::string_view text = trim(row[column].raw);
+    if (is_missing(text)) return std::numeric_limits<double>::quiet_NaN();
+    if (text.empty()) rows_.error(column, "expected a number, found nothing");
+    const auto [value, fault] = parse_number(text);
     if (fault == std::errc::result_out_of_range)
-      error(fmt::format("{} is beyond the range of float64", cell.substr(0, 40)));
-    if (fault != std::errc() || stop != end)
-      error(fmt::format("expected a number, found \"{}\"", cell.substr(0, 40)));
+      rows_.error(column, fmt::format("{} is beyond the range of float64", text.substr(0, 40)));
+    if (fault != std::errc())
+      rows_.error(column, fmt::format("expected a number, found \"{}\"", text.substr(0, 40)));
     return value;
   }
 
-  std::string_view rest_;
+  CsvRows rows_;
   std::string_view who_;
-  CsvOptions options_;
-  std::int64_t line_ = 0;
-  std::size_t column_ = 0;
-  std::size_t width_ = 0;
+  const CsvOptions& options_;
+  bool header_ = false;
+  Names names_;
+  std::vector<std::size_t> chosen_;
+  std::vector<bool> is_text_;
 };
 
-// The shortest digits that read back as the same element.
-template <class T>
-void append_rows(std::string& text, const Tensor& values, char separator) {
-  const auto* value = raw<T>(values);
-  char digits[32];
-  for (std::int64_t row = 0; row < values.size(0); ++row)
-    for (std::int64_t column = 0; column < values.size(1); ++column, ++value) {
-      if constexpr (std::is_same_v<T, bool>)
-        text += *value ? '1' : '0';
-      else
-        text.append(digits, std::to_chars(digits, digits + sizeof digits, *value).ptr);
-      text += column + 1 < values.size(1) ? separator : '\n';
-    }
+// A column to write: text, or else the numbers in a column of values.
+struct Column {
+  std::string name;
+  const Names* text;
+  std::int64_t index;
+};
+
+// The values of a table, none of them if it has text alone.
+Tensor values_of(const Csv& table) {
+  Tensor values = table.values;
+  if (!values.defined() && !table.text.empty()) {
+    const auto rows = static_cast<std::int64_t>(table.text.begin()->second.size());
+    values = empty({rows, 0}, float64);
+  }
+  if (!values.defined() || values.rank() != 2)
+    fail("save_csv: expected values of shape (rows, columns), got {}",
+         values.defined() ? values.shape().str() : "an undefined tensor");
+  if (!table.columns.empty() && static_cast<std::int64_t>(table.columns.size()) != values.size(1))
+    fail("save_csv: {} column names for values of shape {}", table.columns.size(), values.shape());
+  for (const auto& [name, cells] : table.text)
+    if (static_cast<std::int64_t>(cells.size()) != values.size(0))
+      fail("save_csv: the text column \"{}\" has {} rows, the table {}", name, cells.size(),
+           values.size(0));
+  return contiguous(values);
 }
+
+bool has_header(const Csv& table, std::int64_t numbers, const CsvOptions& options) {
+  if (!options.header.value_or(true)) return false;
+  if (table.columns.empty() && !table.text.empty() && numbers > 0)
+    fail("save_csv: beside text, {} columns without names; name them, or set header to false",
+         numbers);
+  return !table.columns.empty() || !table.text.empty();
+}
+
+// The columns to write, in their order.
+std::vector<Column> columns_of(const Csv& table, std::int64_t numbers, const CsvOptions& options) {
+  Names names = table.columns.empty() ? numbers_up_to(numbers) : table.columns;
+  std::vector<Column> all;
+  for (std::int64_t i = 0; i < numbers; ++i) all.push_back({names[i], nullptr, i});
+  for (const auto& [name, cells] : table.text) {
+    names.push_back(name);
+    all.push_back({name, &cells, 0});
+  }
+  std::vector<Column> chosen;
+  for (std::size_t i : choose_columns("save_csv", options.columns, names)) chosen.push_back(all[i]);
+  return chosen;
+}
+
+class Writer {
+ public:
+  Writer(std::vector<Column> columns, char separator)
+      : columns_(std::move(columns)), separator_(separator) {}
+
+  void add_header() {
+    add_line([this](const Column& column) { add(column.name); });
+  }
+
+  template <class T>
+  void add_rows(const Tensor& values) {
+    const auto* row = raw<T>(values);
+    for (std::int64_t i = 0; i < values.size(0); ++i, row += values.size(1))
+      add_line([&](const Column& column) {
+        if (column.text != nullptr)
+          add((*column.text)[i]);
+        else
+          add(row[column.index]);
+      });
+  }
+
+  std::string text() && { return std::move(text_); }
+
+ private:
+  template <class Add>
+  void add_line(const Add& add_cell) {
+    const std::size_t begin = text_.size();
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      if (i > 0) text_ += separator_;
+      add_cell(columns_[i]);
+    }
+    // An empty line at the end of a file is not a row, an empty cell in quotes is one.
+    if (text_.size() == begin) text_ += "\"\"";
+    text_ += '\n';
+  }
+
+  void add(const std::string& cell) {
+    const bool plain = cell == trim(cell) && cell.find_first_of("\"\r\n") == cell.npos &&
+                       cell.find(separator_) == cell.npos;
+    if (plain) {
+      text_ += cell;
+      return;
+    }
+    text_ += '"';
+    for (char c : cell) text_.append(c == '"' ? 2 : 1, c);
+    text_ += '"';
+  }
+
+  // The shortest digits that read back as the same element.
+  template <class T>
+  void add(T element) {
+    char digits[32];
+    if constexpr (std::is_same_v<T, bool>)
+      text_ += element ? '1' : '0';
+    else
+      text_.append(digits, std::to_chars(digits, digits + sizeof digits, element).ptr);
+  }
+
+  std::string text_;
+  std::vector<Column> columns_;
+  char separator_;
+};
 
 }  // namespace
 
@@ -146,37 +284,41 @@ Csv parse_csv(std::string_view text, std::string_view who, const CsvOptions& opt
   return Reader(text, who, options).read();
 }
 
-std::string format_csv(const std::vector<std::string>& columns, const Tensor& values) {
-  constexpr char separator = ',';
-  if (!values.defined() || values.rank() != 2)
-    fail("save_csv: expected values of shape (rows, columns), got {}",
-         values.defined() ? values.shape().str() : "an undefined tensor");
-  if (!columns.empty() && static_cast<std::int64_t>(columns.size()) != values.size(1))
-    fail("save_csv: {} column names for values of shape {}", columns.size(), values.shape());
+std::string format_csv(const Csv& table, const CsvOptions& options) {
+  check_separator("save_csv", options.separator);
+  const Tensor values = values_of(table);
+  std::vector<Column> columns = columns_of(table, values.size(1), options);
+  if (columns.empty()) return {};
 
-  std::string text;
-  for (std::size_t i = 0; i < columns.size(); ++i)
-    text += quote(columns[i], separator) + (i + 1 < columns.size() ? separator : '\n');
-  const Tensor rows = contiguous(values);
-  switch (rows.dtype()) {
+  Writer writer(std::move(columns), options.separator);
+  if (has_header(table, values.size(1), options)) writer.add_header();
+  switch (values.dtype()) {
     case boolean:
-      append_rows<bool>(text, rows, separator);
+      writer.add_rows<bool>(values);
       break;
     case int32:
-      append_rows<std::int32_t>(text, rows, separator);
+      writer.add_rows<std::int32_t>(values);
       break;
     case float32:
-      append_rows<float>(text, rows, separator);
+      writer.add_rows<float>(values);
       break;
     case float64:
-      append_rows<double>(text, rows, separator);
+      writer.add_rows<double>(values);
       break;
   }
-  return text;
+  return std::move(writer).text();
+}
+
+std::string format_csv(const std::vector<std::string>& columns, const Tensor& values) {
+  return format_csv(Csv{columns, values});
 }
 
 Csv load_csv(const std::string& path, const CsvOptions& options) {
   return parse_csv(read_file(path), path, options);
+}
+
+void save_csv(const std::string& path, const Csv& table, const CsvOptions& options) {
+  write_file(path, format_csv(table, options));
 }
 
 void save_csv(const std::string& path, const std::vector<std::string>& columns,
