@@ -13,6 +13,7 @@ struct DenseOptions {
   Initializer bias_initializer = "zeros";
   Regularizer kernel_regularizer = {};
   Regularizer bias_regularizer = {};
+  Regularizer activity_regularizer = {};  ///< of the outputs, divided by the batch size
   Constraint kernel_constraint = {};
   Constraint bias_constraint = {};
   std::string name = {};

@@ -8,6 +8,7 @@ namespace keratin {
 struct EmbeddingOptions {
   Initializer embeddings_initializer = "uniform";
   Regularizer embeddings_regularizer = {};
+  Regularizer activity_regularizer = {};  ///< of the outputs, divided by the batch size
   Constraint embeddings_constraint = {};
   bool mask_zero = false;  ///< id 0 is padding; it is looked up all the same
   std::string name = {};

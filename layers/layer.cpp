@@ -121,7 +121,8 @@ Tensors Layer::compute_mask(const Tensors& inputs, const Tensors& masks) {
 }
 
 Tensor Layer::call(const Tensor&) { fail("this class has no call: override call"); }
-Tensors Layer::call(const Tensors& inputs) {
+Tensors Layer::call(const Tensors& inputs) { return default_call(inputs); }
+Tensors Layer::default_call(const Tensors& inputs) {
   if (inputs.size() > 1) fail("expected one input, got {}", inputs.size());
   return {call(inputs[0])};
 }

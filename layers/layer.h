@@ -180,12 +180,16 @@ class Layer {
   /// Tensors that the layer carries from one call to the next, as a stateful RNN its states.
   std::vector<Tensor>& carried() const;
 
+  // What the forms with lists do by default. A functional model has a graph for it.
+  virtual void default_build(const Shapes& input_shapes);
+  virtual Tensors default_call(const Tensors& inputs);
+  virtual Shapes tried_shapes(const Shapes& input_shapes);
+
  private:
   friend class Cloning;
   friend class LayerMemory;
   struct State;
   State& state() const;
-  Shapes tried_shapes(const Shapes& input_shapes);
   void keep_outputs(const Tensors& outputs) const;
   void make(const Shapes& input_shapes);
   void join();

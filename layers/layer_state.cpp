@@ -88,7 +88,8 @@ const std::vector<AnyLayer>& Layer::sublayers() const { return state().sublayers
 // --- building
 
 void Layer::build(const Shape&) {}
-void Layer::build(const Shapes& input_shapes) { build(input_shapes.at(0)); }
+void Layer::build(const Shapes& input_shapes) { default_build(input_shapes); }
+void Layer::default_build(const Shapes& input_shapes) { build(input_shapes.at(0)); }
 
 namespace {
 std::atomic<std::uint64_t> builds{1};  // also counts those that fail

@@ -226,6 +226,7 @@ RNNOptions of_cell(const char* layer, int units, const RNNOptions& options, cons
       cell.zero_output_for_mask = false;
   cell.name = name;
   cell.input_shape = {};
+  cell.activity_regularizer = {};
   return cell;
 }
 
@@ -237,13 +238,19 @@ RNNLoopOptions of_loop(const RNNOptions& o) {
 }  // namespace
 
 LSTM::LSTM(int units, const RNNOptions& options)
-    : RNN(LSTMCell(units, of_cell("LSTM", units, options, "lstm_cell")), of_loop(options)) {}
+    : RNN(LSTMCell(units, of_cell("LSTM", units, options, "lstm_cell")), of_loop(options)) {
+  set_activity_regularizer(options.activity_regularizer);
+}
 
 GRU::GRU(int units, const RNNOptions& options)
-    : RNN(GRUCell(units, of_cell("GRU", units, options, "gru_cell")), of_loop(options)) {}
+    : RNN(GRUCell(units, of_cell("GRU", units, options, "gru_cell")), of_loop(options)) {
+  set_activity_regularizer(options.activity_regularizer);
+}
 
 SimpleRNN::SimpleRNN(int units, const RNNOptions& options)
     : RNN(SimpleRNNCell(units, of_cell("SimpleRNN", units, options, "simple_rnn_cell")),
-          of_loop(options)) {}
+          of_loop(options)) {
+  set_activity_regularizer(options.activity_regularizer);
+}
 
 }  // namespace keratin

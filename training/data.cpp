@@ -1,34 +1,81 @@
 #include <algorithm>
 #include <cmath>
-#include <vector>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
 
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
+#include <keratin/core/internal/suggest.h>
+#include <keratin/core/random.h>
 #include <keratin/layers/rnn.h>
 #include <keratin/training/internal/data.h>
 
 namespace keratin {
 
-Data Data::part(std::int64_t begin, std::int64_t end) const {
-  auto rows = [&](const Tensor& t) { return t.defined() ? slice(t, {range(begin, end)}) : t; };
-  return {rows(x), rows(y), rows(weight), class_weight};
+namespace {
+
+Tensors each(const Tensors& tensors, auto f) {
+  Tensors results;
+  for (const Tensor& t : tensors) results.push_back(t.defined() ? f(t) : t);
+  return results;
 }
 
-Data Data::pick(const Tensor& numbers) const {
-  auto rows = [&](const Tensor& t) { return t.defined() ? take(t, numbers, 0) : t; };
-  return {rows(x), rows(y), rows(weight), class_weight};
+// "x", or "x[1]" where there are several.
+std::string place(const char* what, const Tensors& list, std::size_t i) {
+  return list.size() == 1 ? what : fmt::format("{}[{}]", what, i);
+}
+
+}  // namespace
+
+Batch Data::part(std::int64_t begin, std::int64_t end) const {
+  auto rows = [&](const Tensor& t) { return slice(t, {range(begin, end)}); };
+  return {each(x, rows), each(y, rows), each(weight, rows)};
+}
+
+Batch Data::pick(const Tensor& numbers) const {
+  auto rows = [&](const Tensor& t) { return take(t, numbers, 0); };
+  return {each(x, rows), each(y, rows), each(weight, rows)};
+}
+
+Tensors in_order(const char* who, const char* what, const Arrays& arrays,
+                 const std::vector<std::string>& names) {
+  if (arrays.named().empty()) return arrays.list();
+  if (names.empty())
+    fail("{}: {} was given by name, and this model's are not named: give a list", who, what);
+  Tensors list(names.size());
+  for (const auto& [name, array] : arrays.named()) {
+    auto found = std::ranges::find(names, name);
+    if (found == names.end())
+      fail_unknown(fmt::format("{}: {}: unknown name", who, what), name, names);
+    list[static_cast<std::size_t>(found - names.begin())] = array;
+  }
+  return list;
 }
 
 void check_data(const char* who, const Data& data) {
-  if (!data.x.defined() || data.x.rank() == 0) fail("{}: x must have a batch axis", who);
-  if (data.size() == 0) fail("{}: x has no samples", who);
-  if (!data.y.defined() || data.y.rank() == 0) fail("{}: y must have a batch axis", who);
-  if (data.y.size(0) != data.size())
-    fail("{}: x has {} samples, y has {}.", who, data.size(), data.y.size(0));
-  if (data.weight.defined() && (data.weight.rank() == 0 || data.weight.size(0) != data.size()))
-    fail("{}: x has {} samples, sample_weight has shape {}.", who, data.size(),
-         data.weight.shape());
+  if (data.x.empty()) fail("{}: x must have a batch axis", who);
+  for (std::size_t i = 0; i < data.x.size(); ++i) {
+    const Tensor& x = data.x[i];
+    if (!x.defined() || x.rank() == 0)
+      fail("{}: {} must have a batch axis", who, place("x", data.x, i));
+    if (x.size(0) == 0) fail("{}: {} has no samples", who, place("x", data.x, i));
+    if (x.size(0) != data.size())
+      fail("{}: x[0] has {} samples, x[{}] has {}.", who, data.size(), i, x.size(0));
+  }
+  for (std::size_t i = 0; i < data.y.size(); ++i) {
+    const Tensor& y = data.y[i];
+    if (!y.defined() && data.y.size() > 1) continue;  // of an output without a loss
+    if (!y.defined() || y.rank() == 0)
+      fail("{}: {} must have a batch axis", who, place("y", data.y, i));
+    if (y.size(0) != data.size())
+      fail("{}: x has {} samples, {} has {}.", who, data.size(), place("y", data.y, i), y.size(0));
+  }
+  for (const Tensor& weight : data.weight)
+    if (weight.defined() && (weight.rank() == 0 || weight.size(0) != data.size()))
+      fail("{}: x has {} samples, sample_weight has shape {}.", who, data.size(), weight.shape());
 }
 
 void check_batch_size(const char* who, int batch_size) {
@@ -60,6 +107,140 @@ Tensor weights_of_classes(const Tensor& y, const Shape& prediction,
     values.push_back(found == weights.end() ? 1.0 : found->second);
   }
   return tensor(values, labels.shape()).astype(floatx());
+}
+
+// --- where batches come from
+
+namespace {
+
+class ArraySource : public Source {
+ public:
+  ArraySource(Data data, int batch_size, bool shuffle)
+      : data_(std::move(data)), batch_size_(batch_size), shuffle_(shuffle) {}
+
+  void begin_epoch() override {
+    next_ = 0;
+    if (!shuffle_) return;
+    std::vector<std::int64_t> permutation = default_random().permutation(data_.size());
+    order = tensor(std::vector<std::int32_t>(permutation.begin(), permutation.end()));
+  }
+  std::optional<Batch> next() override {
+    if (next_ >= data_.size()) return {};
+    first = next_;
+    next_ = std::min(next_ + batch_size_, data_.size());
+    return shuffle_ ? data_.pick(slice(order, {range(first, next_)})) : data_.part(first, next_);
+  }
+  int steps() const override {
+    return static_cast<int>((data_.size() + batch_size_ - 1) / batch_size_);
+  }
+
+ private:
+  Data data_;
+  std::int64_t batch_size_, next_ = 0;
+  bool shuffle_;
+};
+
+/// Calls a function in a thread of its own, one call ahead of who asks for the results.
+class Ahead {
+ public:
+  explicit Ahead(Dataset::Next next) : next_(std::move(next)), thread_([this] { run(); }) {}
+  ~Ahead() {
+    {
+      std::lock_guard lock(mutex_);
+      stopped_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  Ahead(const Ahead&) = delete;
+  Ahead& operator=(const Ahead&) = delete;
+
+  std::optional<Batch> take() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return ready_; });
+    if (error_) std::rethrow_exception(error_);
+    std::optional<Batch> batch = std::move(batch_);
+    if (batch) ready_ = false;  // nothing comes after the end
+    changed_.notify_all();
+    return batch;
+  }
+
+ private:
+  void run() {
+    for (bool more = true; more;) {
+      std::optional<Batch> batch;
+      std::exception_ptr error;
+      try {
+        batch = next_();
+      } catch (...) {
+        error = std::current_exception();
+      }
+      more = batch.has_value();
+      std::unique_lock lock(mutex_);
+      batch_ = std::move(batch);
+      error_ = error;
+      ready_ = true;
+      changed_.notify_all();
+      changed_.wait(lock, [this] { return !ready_ || stopped_; });
+      if (stopped_) return;
+    }
+  }
+
+  Dataset::Next next_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Batch> batch_;
+  std::exception_ptr error_;
+  bool ready_ = false, stopped_ = false;
+  std::thread thread_;
+};
+
+class DatasetSource : public Source {
+ public:
+  DatasetSource(const char* who, const Dataset& data, int steps)
+      : who_(who), data_(data), steps_(steps), per_epoch_(steps) {}
+
+  void begin_epoch() override {
+    step_ = 0;
+    first = 0;
+    size_ = 0;
+    if (per_epoch_ == 0 || ahead_ == nullptr) ahead_ = std::make_unique<Ahead>(data_.begin());
+  }
+  std::optional<Batch> next() override {
+    if (per_epoch_ > 0 && step_ == per_epoch_) return {};
+    std::optional<Batch> batch = ahead_->take();
+    if (!batch && per_epoch_ > 0) {
+      ahead_ = std::make_unique<Ahead>(data_.begin());
+      batch = ahead_->take();
+    }
+    if (!batch) {
+      if (step_ == 0) fail("{}: the dataset is empty", who_);
+      steps_ = step_;
+      return {};
+    }
+    check_data(who_, {batch->x, batch->y, batch->sample_weight});
+    ++step_;
+    first += size_;
+    size_ = batch->x[0].size(0);
+    return batch;
+  }
+  int steps() const override { return steps_; }
+
+ private:
+  const char* who_;
+  Dataset data_;
+  int steps_, per_epoch_, step_ = 0;
+  std::int64_t size_ = 0;
+  std::unique_ptr<Ahead> ahead_;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> source_of(const Data& data, int batch_size, bool shuffle) {
+  return std::make_unique<ArraySource>(data, batch_size, shuffle);
+}
+std::unique_ptr<Source> source_of(const char* who, const Dataset& data, int steps) {
+  return std::make_unique<DatasetSource>(who, data, steps);
 }
 
 }  // namespace keratin

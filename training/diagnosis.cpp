@@ -51,14 +51,17 @@ class FirstBadOp : public OpWatcher {
 };
 
 // "sample 3 of x is not finite", by its number in the data.
-std::string bad_sample(const char* name, const Tensor& t, const FailedStep& step) {
-  if (is_finite(t)) return "";
-  for (std::int64_t i = 0; i < t.size(0); ++i) {
-    if (is_finite(t[i])) continue;
+std::string bad_sample(const char* name, const Tensors& arrays, const FailedStep& step) {
+  for (std::size_t k = 0; k < arrays.size(); ++k) {
+    const Tensor& t = arrays[k];
+    if (is_finite(t)) continue;
+    std::int64_t i = 0;
+    while (is_finite(t[i])) ++i;
     const std::int64_t place = step.first + i;
     const auto number =
         step.order.defined() ? static_cast<std::int64_t>(step.order[place].item()) : place;
-    return fmt::format("sample {} of {} is not finite", number, name);
+    return fmt::format("sample {} of {}{} is not finite", number, name,
+                       arrays.size() == 1 ? "" : fmt::format("[{}]", k));
   }
   return "";
 }

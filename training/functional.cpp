@@ -1,6 +1,7 @@
 // A model that is made of symbolic inputs and outputs (keras/src/models/functional.py).
 
 #include <keratin/core/internal/message.h>
+#include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/node.h>
 #include <keratin/training/internal/graph.h>
 #include <keratin/training/model.h>
@@ -29,46 +30,53 @@ Model::Model(const SymbolicTensors& inputs, const SymbolicTensors& outputs, cons
     : Model() {
   set_name(name.empty() ? unique_name("functional") : name);
   try {
-    *graph_ = Graph(inputs, outputs);
+    *graph_ = ModelGraph(inputs, outputs);
   } catch (const std::invalid_argument& error) {
     throw LayerError(fmt::format("{} (Functional): {}", this->name(), error.what()));
   }
-  for (const AnyLayer& layer : graph_->layers()) track(layer);
+  for (const AnyLayer& layer : graph().layers()) track(layer);
   Shapes shapes;
-  for (const SymbolicTensor& input : graph_->inputs()) shapes.push_back(input.shape());
+  for (const SymbolicTensor& input : graph().inputs()) shapes.push_back(input.shape());
   ensure_built(shapes);
 }
 
-void Model::build(const Shapes& input_shapes) {
-  if (graph_->empty()) return Layer::build(input_shapes);
-  graph_->build(sublayers());
+const ModelGraph& Model::graph() const {
+  if (graph_ == nullptr) name();  // throws: the object was moved from
+  return *graph_;
 }
 
-Tensors Model::call(const Tensors& inputs) {
-  if (graph_->empty()) return Layer::call(inputs);
-  if (inputs.size() == graph_->inputs().size())
-    for (std::size_t i = 0; i < inputs.size(); ++i) check_input(graph_->inputs()[i], inputs[i]);
+void Model::default_build(const Shapes& input_shapes) {
+  if (graph().empty()) return Layer::default_build(input_shapes);
+  graph().build(sublayers());
+}
+
+Tensors Model::default_call(const Tensors& inputs) {
+  if (graph().empty()) return Layer::default_call(inputs);
+  if (inputs.size() == graph().inputs().size())
+    for (std::size_t i = 0; i < inputs.size(); ++i) check_input(graph().inputs()[i], inputs[i]);
   Tensors masks;
   for (std::size_t i = 0; i < inputs.size(); ++i) masks.push_back(mask(i));
-  auto [outputs, output_masks] = graph_->run(sublayers(), inputs, masks, training());
+  auto [outputs, output_masks] = graph().run(sublayers(), inputs, masks, training());
   set_output_masks(output_masks);
   return outputs;
 }
 
-Shapes Model::compute_output_shape(const Shapes& input_shapes) {
-  if (graph_->empty()) return Layer::compute_output_shape(input_shapes);
+Shapes Model::tried_shapes(const Shapes& input_shapes) {
   ensure_built(input_shapes);
-  return graph_->shapes(sublayers(), input_shapes);
+  if (graph().empty()) return Layer::tried_shapes(input_shapes);
+  CallContext context{.outer = current_call, .layer = this};  // the layers inside are its own
+  Swap<CallContext*> scope(current_call, &context);
+  return graph().shapes(sublayers(), input_shapes);
 }
 
-bool Model::supports_masking() const { return !graph_->empty(); }
+bool Model::supports_masking() const { return !graph().empty(); }
 
 std::string Model::class_name() const {
   const bool functional = typeid(*this) == typeid(Model) && graph_ != nullptr && !graph_->empty();
   return functional ? "Functional" : Layer::class_name();
 }
 
-std::vector<std::string> Model::input_names() const { return graph_->input_names(); }
-std::vector<std::string> Model::output_names() const { return graph_->output_names(); }
+std::vector<std::string> Model::input_names() const { return graph().input_names(); }
+std::vector<std::string> Model::output_names() const { return graph().output_names(); }
 
 }  // namespace keratin

@@ -70,7 +70,7 @@ struct Walk {
 
 }  // namespace
 
-Graph::Graph(const SymbolicTensors& inputs, const SymbolicTensors& outputs)
+ModelGraph::ModelGraph(const SymbolicTensors& inputs, const SymbolicTensors& outputs)
     : inputs_(flat(inputs)), outputs_(flat(outputs)) {
   if (inputs_.empty() || outputs_.empty()) fail("expected at least one input and one output");
   Walk walk{inputs_};
@@ -101,14 +101,14 @@ Graph::Graph(const SymbolicTensors& inputs, const SymbolicTensors& outputs)
   find_last_reads();
 }
 
-std::size_t Graph::value_of(const SymbolicTensor& tensor) {
+std::size_t ModelGraph::value_of(const SymbolicTensor& tensor) {
   for (std::size_t i = 0; i < values_.size(); ++i)
     if (same(values_[i], tensor)) return i;
   values_.push_back(tensor);
   return values_.size() - 1;
 }
 
-void Graph::find_last_reads() {
+void ModelGraph::find_last_reads() {
   std::vector<bool> read(values_.size(), false);
   for (std::size_t output : output_values_) read[output] = true;
   for (auto call = calls_.rbegin(); call != calls_.rend(); ++call)
@@ -119,14 +119,14 @@ void Graph::find_last_reads() {
       }
 }
 
-std::vector<std::string> Graph::names_of(const SymbolicTensors& tensors) {
+std::vector<std::string> ModelGraph::names_of(const SymbolicTensors& tensors) {
   std::vector<std::string> names;
   for (const SymbolicTensor& tensor : tensors) names.push_back(tensor.name());
   return names;
 }
 
 template <class F>
-auto Graph::naming_path(const Call& call, const F& f) const {
+auto ModelGraph::naming_path(const Call& call, const F& f) const {
   try {
     return f();
   } catch (const LayerError& error) {
@@ -137,7 +137,7 @@ auto Graph::naming_path(const Call& call, const F& f) const {
 
 // --- using it
 
-void Graph::build(const std::vector<AnyLayer>& layers) const {
+void ModelGraph::build(const std::vector<AnyLayer>& layers) const {
   auto shape = [&](std::size_t value) { return values_[value].shape(); };
   for (std::size_t i = 0; i < inputs_.size(); ++i)
     if (const Node& node = *Node::of(inputs_[i]); node.inputs.empty() && node.layer)
@@ -149,8 +149,9 @@ void Graph::build(const std::vector<AnyLayer>& layers) const {
   }
 }
 
-std::pair<Tensors, Tensors> Graph::run(const std::vector<AnyLayer>& layers, const Tensors& inputs,
-                                       const Tensors& masks, bool training) const {
+std::pair<Tensors, Tensors> ModelGraph::run(const std::vector<AnyLayer>& layers,
+                                            const Tensors& inputs, const Tensors& masks,
+                                            bool training) const {
   if (inputs.size() != inputs_.size())
     fail("expected {} inputs ({}), got {}", inputs_.size(), fmt::join(input_names(), ", "),
          inputs.size());
@@ -178,11 +179,14 @@ std::pair<Tensors, Tensors> Graph::run(const std::vector<AnyLayer>& layers, cons
   return {pick(values, output_values_), pick(value_masks, output_values_)};
 }
 
-Shapes Graph::shapes(const std::vector<AnyLayer>& layers, const Shapes& inputs) const {
-  Shapes shapes(values_.size());
+Shapes ModelGraph::shapes(const std::vector<AnyLayer>& layers, const Shapes& inputs) const {
+  Shapes shapes;
+  for (const SymbolicTensor& value : values_) shapes.push_back(value.shape());
+  bool known = inputs.size() == inputs_.size();
+  for (std::size_t i = 0; known && i < inputs.size(); ++i) known = inputs[i] == inputs_[i].shape();
   for (std::size_t i = 0; i < inputs.size() && i < inputs_.size(); ++i)
     shapes[input_values_[i]] = inputs[i];
-  for (const Call& call : calls_) {
+  for (const Call& call : known ? std::vector<Call>() : calls_) {
     Shapes of_inputs;
     for (std::size_t input : call.inputs) of_inputs.push_back(shapes[input]);
     const Shapes found =
@@ -196,7 +200,7 @@ Shapes Graph::shapes(const std::vector<AnyLayer>& layers, const Shapes& inputs) 
 
 // --- what summary shows
 
-Shapes Graph::output_shapes(std::size_t layer) const {
+Shapes ModelGraph::output_shapes(std::size_t layer) const {
   Shapes shapes;
   for (std::size_t i = 0; i < inputs_.size(); ++i)
     if (const auto& begin = Node::of(inputs_[i])->layer; begin && (*begin)->is(*layers_[layer]))
@@ -209,7 +213,7 @@ Shapes Graph::output_shapes(std::size_t layer) const {
   return shapes;
 }
 
-bool Graph::is_chain() const {
+bool ModelGraph::is_chain() const {
   if (inputs_.size() != 1) return false;
   std::size_t expected = input_values_[0];
   for (const Call& call : calls_) {
@@ -219,7 +223,7 @@ bool Graph::is_chain() const {
   return true;
 }
 
-std::string Graph::connections(std::size_t layer) const {
+std::string ModelGraph::connections(std::size_t layer) const {
   std::string text;
   for (const Call& call : calls_) {
     if (call.layer != layer) continue;

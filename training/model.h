@@ -16,18 +16,28 @@
 #include <keratin/optim/metric.h>
 #include <keratin/optim/optimizer.h>
 #include <keratin/training/callback.h>
+#include <keratin/training/dataset.h>
+#include <keratin/training/per_output.h>
 
 namespace keratin {
 
 struct CompileOptions {
   AnyOptimizer optimizer = "rmsprop";
-  Loss loss = {};
-  std::vector<AnyMetric> metrics = {};
-  std::vector<AnyMetric> weighted_metrics = {};  ///< these heed sample weights
+  Losses loss = {};               ///< of one output, or for each (training/per_output.h)
+  LossWeights loss_weights = {};  ///< what each output's loss is multiplied by in their sum
+  Metrics metrics = {};
+  Metrics weighted_metrics = {};  ///< these heed sample weights
 };
 
+/// x, y and perhaps sample weights, or a dataset.
 struct ValidationData {
-  Tensor x = {}, y = {}, sample_weight = {};
+  ValidationData() = default;
+  ValidationData(Arrays x, Arrays y, Arrays sample_weight = {})
+      : x(std::move(x)), y(std::move(y)), sample_weight(std::move(sample_weight)) {}
+  ValidationData(Dataset dataset) : dataset(std::move(dataset)) {}
+
+  Arrays x, y, sample_weight;
+  std::optional<Dataset> dataset;
 };
 
 struct FitOptions {
@@ -38,8 +48,10 @@ struct FitOptions {
   ValidationData validation_data = {};
   bool shuffle = true;
   std::map<int, double> class_weight = {};  ///< for labels, one each prediction, or one-hot rows
-  Tensor sample_weight = {};                ///< (samples), or (samples, time)
+  Arrays sample_weight = {};                ///< (samples), or (samples, time); one for each output
   int initial_epoch = 0;
+  int steps_per_epoch = 0;        ///< of a dataset; 0: up to its end
+  int validation_steps = 0;       ///< likewise
   int validation_batch_size = 0;  ///< 0: batch_size
   int validation_freq = 1;        ///< validate every so many epochs
   std::vector<AnyCallback> callbacks = {};
@@ -48,7 +60,8 @@ struct FitOptions {
 struct EvaluateOptions {
   int batch_size = 32;
   int verbose = 0;
-  Tensor sample_weight = {};
+  Arrays sample_weight = {};
+  int steps = 0;  ///< of a dataset; 0: up to its end
   std::vector<AnyCallback> callbacks = {};
 };
 
@@ -70,31 +83,29 @@ class Model : public Layer {
   Model& operator=(Model&&) noexcept = default;
   ~Model() override;
 
-  using Layer::build;
-  void build(const Shapes& input_shapes) override;
-  using Layer::call;
-  Tensors call(const Tensors& inputs) override;
-  using Layer::compute_output_shape;
-  Shapes compute_output_shape(const Shapes& input_shapes) override;
   bool supports_masking() const override;
   /// "Functional" for a model of symbolic inputs and outputs.
   std::string class_name() const override;
-  /// Of such a model: the names of the layers that its inputs and outputs come from.
-  std::vector<std::string> input_names() const;
-  std::vector<std::string> output_names() const;
+  /// Of such a model: the names of the layers that its inputs and outputs come from. A model of
+  /// one's own with several of them may name them, too.
+  virtual std::vector<std::string> input_names() const;
+  virtual std::vector<std::string> output_names() const;
 
   /// Chooses how to train. May be called again; weights stay, the optimizer begins anew.
   void compile(const CompileOptions& options);
   bool compiled() const;
 
   /// Trains on all of x and y, `epochs` times, in batches. Returns each epoch's loss and metrics.
-  History fit(const Tensor& x, const Tensor& y, const FitOptions& options = {});
+  /// Several inputs or outputs are given as lists, or by the names of the functional model.
+  History fit(const Arrays& x, const Arrays& y = {}, const FitOptions& options = {});
+  History fit(const Dataset& data, const FitOptions& options = {});
 
   /// Loss and metrics over x and y, by name.
-  Logs evaluate(const Tensor& x, const Tensor& y, const EvaluateOptions& options = {});
+  Logs evaluate(const Arrays& x, const Arrays& y = {}, const EvaluateOptions& options = {});
+  Logs evaluate(const Dataset& data, const EvaluateOptions& options = {});
   /// The same in order, loss first: auto [loss, accuracy] = model.evaluate<2>(x, y);
   template <std::size_t N>
-  std::array<double, N> evaluate(const Tensor& x, const Tensor& y,
+  std::array<double, N> evaluate(const Arrays& x, const Arrays& y,
                                  const EvaluateOptions& options = {}) {
     std::array<double, N> values;
     copy_scores(evaluate(x, y, options), values.data(), N);
@@ -102,29 +113,40 @@ class Model : public Layer {
   }
 
   /// The outputs for all of x, row-major.
-  Tensor predict(const Tensor& x, const PredictOptions& options = {});
+  Outputs predict(const Arrays& x, const PredictOptions& options = {});
 
   /// One step on one batch; loss and metrics of that batch alone.
-  Logs train_on_batch(const Tensor& x, const Tensor& y, const Tensor& sample_weight = {});
-  Logs test_on_batch(const Tensor& x, const Tensor& y, const Tensor& sample_weight = {});
-  Tensor predict_on_batch(const Tensor& x);
+  Logs train_on_batch(const Arrays& x, const Arrays& y = {}, const Arrays& sample_weight = {});
+  Logs test_on_batch(const Arrays& x, const Arrays& y = {}, const Arrays& sample_weight = {});
+  Outputs predict_on_batch(const Arrays& x);
 
-  /// "loss", then the metrics as compiled: the order of evaluate<N>.
+  /// What fit, evaluate and predict do with a batch; a model of one's own may override it. What
+  /// train_step and test_step return is logged: values for the epoch so far, such as those of a
+  /// Mean that reset_metrics sets back.
+  virtual Logs train_step(const Batch& batch);
+  virtual Logs test_step(const Batch& batch);
+  virtual Outputs predict_step(const Tensors& x);
+  /// Called when an epoch or an evaluation begins.
+  virtual void reset_metrics();
+
+  /// "loss", of several outputs the loss of each, then the metrics: the order of evaluate<N>.
   std::vector<std::string> metrics_names() const;
   /// Which way a value of the logs is better: "loss", "val_accuracy", ...
   Direction direction_of(const std::string& logged) const;
   Optimizer& optimizer() const;
+  /// Of the first output.
   const Loss& loss() const;
 
   /// Set by a callback to end training after this batch or epoch.
   bool stop_training = false;
 
-  /// The scalar that training makes smaller: the compiled loss plus the regularizers' share.
-  Tensor total_loss(const Tensor& x, const Tensor& y, const CallOptions& options = {},
-                    const Tensor& sample_weight = {});
+  /// The scalar that training makes smaller: the compiled losses, what layers add, and the
+  /// regularizers' share.
+  Tensor total_loss(const Arrays& x, const Arrays& y, const CallOptions& options = {},
+                    const Arrays& sample_weight = {});
 
   /// Every layer's output for x as "name", and what layers named in passing as "layer/label".
-  std::map<std::string, Tensor> capture(const Tensor& x);
+  std::map<std::string, Tensor> capture(const Arrays& x);
 
   /// The layers of the model, as they are counted by summary and get_layer.
   std::vector<Layer*> layers() const;
@@ -144,16 +166,20 @@ class Model : public Layer {
  private:
   friend class Trainer;
   int summary_width() const;
-  /// The total loss of predictions p.
-  Tensor loss_of(const Tensor& p, const Tensor& y, const Tensor& weight, const Tensor& mask) const;
+  struct Loops;
   void copy_scores(const Logs& logs, double* values, std::size_t count) const;
   struct Compiled;
   Compiled& compilation() const;
   std::shared_ptr<Compiled> compiled_;  // shared by all copies; a clone is not compiled
 
  protected:
+  void default_build(const Shapes& input_shapes) override;
+  Tensors default_call(const Tensors& inputs) override;
+  Shapes tried_shapes(const Shapes& input_shapes) override;
+
   // Empty in a model of one's own. A Sequential fills it when it is built.
-  std::shared_ptr<class Graph> graph_;
+  std::shared_ptr<class ModelGraph> graph_;
+  const ModelGraph& graph() const;
 };
 
 }  // namespace keratin

@@ -20,7 +20,7 @@ Sequential::Sequential(std::initializer_list<AnyLayer> layers, const std::string
 
 Sequential::Sequential(const Sequential& other) : Model(other), chain_(other.chain_) {
   if (!cloning()) return;
-  graph_ = std::make_shared<Graph>();
+  graph_ = std::make_shared<ModelGraph>();
   chain_ = std::make_shared<Chain>();
 }
 
@@ -66,12 +66,12 @@ void Sequential::build(const Shapes& input_shapes) {
 
 // The graph of what the chain holds.
 void Sequential::connect() {
-  *graph_ = chain_->size() < 2 ? Graph() : Graph({chain_->front()}, {chain_->back()});
+  *graph_ = chain_->size() < 2 ? ModelGraph() : ModelGraph({chain_->front()}, {chain_->back()});
 }
 
-Tensors Sequential::call(const Tensors& inputs) {
+Tensors Sequential::default_call(const Tensors& inputs) {
   if (sublayers().empty()) fail("a model without layers cannot be called");
-  return Model::call(inputs);
+  return Model::default_call(inputs);
 }
 
 std::vector<Shape> Sequential::output_shapes() const {

@@ -27,12 +27,12 @@ class Sequential : public Model {
   /// shapes up to the layer that does not fit.
   void build(const Shape& input_shape) override;
   void build(const Shapes& input_shapes) override;
-  Tensors call(const Tensors& inputs) override;
 
   /// The output shape of each layer, as summary shows it; empty before the model is built.
   std::vector<Shape> output_shapes() const;
 
  private:
+  Tensors default_call(const Tensors& inputs) override;
   void connect();
   // The symbolic input, and the output of each layer, once the model is built. Shared by all
   // copies, like the layers.

@@ -124,7 +124,7 @@ std::string str(const Shapes& shapes) {
 }  // namespace
 
 // Where layers do not simply follow one another, a column says what each is connected to.
-int Model::summary_width() const { return graph_->empty() || graph_->is_chain() ? 88 : 108; }
+int Model::summary_width() const { return graph().empty() || graph().is_chain() ? 88 : 108; }
 
 std::string Model::summary_text(int line_length) const {
   const bool connected = summary_width() == 108;
@@ -140,10 +140,10 @@ std::string Model::summary_text(int line_length) const {
   for (std::size_t i = 0; i < sublayers().size(); ++i) {
     const Layer& layer = *sublayers()[i];
     if (sequential && layer.class_name() == "InputLayer") continue;
-    const Shapes shapes = graph_->empty() ? Shapes() : graph_->output_shapes(i);
+    const Shapes shapes = graph().empty() ? Shapes() : graph().output_shapes(i);
     rows.push_back({fmt::format("{} ({})", layer.name(), layer.class_name()), str(shapes),
                     layer.built() ? grouped(layer.count_params()) : "0 (unbuilt)"});
-    if (connected) rows.back().push_back(graph_->connections(i));
+    if (connected) rows.back().push_back(graph().connections(i));
   }
 
   // Bars and blanks take three letters of each column, and one more of the line; rich takes the

@@ -15,6 +15,8 @@ inline Shape batched(const Shape& shape) { return shape.inserted(0, None); }
 template <class Options>
 void apply_common(Layer& layer, const Options& options) {
   if (!options.name.empty()) layer.set_name(options.name);
+  if constexpr (requires { options.activity_regularizer; })
+    layer.set_activity_regularizer(options.activity_regularizer);
   if constexpr (requires { options.input_shape; })
     if (!options.input_shape.empty()) layer.set_input_shape(batched(options.input_shape));
 }

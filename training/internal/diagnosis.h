@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include <keratin/core/tensor.h>
+#include <keratin/layers/outputs.h>
 
 namespace keratin {
 
@@ -15,7 +15,7 @@ bool is_finite(const Tensor& t);
 
 /// A training step that had to be undone.
 struct FailedStep {
-  Tensor x, y;
+  Tensors x, y;
   double loss = 0;
   std::string gradient = {};   ///< with a finite loss: the path of a weight whose gradient is not
   int epoch = -1, batch = -1;  ///< from 0; negative when there are none

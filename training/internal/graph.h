@@ -12,12 +12,12 @@ namespace keratin {
 
 /// Layers are known by their place in the list, so that a clone of a model, whose list holds clones
 /// in the same places, has the same graph.
-class Graph {
+class ModelGraph {
  public:
-  Graph() = default;
+  ModelGraph() = default;
   /// Everything between these tensors. Throws std::invalid_argument when an output needs an input
   /// that is not among them, and when two layers have one name.
-  Graph(const SymbolicTensors& inputs, const SymbolicTensors& outputs);
+  ModelGraph(const SymbolicTensors& inputs, const SymbolicTensors& outputs);
 
   /// One call of a layer. Values are numbered through the graph.
   struct Call {

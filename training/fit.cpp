@@ -1,0 +1,235 @@
+// fit, evaluate and predict: the loops around a step.
+
+#include <algorithm>
+#include <cmath>
+
+#include <keratin/autograd/ops.h>
+#include <keratin/autograd/tape.h>
+#include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/internal/parallel.h>
+#include <keratin/training/internal/diagnosis.h>
+#include <keratin/training/internal/trainer.h>
+#include <keratin/training/progress.h>
+
+namespace keratin {
+namespace {
+
+void check_options(const FitOptions& options) {
+  check_batch_size("fit", options.batch_size);
+  auto check = [](const char* option, int value, int least) {
+    if (value < least) fail("fit: expected {} of at least {}, got {}", option, least, value);
+  };
+  check("epochs", options.epochs, 0);
+  check("initial_epoch", options.initial_epoch, 0);
+  check("validation_batch_size", options.validation_batch_size, 0);
+  check("validation_freq", options.validation_freq, 1);
+  check("steps_per_epoch", options.steps_per_epoch, 0);
+  check("validation_steps", options.validation_steps, 0);
+  if (!options.class_weight.empty() && !options.sample_weight.empty())
+    fail("fit: class_weight and sample_weight cannot be combined");
+}
+
+// Arrays in the model's order, checked.
+Data data_of(const char* who, const Model& model, const Arrays& x, const Arrays& y,
+             const Arrays& sample_weight) {
+  Data data{in_order(who, "x", x, model.input_names()), in_order(who, "y", y, model.output_names()),
+            in_order(who, "sample_weight", sample_weight, model.output_names())};
+  check_data(who, data);
+  return data;
+}
+
+// Cuts the last part of the samples off for validation.
+Data cut_off(Data& data, double share) {
+  if (!(share > 0 && share < 1))
+    fail("fit: expected validation_split between 0 and 1, got {}", share);
+  const std::int64_t n = data.size(), cut = static_cast<std::int64_t>(
+                                          std::floor(static_cast<double>(n) * (1 - share)));
+  if (cut == 0 || cut == n)
+    fail("fit: validation_split {} of {} samples leaves {} to train on and {} to validate on",
+         share, n, cut, n - cut);
+  const Batch rest = data.part(cut, n), kept = data.part(0, cut);
+  data = {kept.x, kept.y, kept.sample_weight};
+  return {rest.x, rest.y, rest.sample_weight};
+}
+
+}  // namespace
+
+/// The loops over the batches of a source.
+struct Model::Loops {
+  static History fit(Model& model, Source& source, Source* validation, const FitOptions& options);
+  static Logs evaluate(Model& model, Source& source, const EvaluateOptions& options);
+};
+
+History Model::fit(const Arrays& x, const Arrays& y, const FitOptions& options) {
+  check_options(options);
+  Data data = data_of("fit", *this, x, y, options.sample_weight);
+  std::unique_ptr<Source> validation;
+  const int validation_size =
+      options.validation_batch_size > 0 ? options.validation_batch_size : options.batch_size;
+  const ValidationData& given = options.validation_data;
+  if (given.dataset) {
+    validation = source_of("fit: validation_data", *given.dataset, options.validation_steps);
+  } else if (!given.x.empty() || options.validation_split != 0) {
+    const Data held = given.x.empty() ? cut_off(data, options.validation_split)
+                                      : data_of("fit: validation_data", *this, given.x, given.y,
+                                                given.sample_weight);
+    check_stateful("fit: validation_data", *this, held.size(), validation_size);
+    validation = source_of(held, validation_size, false);
+  }
+  check_stateful("fit", *this, data.size(), options.batch_size);
+  return Loops::fit(*this, *source_of(data, options.batch_size, options.shuffle), validation.get(),
+                    options);
+}
+
+History Model::fit(const Dataset& data, const FitOptions& options) {
+  check_options(options);
+  if (options.validation_split != 0) fail("fit: validation_split needs arrays, not a dataset");
+  if (!options.sample_weight.empty())
+    fail("fit: with a dataset, sample weights are part of its batches");
+  std::unique_ptr<Source> validation;
+  const ValidationData& given = options.validation_data;
+  const int size =
+      options.validation_batch_size > 0 ? options.validation_batch_size : options.batch_size;
+  if (given.dataset)
+    validation = source_of("fit: validation_data", *given.dataset, options.validation_steps);
+  else if (!given.x.empty())
+    validation = source_of(
+        data_of("fit: validation_data", *this, given.x, given.y, given.sample_weight), size, false);
+  return Loops::fit(*this, *source_of("fit", data, options.steps_per_epoch), validation.get(),
+                    options);
+}
+
+History Model::Loops::fit(Model& model, Source& source, Source* validation,
+                          const FitOptions& options) {
+  Trainer trainer(model);
+  trainer.class_weight = options.class_weight;
+  if (!options.class_weight.empty() && model.compilation().outputs.size() > 1)
+    fail("fit: class_weight is for models with one output; give sample_weight");
+  int verbose = options.verbose >= 0 ? options.verbose : is_terminal() ? 1 : 2;
+  std::vector<AnyCallback> callbacks = options.callbacks;
+  if (verbose > 0) callbacks.push_back(ProgbarLogger(verbose));
+  auto attach = [&] {
+    for (AnyCallback& callback : callbacks)
+      callback->attach(model, {options.epochs, source.steps(), verbose});
+  };
+  attach();
+
+  History history;
+  model.stop_training = false;
+  Logs logs;
+  for (AnyCallback& callback : callbacks) callback->on_train_begin();
+  with_team([&] {  // the same threads for all steps
+    for (int epoch = options.initial_epoch; epoch < options.epochs && !model.stop_training;
+         ++epoch) {
+      model.reset_metrics();
+      for (AnyCallback& callback : callbacks) callback->on_epoch_begin(epoch);
+      source.begin_epoch();
+      for (int step = 0; !model.stop_training; ++step) {
+        std::optional<Batch> batch = source.next();
+        if (!batch) break;
+        for (AnyCallback& callback : callbacks) callback->on_train_batch_begin(step);
+        logs = trainer.train(*batch);
+        for (AnyCallback& callback : callbacks) callback->on_train_batch_end(step, logs);
+        // A callback such as TerminateOnNaN may have stopped training.
+        if (!trainer.finite() && !model.stop_training)
+          fail_not_finite(model, {batch->x, batch->y, logs["loss"], trainer.bad_gradient(), epoch,
+                                  step, source.first, source.order});
+      }
+      if (validation != nullptr && (epoch + 1) % options.validation_freq == 0) {
+        Logs training_logs = logs;
+        for (const auto& [name, value] : trainer.evaluate(*validation, callbacks))
+          training_logs["val_" + name] = value;
+        logs = training_logs;
+      }
+      if (epoch == options.initial_epoch) attach();  // a dataset's length is known by now
+      for (AnyCallback& callback : callbacks) callback->on_epoch_end(epoch, logs);
+      history.append(epoch, logs);
+    }
+  });
+  model.optimizer().finish();
+  for (AnyCallback& callback : callbacks) callback->on_train_end(logs);
+  return history;
+}
+
+// --- evaluate and predict
+
+Logs Model::evaluate(const Arrays& x, const Arrays& y, const EvaluateOptions& options) {
+  check_batch_size("evaluate", options.batch_size);
+  const Data data = data_of("evaluate", *this, x, y, options.sample_weight);
+  check_stateful("evaluate", *this, data.size(), options.batch_size);
+  return Loops::evaluate(*this, *source_of(data, options.batch_size, false), options);
+}
+Logs Model::evaluate(const Dataset& data, const EvaluateOptions& options) {
+  return Loops::evaluate(*this, *source_of("evaluate", data, options.steps), options);
+}
+
+Logs Model::Loops::evaluate(Model& model, Source& source, const EvaluateOptions& options) {
+  Trainer trainer(model);
+  NoGradient scope;
+  std::vector<AnyCallback> callbacks = options.callbacks;
+  if (options.verbose > 0) callbacks.push_back(ProgbarLogger(options.verbose));
+  for (AnyCallback& callback : callbacks)
+    callback->attach(model, {1, source.steps(), options.verbose});
+  Logs logs;
+  with_team([&] { logs = trainer.evaluate(source, callbacks); });
+  return logs;
+}
+
+void Model::copy_scores(const Logs& logs, double* values, std::size_t count) const {
+  std::vector<std::string> names = metrics_names();
+  if (names.size() != count)
+    fail("evaluate<{}>: this model has {} scores: {}", count, names.size(), fmt::join(names, ", "));
+  for (std::size_t i = 0; i < count; ++i) values[i] = logs.at(names[i]);
+}
+
+Outputs Model::predict(const Arrays& x, const PredictOptions& options) {
+  check_batch_size("predict", options.batch_size);
+  Data data{in_order("predict", "x", x, input_names()), {}, {}};
+  if (data.x.empty() || !data.x[0].defined() || data.x[0].rank() == 0)
+    fail("predict: x must have a batch axis");
+  NoGradient scope;
+  const std::int64_t n = data.size(), size = options.batch_size;
+  if (n <= size) return predict_on_batch(x);
+  check_data("predict", data);
+  check_stateful("predict", *this, n, options.batch_size);
+  std::vector<Tensors> parts;  // by output
+  with_team([&] {
+    for (std::int64_t begin = 0; begin < n; begin += size) {
+      Tensors outputs = predict_on_batch(data.part(begin, std::min(begin + size, n)).x);
+      parts.resize(outputs.size());
+      for (std::size_t i = 0; i < outputs.size(); ++i) parts[i].push_back(outputs[i]);
+    }
+  });
+  Tensors whole;
+  for (const Tensors& output : parts) whole.push_back(concatenate(output, 0));
+  return whole;
+}
+
+Outputs Model::predict_on_batch(const Arrays& x) {
+  FlushDenormals guard;
+  NoGradient scope;
+  Tensors outputs = predict_step(in_order("predict", "x", x, input_names()));
+  for (Tensor& y : outputs)
+    if (!y.is_contiguous()) y = y.copy();  // its reader may walk data()
+  return outputs;
+}
+
+Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight) {
+  Trainer trainer(*this);
+  const Data data = data_of("train_on_batch", *this, x, y, sample_weight);
+  reset_metrics();
+  Logs logs = trainer.train({data.x, data.y, data.weight});
+  if (!trainer.finite())
+    fail_not_finite(*this, {data.x, data.y, logs["loss"], trainer.bad_gradient()});
+  return logs;
+}
+
+Logs Model::test_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight) {
+  Trainer trainer(*this);
+  const Data data = data_of("test_on_batch", *this, x, y, sample_weight);
+  reset_metrics();
+  return trainer.test({data.x, data.y, data.weight});
+}
+
+}  // namespace keratin
