@@ -48,4 +48,18 @@ ActivationFunction::ActivationFunction(const std::string& name) : name_(name) {
   if (found->second != nullptr) function_ = found->second;
 }
 
+Option to_option(const ActivationFunction& activation) {
+  if (activation.name() == "custom")
+    fail("activation: a function of one's own has no name that a config could hold");
+  return activation.name();
+}
+bool from_option(const Option& option, ActivationFunction& activation) {
+  activation = {};
+  if (option.is_none()) return true;
+  std::string name;
+  if (!from_option(option, name)) return false;
+  if (name != "linear") activation = name;
+  return true;
+}
+
 }  // namespace keratin

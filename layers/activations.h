@@ -5,6 +5,7 @@
 #include <string>
 #include <type_traits>
 
+#include <keratin/core/config.h>
 #include <keratin/core/tensor.h>
 
 namespace keratin {
@@ -28,5 +29,9 @@ class ActivationFunction {
   std::function<Tensor(const Tensor&)> function_;
   std::string name_ = "linear";
 };
+
+/// By its name. Throws std::invalid_argument for a function of one's own, which has none.
+Option to_option(const ActivationFunction& activation);
+bool from_option(const Option& option, ActivationFunction& activation);
 
 }  // namespace keratin

@@ -51,32 +51,102 @@ Tensor variance_scaled(const Shape& shape, DType dtype, Random& random,
   return random.truncated_normal(shape, 0, stddev / 0.87962566103423978, dtype);
 }
 
-Initializer scaled(double scale, const char* mode, const char* distribution,
-                   const SeedOption& options) {
-  return VarianceScaling({scale, mode, distribution, options.seed});
+// The options of each class, in Keras's order.
+std::vector<Field> fields(NormalOptions& o) {
+  return {{"seed", &o.seed}, {"mean", &o.mean}, {"stddev", &o.stddev}};
+}
+std::vector<Field> fields(UniformOptions& o) {
+  return {{"seed", &o.seed}, {"minval", &o.minval}, {"maxval", &o.maxval}};
+}
+std::vector<Field> fields(VarianceScalingOptions& o) {
+  return {{"seed", &o.seed},
+          {"scale", &o.scale},
+          {"mode", &o.mode, one_of({"fan_in", "fan_out", "fan_avg"})},
+          {"distribution", &o.distribution,
+           one_of({"truncated_normal", "untruncated_normal", "uniform"})},
+          Field::fixed("input_axes", {}),
+          Field::fixed("output_axes", {})};
+}
+std::vector<Field> fields(GainOptions& o) { return {{"seed", &o.seed}, {"gain", &o.gain}}; }
+std::vector<Field> fields(SeedOption& o) {
+  return {{"seed", &o.seed}, Field::fixed("input_axes", {}), Field::fixed("output_axes", {})};
 }
 
-const std::map<std::string, Initializer (*)()>& by_name() {
-  static const std::map<std::string, Initializer (*)()> table{
-      {"zeros", [] { return Zeros(); }},
-      {"ones", [] { return Ones(); }},
-      {"zero", [] { return Zeros(); }},
-      {"one", [] { return Ones(); }},
-      {"constant", [] { return Constant(); }},
-      {"random_normal", [] { return RandomNormal(); }},
-      {"normal", [] { return RandomNormal(); }},
-      {"random_uniform", [] { return RandomUniform(); }},
-      {"uniform", [] { return RandomUniform(); }},
-      {"truncated_normal", [] { return TruncatedNormal(); }},
-      {"variance_scaling", [] { return VarianceScaling(); }},
-      {"glorot_uniform", [] { return GlorotUniform(); }},
-      {"glorot_normal", [] { return GlorotNormal(); }},
-      {"he_uniform", [] { return HeUniform(); }},
-      {"he_normal", [] { return HeNormal(); }},
-      {"lecun_uniform", [] { return LecunUniform(); }},
-      {"lecun_normal", [] { return LecunNormal(); }},
-      {"orthogonal", [] { return Orthogonal(); }},
-      {"identity", [] { return Identity(); }},
+// The initializer that `draw` is, with these options.
+template <class Options, class Draw>
+Initializer made(const char* class_name, Options options, Draw draw) {
+  check_fields(class_name, fields(options));
+  return Initializer(draw)
+      .with_seed(options.seed)
+      .described_as(class_name, config_of(fields(options)));
+}
+
+Initializer scaled(const char* class_name, double scale, const char* mode, const char* distribution,
+                   SeedOption options) {
+  return VarianceScaling({scale, mode, distribution, options.seed})
+      .described_as(class_name, config_of(fields(options)));
+}
+
+template <class Options>
+Initializer read(const char* class_name, Initializer (*make)(const Options&),
+                 const Config& config) {
+  Options options;
+  configure(class_name, fields(options), config);
+  return make(options);
+}
+
+struct Known {
+  const char* class_name;
+  Initializer (*make)(const char* class_name, const Config& config);
+};
+
+// By the names that Keras takes as strings, without those of the classes.
+const std::map<std::string, Known>& by_name() {
+  using Name = const char*;
+  static const Known zeros{"Zeros",
+                           [](Name n, const Config&c) { return configure(n, {}, c), Zeros(); }},
+      ones{"Ones", [](Name n, const Config&c) { return configure(n, {}, c), Ones(); }},
+      normal{"RandomNormal", [](Name n, const Config&c) { return read(n, &RandomNormal, c); }},
+      uniform{"RandomUniform", [](Name n, const Config&c) { return read(n, &RandomUniform, c); }};
+  static const std::map<std::string, Known> table{
+      {"zeros", zeros},
+      {"zero", zeros},
+      {"ones", ones},
+      {"one", ones},
+      {"constant",
+       {"Constant",
+        [](Name n, const Config& c) {
+          double value = 0;
+          configure(n, {{"value", &value}}, c);
+          return Constant(value);
+        }}},
+      {"random_normal", normal},
+      {"normal", normal},
+      {"random_uniform", uniform},
+      {"uniform", uniform},
+      {"truncated_normal",
+       {"TruncatedNormal", [](Name n, const Config& c) { return read(n, &TruncatedNormal, c); }}},
+      {"variance_scaling",
+       {"VarianceScaling", [](Name n, const Config& c) { return read(n, &VarianceScaling, c); }}},
+      {"glorot_uniform",
+       {"GlorotUniform", [](Name n, const Config& c) { return read(n, &GlorotUniform, c); }}},
+      {"glorot_normal",
+       {"GlorotNormal", [](Name n, const Config& c) { return read(n, &GlorotNormal, c); }}},
+      {"he_uniform", {"HeUniform", [](Name n, const Config& c) { return read(n, &HeUniform, c); }}},
+      {"he_normal", {"HeNormal", [](Name n, const Config& c) { return read(n, &HeNormal, c); }}},
+      {"lecun_uniform",
+       {"LecunUniform", [](Name n, const Config& c) { return read(n, &LecunUniform, c); }}},
+      {"lecun_normal",
+       {"LecunNormal", [](Name n, const Config& c) { return read(n, &LecunNormal, c); }}},
+      {"orthogonal",
+       {"Orthogonal", [](Name n, const Config& c) { return read(n, &Orthogonal, c); }}},
+      {"identity",
+       {"Identity",
+        [](Name n, const Config& c) {
+          double gain = 1;
+          configure(n, {{"gain", &gain}}, c);
+          return Identity(gain);
+        }}},
   };
   return table;
 }
@@ -91,7 +161,7 @@ Initializer::Initializer(const std::string& name) {
     if (words != name) found = by_name().find(words);
   }
   if (found == by_name().end()) fail_unknown("unknown initializer", name, by_name());
-  *this = found->second();
+  *this = found->second.make(found->second.class_name, {});
 }
 
 Tensor Initializer::operator()(const Shape& shape, DType dtype) const {
@@ -117,66 +187,100 @@ Fans fans_of(const Shape& shape) {
 }
 
 Initializer Constant(double value) {
-  return [=](const Shape& shape, DType dtype, Random&) { return full(shape, value, dtype); };
+  return Initializer(
+             [=](const Shape& shape, DType dtype, Random&) { return full(shape, value, dtype); })
+      .described_as("Constant", {{"value", value}});
 }
-Initializer Zeros() { return Constant(0); }
-Initializer Ones() { return Constant(1); }
+Initializer Zeros() { return Constant(0).described_as("Zeros", {}); }
+Initializer Ones() { return Constant(1).described_as("Ones", {}); }
 
 Initializer RandomNormal(const NormalOptions& o) {
-  auto draw = [o](const Shape& shape, DType dtype, Random& random) {
+  return made("RandomNormal", o, [o](const Shape& shape, DType dtype, Random& random) {
     return random.normal(shape, o.mean, o.stddev, dtype);
-  };
-  return Initializer(draw).with_seed(o.seed);
+  });
 }
 
 Initializer TruncatedNormal(const NormalOptions& o) {
-  auto draw = [o](const Shape& shape, DType dtype, Random& random) {
+  return made("TruncatedNormal", o, [o](const Shape& shape, DType dtype, Random& random) {
     return random.truncated_normal(shape, o.mean, o.stddev, dtype);
-  };
-  return Initializer(draw).with_seed(o.seed);
+  });
 }
 
 Initializer RandomUniform(const UniformOptions& o) {
-  auto draw = [o](const Shape& shape, DType dtype, Random& random) {
+  return made("RandomUniform", o, [o](const Shape& shape, DType dtype, Random& random) {
     return random.uniform(shape, o.minval, o.maxval, dtype);
-  };
-  return Initializer(draw).with_seed(o.seed);
+  });
 }
 
 Initializer VarianceScaling(const VarianceScalingOptions& o) {
-  if (o.mode != "fan_in" && o.mode != "fan_out" && o.mode != "fan_avg")
-    fail("VarianceScaling: expected mode fan_in, fan_out or fan_avg, got \"{}\"", o.mode);
-  if (o.distribution != "truncated_normal" && o.distribution != "untruncated_normal" &&
-      o.distribution != "uniform")
-    fail("VarianceScaling: unknown distribution \"{}\"", o.distribution);
   if (!(o.scale > 0)) fail("VarianceScaling: expected a positive scale, got {}", o.scale);
-  auto draw = [o](const Shape& shape, DType dtype, Random& random) {
+  return made("VarianceScaling", o, [o](const Shape& shape, DType dtype, Random& random) {
     return variance_scaled(shape, dtype, random, o);
-  };
-  return Initializer(draw).with_seed(o.seed);
+  });
 }
 
-Initializer GlorotUniform(const SeedOption& o) { return scaled(1, "fan_avg", "uniform", o); }
-Initializer GlorotNormal(const SeedOption& o) {
-  return scaled(1, "fan_avg", "truncated_normal", o);
+Initializer GlorotUniform(const SeedOption& o) {
+  return scaled("GlorotUniform", 1, "fan_avg", "uniform", o);
 }
-Initializer HeUniform(const SeedOption& o) { return scaled(2, "fan_in", "uniform", o); }
-Initializer HeNormal(const SeedOption& o) { return scaled(2, "fan_in", "truncated_normal", o); }
-Initializer LecunUniform(const SeedOption& o) { return scaled(1, "fan_in", "uniform", o); }
-Initializer LecunNormal(const SeedOption& o) { return scaled(1, "fan_in", "truncated_normal", o); }
+Initializer GlorotNormal(const SeedOption& o) {
+  return scaled("GlorotNormal", 1, "fan_avg", "truncated_normal", o);
+}
+Initializer HeUniform(const SeedOption& o) {
+  return scaled("HeUniform", 2, "fan_in", "uniform", o);
+}
+Initializer HeNormal(const SeedOption& o) {
+  return scaled("HeNormal", 2, "fan_in", "truncated_normal", o);
+}
+Initializer LecunUniform(const SeedOption& o) {
+  return scaled("LecunUniform", 1, "fan_in", "uniform", o);
+}
+Initializer LecunNormal(const SeedOption& o) {
+  return scaled("LecunNormal", 1, "fan_in", "truncated_normal", o);
+}
 
 Initializer Orthogonal(const GainOptions& o) {
-  auto draw = [o](const Shape& shape, DType dtype, Random& random) {
+  return made("Orthogonal", o, [o](const Shape& shape, DType dtype, Random& random) {
     return orthogonal(shape, dtype, random, o.gain);
-  };
-  return Initializer(draw).with_seed(o.seed);
+  });
 }
 
 Initializer Identity(double gain) {
-  return [=](const Shape& shape, DType dtype, Random&) {
+  Initializer identity([=](const Shape& shape, DType dtype, Random&) {
     if (shape.rank() != 2) fail("identity: expected a shape of rank 2, got {}", shape);
     return eye(shape[0], shape[1], dtype) * gain;
-  };
+  });
+  // Keras's config of Identity leaves the gain out.
+  return identity.described_as("Identity", gain == 1 ? Config() : Config{{"gain", gain}});
+}
+
+Initializer Initializer::described_as(std::string class_name, Config config) const {
+  Initializer other = *this;
+  other.class_name_ = std::move(class_name);
+  other.config_ = std::move(config);
+  return other;
+}
+
+Initializer Initializer::from_config(const std::string& class_name, const Config& config) {
+  std::vector<std::string> names;
+  for (const auto& [name, known] : by_name()) {
+    if (class_name == known.class_name) return known.make(known.class_name, config);
+    names.emplace_back(known.class_name);
+  }
+  fail_unknown("unknown initializer class", class_name, names);
+}
+
+Option to_option(const Initializer& initializer) {
+  if (!initializer.defined()) return {};
+  if (initializer.class_name().empty())
+    fail("initializer: a function of one's own has no class name that a config could hold");
+  return object_option("keras.initializers", initializer.class_name(), initializer.config());
+}
+bool from_option(const Option& option, Initializer& initializer) {
+  std::string name;
+  if (option.is_none()) return initializer = Initializer(), true;
+  if (from_option(option, name)) return initializer = Initializer(name), true;
+  auto object = object_in(option);
+  return object && (initializer = Initializer::from_config(object->first, object->second), true);
 }
 
 }  // namespace keratin

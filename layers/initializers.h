@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include <keratin/core/config.h>
 #include <keratin/core/random.h>
 #include <keratin/core/tensor.h>
 
@@ -31,10 +32,23 @@ class Initializer {
   Tensor operator()(const Shape& shape, DType dtype = float32) const;
   Initializer& with_seed(std::optional<std::uint64_t> seed);
 
+  /// Keras's class name and config; empty for a function of one's own.
+  const std::string& class_name() const { return class_name_; }
+  const Config& config() const { return config_; }
+  static Initializer from_config(const std::string& class_name, const Config& config);
+  /// The same initializer as an object of this class and config.
+  Initializer described_as(std::string class_name, Config config) const;
+
  private:
   Function function_;
   std::optional<std::uint64_t> seed_;
+  std::string class_name_;
+  Config config_;
 };
+
+/// As an object. Throws std::invalid_argument for a function of one's own.
+Option to_option(const Initializer& initializer);
+bool from_option(const Option& option, Initializer& initializer);
 
 /// What an initializer by variance needs to know: the numbers of inputs and outputs of one unit.
 struct Fans {

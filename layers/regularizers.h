@@ -5,6 +5,7 @@
 #include <string>
 #include <type_traits>
 
+#include <keratin/core/config.h>
 #include <keratin/core/tensor.h>
 
 namespace keratin {
@@ -19,12 +20,27 @@ class Regularizer {
   template <class F>
   requires std::is_invocable_r_v<Tensor, F, const Tensor&> Regularizer(F function)
       : function_(std::move(function)) {}
+  /// A function that Keras knows as this class and config.
+  Regularizer(std::string class_name, Config config, std::function<Tensor(const Tensor&)> function)
+      : function_(std::move(function)),
+        class_name_(std::move(class_name)),
+        config_(std::move(config)) {}
+  static Regularizer from_config(const std::string& class_name, const Config& config);
 
   const std::function<Tensor(const Tensor&)>& function() const { return function_; }
+  /// Empty for a function of one's own.
+  const std::string& class_name() const { return class_name_; }
+  const Config& config() const { return config_; }
 
  private:
   std::function<Tensor(const Tensor&)> function_;
+  std::string class_name_;
+  Config config_;
 };
+
+/// As an object; none stays none. Throws std::invalid_argument for a function of one's own.
+Option to_option(const Regularizer& value);
+bool from_option(const Option& option, Regularizer& value);
 
 Regularizer L1(double l1 = 0.01);                ///< l1 * sum |w|
 Regularizer L2(double l2 = 0.01);                ///< l2 * sum w^2
@@ -43,12 +59,27 @@ class Constraint {
   template <class F>
   requires std::is_invocable_r_v<Tensor, F, const Tensor&> Constraint(F function)
       : function_(std::move(function)) {}
+  /// A function that Keras knows as this class and config.
+  Constraint(std::string class_name, Config config, std::function<Tensor(const Tensor&)> function)
+      : function_(std::move(function)),
+        class_name_(std::move(class_name)),
+        config_(std::move(config)) {}
+  static Constraint from_config(const std::string& class_name, const Config& config);
 
   const std::function<Tensor(const Tensor&)>& function() const { return function_; }
+  /// Empty for a function of one's own.
+  const std::string& class_name() const { return class_name_; }
+  const Config& config() const { return config_; }
 
  private:
   std::function<Tensor(const Tensor&)> function_;
+  std::string class_name_;
+  Config config_;
 };
+
+/// As an object; none stays none. Throws std::invalid_argument for a function of one's own.
+Option to_option(const Constraint& value);
+bool from_option(const Option& option, Constraint& value);
 
 Constraint NonNeg();                                     ///< max(w, 0)
 Constraint MaxNorm(double max_value = 2, int axis = 0);  ///< columns no longer than max_value

@@ -21,7 +21,7 @@
 
 #include <keratin/autograd/ops.h>
 #include <keratin/core/tensor.h>
-#include <keratin/optim/config.h>
+#include <keratin/core/config.h>
 
 namespace keratin {
 

@@ -29,8 +29,8 @@
 #include <utility>
 #include <vector>
 
+#include <keratin/core/config.h>
 #include <keratin/core/tensor.h>
-#include <keratin/optim/config.h>
 #include <keratin/optim/loss.h>
 
 namespace keratin {
@@ -69,7 +69,9 @@ class Metric {
   /// Keras' class name and the options of its get_config; empty for one of one's own.
   virtual std::string class_name() const { return {}; }
   virtual Config config() const { return config_of(const_cast<Metric*>(this)->fields()); }
-  virtual std::vector<Field> fields() { return {{"name", &name_}}; }
+  virtual std::vector<Field> fields() {
+    return {{"name", &name_}, Field::without_effect("dtype", "float32")};
+  }
 
  protected:
   virtual bool takes_mask() const { return false; }

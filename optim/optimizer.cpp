@@ -125,6 +125,7 @@ std::vector<Field> Optimizer::fields() {
           {"use_ema", &o.use_ema},
           {"ema_momentum", &o.ema_momentum},
           {"ema_overwrite_frequency", &o.ema_overwrite_frequency},
+          Field::fixed("loss_scale_factor", {}),
           {"gradient_accumulation_steps", &o.gradient_accumulation_steps}};
 }
 

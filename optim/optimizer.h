@@ -23,7 +23,7 @@
 
 #include <keratin/autograd/weight.h>
 #include <keratin/core/tensor.h>
-#include <keratin/optim/config.h>
+#include <keratin/core/config.h>
 #include <keratin/optim/schedule.h>
 
 namespace keratin {

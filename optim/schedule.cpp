@@ -12,6 +12,11 @@ void check_steps(const char* who, std::int64_t steps) {
   if (steps <= 0) fail("{}: expected decay_steps above 0, got {}", who, steps);
 }
 
+// Keras gives schedules a name, which nobody reads.
+Field name_field(const std::string& class_name) {
+  return Field::without_effect("name", class_name);
+}
+
 double periods(std::int64_t step, std::int64_t decay_steps, bool staircase) {
   double p = static_cast<double>(step) / static_cast<double>(decay_steps);
   return staircase ? std::floor(p) : p;
@@ -41,7 +46,8 @@ std::vector<Field> ExponentialDecay::fields() {
   return {{"initial_learning_rate", &initial_learning_rate_},
           {"decay_steps", &decay_steps_},
           {"decay_rate", &decay_rate_},
-          {"staircase", &staircase_}};
+          {"staircase", &staircase_},
+          name_field(class_name())};
 }
 
 InverseTimeDecay::InverseTimeDecay(double initial_learning_rate, std::int64_t decay_steps,
@@ -61,7 +67,8 @@ std::vector<Field> InverseTimeDecay::fields() {
   return {{"initial_learning_rate", &initial_learning_rate_},
           {"decay_steps", &decay_steps_},
           {"decay_rate", &decay_rate_},
-          {"staircase", &staircase_}};
+          {"staircase", &staircase_},
+          name_field(class_name())};
 }
 
 PiecewiseConstantDecay::PiecewiseConstantDecay(std::vector<double> boundaries,
@@ -82,7 +89,7 @@ double PiecewiseConstantDecay::operator()(std::int64_t step) const {
 }
 
 std::vector<Field> PiecewiseConstantDecay::fields() {
-  return {{"boundaries", &boundaries_}, {"values", &values_}};
+  return {{"boundaries", &boundaries_}, {"values", &values_}, name_field(class_name())};
 }
 
 PolynomialDecay::PolynomialDecay(double initial_learning_rate, std::int64_t decay_steps,
@@ -106,7 +113,8 @@ std::vector<Field> PolynomialDecay::fields() {
           {"decay_steps", &decay_steps_},
           {"end_learning_rate", &options_.end_learning_rate},
           {"power", &options_.power},
-          {"cycle", &options_.cycle}};
+          {"cycle", &options_.cycle},
+          name_field(class_name())};
 }
 
 CosineDecay::CosineDecay(double initial_learning_rate, std::int64_t decay_steps,
@@ -131,6 +139,7 @@ std::vector<Field> CosineDecay::fields() {
   return {{"initial_learning_rate", &initial_learning_rate_},
           {"decay_steps", &decay_steps_},
           {"alpha", &options_.alpha},
+          name_field(class_name()),
           {"warmup_target", &options_.warmup_target},
           {"warmup_steps", &options_.warmup_steps}};
 }
@@ -165,14 +174,13 @@ std::vector<Field> CosineDecayRestarts::fields() {
           {"first_decay_steps", &first_decay_steps_},
           {"t_mul", &options_.t_mul},
           {"m_mul", &options_.m_mul},
-          {"alpha", &options_.alpha}};
+          {"alpha", &options_.alpha},
+          name_field(class_name())};
 }
 
 LearningRate schedule_from_config(const std::string& class_name, const Config& config) {
   auto make = [&](auto schedule) -> LearningRate {
     std::vector<Field> fields = schedule.fields();
-    std::string name = class_name;  // Keras gives schedules a name; nobody reads it
-    fields.push_back({"name", &name});
     configure(class_name, fields, config);
     for (const auto& [option, value] : config_of(fields))
       if (option.ends_with("decay_steps"))
@@ -194,6 +202,18 @@ LearningRate schedule_from_config(const std::string& class_name, const Config& c
   fail_unknown("unknown learning rate schedule", class_name,
                {"CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay",
                 "PiecewiseConstantDecay", "PolynomialDecay"});
+}
+
+Option to_option(const LearningRate& rate) {
+  if (!rate.is_schedule()) return rate.at(0);
+  return object_option("keras.optimizers.schedules", rate.schedule()->class_name(),
+                       rate.schedule()->config());
+}
+bool from_option(const Option& option, LearningRate& rate) {
+  if (auto object = object_in(option))
+    return rate = schedule_from_config(object->first, object->second), true;
+  double number = 0;
+  return from_option(option, number) && (rate = number, true);
 }
 
 }  // namespace keratin

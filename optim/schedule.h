@@ -15,7 +15,7 @@
 #include <type_traits>
 #include <vector>
 
-#include <keratin/optim/config.h>
+#include <keratin/core/config.h>
 
 namespace keratin {
 
@@ -173,5 +173,8 @@ class CosineDecayRestarts : public LearningRateSchedule {
 
 /// The schedule of that Keras class and config. Throws std::invalid_argument when there is none.
 LearningRate schedule_from_config(const std::string& class_name, const Config& config);
+
+Option to_option(const LearningRate& rate);
+bool from_option(const Option& option, LearningRate& rate);
 
 }  // namespace keratin
