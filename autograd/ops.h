@@ -38,11 +38,12 @@ class Axes {
 };
 
 // --- pointwise: core/catalogue.def lists them, core/functions.h defines them. The derivative at a
-// kink: abs 0 at 0; relu, relu6 and hard_sigmoid that of the flat side; clip and hard_tanh 1 at the
-// bounds; maximum and minimum share equally at a tie; sign, floor, ceil and round 0 everywhere.
-// round goes to the even neighbour. sqrt at 0 has the derivative inf. power(x, 0) has the
-// derivative 0 with respect to x, and so have all derivatives of power(x, n) after the n-th;
-// power(0, y > 0) has 0 with respect to y, a negative x gives NaN unless y is whole.
+// kink: abs 0 at 0; relu, relu6, hard_sigmoid, sparse_sigmoid, hard_shrink, soft_shrink and
+// threshold that of the flat side; clip and hard_tanh 1 at the bounds; maximum and minimum share
+// equally at a tie; sign, floor, ceil and round 0 everywhere. round goes to the even neighbour.
+// sqrt at 0 has the derivative inf. power(x, 0) has the derivative 0 with respect to x, and so have
+// all derivatives of power(x, n) after the n-th; power(0, y > 0) has 0 with respect to y, a
+// negative x gives NaN unless y is whole.
 
 #define KERATIN_UNARY(name, Functor) Tensor name(const Tensor& x);
 #define KERATIN_BINARY(name, Functor) Tensor name(const Tensor& x, const Tensor& y);
@@ -64,6 +65,14 @@ Tensor elu(const Tensor& x, double alpha = 1.0);
 Tensor leaky_relu(const Tensor& x, double negative_slope = 0.2);
 /// x Phi(x); approximate: by tanh. As an activation Keras uses the exact form.
 Tensor gelu(const Tensor& x, bool approximate = true);
+/// 0 where |x| is at most the threshold, x elsewhere.
+Tensor hard_shrink(const Tensor& x, double threshold = 0.5);
+/// x, nearer to 0 by the threshold, and 0 where |x| is at most that. Throws when it is negative.
+Tensor soft_shrink(const Tensor& x, double threshold = 0.5);
+/// (x + sqrt(x^2 + b)) / 2 (Barron, "Squareplus", arXiv:2112.11687). Throws unless b > 0.
+Tensor squareplus(const Tensor& x, double b = 4.0);
+/// x where it is above the threshold, default_value elsewhere.
+Tensor threshold(const Tensor& x, double threshold, double default_value);
 /// x limited to [low, high]. Throws when low > high.
 Tensor clip(const Tensor& x, double low, double high);
 
@@ -150,6 +159,12 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands);
 
 Tensor softmax(const Tensor& x, int axis = -1);
 Tensor log_softmax(const Tensor& x, int axis = -1);
+/// The point nearest to x among those that are >= 0 and sum to 1: max(x - tau, 0) for the tau that
+/// makes it so (Martins and Astudillo, arXiv:1602.02068). Rows of nothing but -inf as above.
+Tensor sparsemax(const Tensor& x, int axis = -1);
+/// The axis' first half times the sigmoid of its second half (Dauphin et al., arXiv:1612.08083).
+/// Throws when its size is odd.
+Tensor glu(const Tensor& x, int axis = -1);
 
 // --- shape: views where the strides allow
 

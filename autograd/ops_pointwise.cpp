@@ -74,6 +74,20 @@ Tensor gelu(const Tensor& x, bool approximate) {
   if (approximate) return pointwise_op("gelu", fn::GeluTanh{}, x);
   return pointwise_op("gelu", fn::GeluErf{}, x);
 }
+Tensor hard_shrink(const Tensor& x, double threshold) {
+  return pointwise_op("hard_shrink", fn::HardShrink{threshold}, x);
+}
+Tensor soft_shrink(const Tensor& x, double threshold) {
+  if (!(threshold >= 0)) fail("soft_shrink: expected a threshold >= 0, got {}", threshold);
+  return pointwise_op("soft_shrink", fn::SoftShrink{threshold}, x);
+}
+Tensor squareplus(const Tensor& x, double b) {
+  if (!(b > 0)) fail("squareplus: expected b > 0, got {}", b);
+  return pointwise_op("squareplus", fn::Squareplus{b}, x);
+}
+Tensor threshold(const Tensor& x, double threshold, double default_value) {
+  return pointwise_op("threshold", fn::Threshold{threshold, default_value}, x);
+}
 Tensor clip(const Tensor& x, double low, double high) {
   if (!(low <= high)) fail("clip: expected low <= high, got {} and {}", low, high);
   return pointwise_op("clip", fn::Clip{{}, low, high}, x);

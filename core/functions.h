@@ -77,6 +77,10 @@ struct HardSigmoid { auto operator()(auto x) const { return Relu6{}(x + 3.0) / 6
 struct HardSilu    { auto operator()(auto x) const { return x * HardSigmoid{}(x); } };
 struct HardTanh    { auto operator()(auto x) const { return where(x < -1.0, -1.0, where(x > 1.0, 1.0, x)); } };
 
+// Kinks: flat at -1 and at 1. SparsePlus, whose slope this is, has none.
+struct SparseSigmoid { auto operator()(auto x) const { return where(x <= -1.0, 0.0, where(x >= 1.0, 1.0, 0.5 * (x + 1.0))); } };
+struct SparsePlus  { auto operator()(auto x) const { auto s = SparseSigmoid{}(x); return where(x >= 1.0, x, s * s); } };
+
 // min(x, 0) with slope 1 at 0. The exponential of an ELU sees only this, so that it cannot overflow.
 auto negative_part(auto x) { return where(x > 0.0, 0.0, x); }
 
@@ -93,6 +97,22 @@ struct GeluTanh    : Elementary { auto operator()(auto x) const { return 0.5 * x
 // Inside the bounds, and on them, the derivative is 1.
 struct Clip        : Whole { double low, high;
                      auto operator()(auto x) const { return where(x < low, low, where(x > high, high, x)); } };
+
+// Jumps and kinks: the derivative there is 0. NaN is neither small nor replaced.
+struct Threshold   { double threshold, default_value;
+                     auto operator()(auto x) const { return where(x <= threshold, default_value, x); } };
+struct HardShrink  { double threshold = 0.5;
+                     auto operator()(auto x) const { return where(abs(x) <= threshold, 0.0, x); } };
+struct SoftShrink  { double threshold = 0.5;
+                     auto operator()(auto x) const { return x - Clip{{}, -threshold, threshold}(x); } };
+
+// f(x) = (x + sqrt(x^2 + b)) / 2 cancels where x is negative; there f(x) = b / 4 / f(-x) does not.
+struct Squareplus  { double b = 4;
+                     auto operator()(auto x) const {
+                       auto size = where(x > 0.0, x, -x);
+                       auto upper = 0.5 * (size + sqrt(size * size + b));
+                       return where(x > 0.0, upper, 0.25 * b / upper);
+                     } };
 // clang-format on
 
 // --- steps of recurrent cells (keras/src/layers/rnn), as autograd/scan.cpp runs them. The layers

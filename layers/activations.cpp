@@ -16,6 +16,8 @@ const std::map<std::string, Function>& by_name() {
       {"elu", [](const Tensor& x) { return elu(x); }},
       {"exponential", exp},
       {"gelu", [](const Tensor& x) { return gelu(x, /*approximate=*/false); }},
+      {"glu", [](const Tensor& x) { return glu(x); }},
+      {"hard_shrink", [](const Tensor& x) { return hard_shrink(x); }},
       {"hard_sigmoid", hard_sigmoid},
       {"hard_silu", hard_silu},
       {"hard_swish", hard_silu},
@@ -30,9 +32,14 @@ const std::map<std::string, Function>& by_name() {
       {"selu", selu},
       {"sigmoid", sigmoid},
       {"silu", silu},
+      {"soft_shrink", [](const Tensor& x) { return soft_shrink(x); }},
       {"softmax", [](const Tensor& x) { return softmax(x); }},
       {"softplus", softplus},
       {"softsign", softsign},
+      {"sparse_plus", sparse_plus},
+      {"sparse_sigmoid", sparse_sigmoid},
+      {"sparsemax", [](const Tensor& x) { return sparsemax(x); }},
+      {"squareplus", [](const Tensor& x) { return squareplus(x); }},
       {"swish", silu},
       {"tanh", tanh},
       {"tanh_shrink", [](const Tensor& x) { return x - tanh(x); }},
@@ -44,6 +51,10 @@ const std::map<std::string, Function>& by_name() {
 
 ActivationFunction::ActivationFunction(const std::string& name) : name_(name) {
   auto found = by_name().find(name);
+  if (name == "threshold")
+    fail(
+        "activation \"threshold\" needs two numbers: pass [](const Tensor& x) {{ return "
+        "threshold(x, 0.5, 0.0); }}");
   if (found == by_name().end()) fail_unknown("unknown activation", name, by_name());
   if (found->second != nullptr) function_ = found->second;
 }

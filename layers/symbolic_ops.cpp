@@ -42,6 +42,19 @@ SymbolicTensor leaky_relu(const SymbolicTensor& x, double negative_slope) {
 SymbolicTensor gelu(const SymbolicTensor& x, bool approximate) {
   return unary("gelu", x, [=](const Tensor& t) { return gelu(t, approximate); });
 }
+SymbolicTensor hard_shrink(const SymbolicTensor& x, double threshold) {
+  return unary("hard_shrink", x, [=](const Tensor& t) { return hard_shrink(t, threshold); });
+}
+SymbolicTensor soft_shrink(const SymbolicTensor& x, double threshold) {
+  return unary("soft_shrink", x, [=](const Tensor& t) { return soft_shrink(t, threshold); });
+}
+SymbolicTensor squareplus(const SymbolicTensor& x, double b) {
+  return unary("squareplus", x, [=](const Tensor& t) { return squareplus(t, b); });
+}
+SymbolicTensor threshold(const SymbolicTensor& x, double threshold, double default_value) {
+  return unary("threshold", x,
+               [=](const Tensor& t) { return keratin::threshold(t, threshold, default_value); });
+}
 SymbolicTensor clip(const SymbolicTensor& x, double low, double high) {
   return unary("clip", x, [=](const Tensor& t) { return clip(t, low, high); });
 }
@@ -153,6 +166,12 @@ SymbolicTensor softmax(const SymbolicTensor& x, int axis) {
 }
 SymbolicTensor log_softmax(const SymbolicTensor& x, int axis) {
   return unary("log_softmax", x, [=](const Tensor& t) { return log_softmax(t, axis); });
+}
+SymbolicTensor sparsemax(const SymbolicTensor& x, int axis) {
+  return unary("sparsemax", x, [=](const Tensor& t) { return sparsemax(t, axis); });
+}
+SymbolicTensor glu(const SymbolicTensor& x, int axis) {
+  return unary("glu", x, [=](const Tensor& t) { return glu(t, axis); });
 }
 SymbolicTensor reshape(const SymbolicTensor& x, const Shape& shape) {
   return unary("reshape", x, [=](const Tensor& t) { return reshape(t, shape); });

@@ -30,6 +30,10 @@ SymbolicTensor celu(const SymbolicTensor& x, double alpha = 1.0);
 SymbolicTensor elu(const SymbolicTensor& x, double alpha = 1.0);
 SymbolicTensor leaky_relu(const SymbolicTensor& x, double negative_slope = 0.2);
 SymbolicTensor gelu(const SymbolicTensor& x, bool approximate = true);
+SymbolicTensor hard_shrink(const SymbolicTensor& x, double threshold = 0.5);
+SymbolicTensor soft_shrink(const SymbolicTensor& x, double threshold = 0.5);
+SymbolicTensor squareplus(const SymbolicTensor& x, double b = 4.0);
+SymbolicTensor threshold(const SymbolicTensor& x, double threshold, double default_value);
 SymbolicTensor clip(const SymbolicTensor& x, double low, double high);
 
 SymbolicTensor equal(const Operand& x, const Operand& y);
@@ -71,6 +75,8 @@ SymbolicTensor matmul(const Operand& x, const Operand& y);
 SymbolicTensor einsum(std::string_view equation, const SymbolicTensors& operands);
 SymbolicTensor softmax(const SymbolicTensor& x, int axis = -1);
 SymbolicTensor log_softmax(const SymbolicTensor& x, int axis = -1);
+SymbolicTensor sparsemax(const SymbolicTensor& x, int axis = -1);
+SymbolicTensor glu(const SymbolicTensor& x, int axis = -1);
 
 /// The first size may be -1: as many samples as there are.
 SymbolicTensor reshape(const SymbolicTensor& x, const Shape& shape);

@@ -117,6 +117,16 @@ std::vector<PointwiseOp> activations() {
       unary("softplus", softplus, softplus_of, {.ulps = 3, .wide = 80}),
       unary("softsign", softsign, [](Real x) { return x / (1 + std::fabs(x)); },
             {.ulps = 1.5, .wide = 1e6}),
+      unary("sparse_sigmoid", sparse_sigmoid, [](Real x) { return clamp((x + 1) / 2, 0, 1); },
+            {.kinks = {-1, 1}, .ulps = 1, .floor = 0.5, .wide = 100}),
+      unary("sparse_plus", sparse_plus,
+            [](Real x) { return x <= -1  ? 0
+                                : x >= 1 ? x
+                                         : (x + 1) * (x + 1) / 4; },
+            {.kinks = {-1, 1}, .ulps = 3, .floor = 0.25, .wide = 100}),
+      with(
+          "threshold", "(0.5, -2)", [](const Tensor& x) { return threshold(x, 0.5, -2); },
+          [](Real x) { return x <= 0.5L ? -2 : x; }, {.kinks = {0.5}, .wide = 1e6}),
       with(
           "gelu", "exact", [](const Tensor& x) { return gelu(x, false); },
           [](Real x) { return x * std::erfc(-x / sqrt_2) / 2; },
@@ -135,6 +145,24 @@ std::vector<PointwiseOp> activations() {
           [](Real x) { return clamp(x, -2, 3); },
           {.domains = {{-5, 5}}, .kinks = {-2, 3}, .whole = true}),
   };
+  for (double edge : {0.5, 1.25}) {
+    const char* variant = edge == 0.5 ? "" : "1.25";
+    ops.push_back(with(
+        "hard_shrink", variant, [=](const Tensor& x) { return hard_shrink(x, edge); },
+        [=](Real x) { return std::fabs(x) <= edge ? 0 : x; },
+        {.kinks = {-edge, edge}, .wide = 1e6}));
+    ops.push_back(with(
+        "soft_shrink", variant, [=](const Tensor& x) { return soft_shrink(x, edge); },
+        [=](Real x) { return std::fabs(x) <= edge ? 0 : x - std::copysign(Real(edge), x); },
+        {.kinks = {-edge, edge}, .wide = 1e6}));
+    ops.push_back(with(
+        "squareplus", variant, [=](const Tensor& x) { return squareplus(x, 8 * edge); },
+        [=](Real x) {
+          Real root = std::hypot(x, std::sqrt(Real(8 * edge)));
+          return x > 0 ? (x + root) / 2 : 4 * edge / (root - x);
+        },
+        {.ulps = 3, .wide = 1e6}));
+  }
   for (double alpha : {1.0, 0.3}) {
     const char* variant = alpha == 1 ? "" : "0.3";
     ops.push_back(with(

@@ -181,6 +181,19 @@ Run log_soft_maximum(const Run& x) {
   return y;
 }
 
+// By halving the interval that holds tau: what lies above it sums to less the larger it is.
+Run nearest_on_simplex(const Run& x) {
+  Real high = *std::max_element(x.begin(), x.end()), low = high - 1;
+  for (int i = 0; i < 100; ++i) {
+    Real tau = (low + high) / 2, above = 0;
+    for (Real v : x) above += std::max(v - tau, Real(0));
+    (above > 1 ? low : high) = tau;
+  }
+  Run y;
+  for (Real v : x) y.push_back(std::max(v - high, Real(0)));
+  return y;
+}
+
 Case axis_case(const char* op, Tensor (*call)(const Tensor&, int),
                const std::function<Run(const Run&)>& of_run, const Shape& shape, int axis,
                Traits traits) {
@@ -203,6 +216,25 @@ void add_axis_cases(std::vector<Case>& cases, const Shape& shape, int axis, doub
   cases.push_back(axis_case("softmax", softmax, soft_maximum, shape, axis, {.ulps = 6}));
   cases.push_back(axis_case("log_softmax", log_softmax, log_soft_maximum, shape, axis,
                             {.ulps = 4, .floor = 4}));
+  cases.push_back(axis_case("sparsemax", sparsemax, nearest_on_simplex, shape, axis,
+                            {.domains = {{-0.4, 0.4}}, .ulps = 4, .floor = 1}));
+}
+
+Case gated(const Shape& shape, int axis) {
+  int a = axis < 0 ? axis + shape.rank() : axis;
+  Shape to = shape.with(a, shape[a] / 2);
+  return {"glu",
+          "axis " + std::to_string(axis),
+          {shape},
+          [=](const Inputs& x) { return glu(x[0], axis); },
+          [=](const Arrays& x) {
+            return build(to, [&](Place place) {
+              Real value = x[0].at(place);
+              place[static_cast<std::size_t>(a)] += to[a];
+              return value / (1 + std::exp(-x[0].at(place)));
+            });
+          },
+          {.ulps = 6}};
 }
 
 Case norm_together(const std::vector<Shape>& shapes) {
@@ -282,6 +314,14 @@ std::vector<Case> reduce_table() {
                                                                {{3, 0}, 1},
                                                                {{3, 0}, 0}})
     add_axis_cases(cases, shape, axis, 8);
+  for (auto [shape, axis] : std::vector<std::pair<Shape, int>>{{{2}, 0},
+                                                               {{3, 10}, -1},
+                                                               {{6, 5}, 0},
+                                                               {{2, 4, 3}, 1},
+                                                               {{2, 1, 3, 2}, -1},
+                                                               {{0, 4}, 1},
+                                                               {{3, 0}, 1}})
+    cases.push_back(gated(shape, axis));
   for (auto [from, to] : std::vector<std::pair<Shape, Shape>>{{{3, 5}, {5}},
                                                               {{3, 5}, {3, 1}},
                                                               {{3, 5}, {}},
@@ -321,6 +361,9 @@ std::vector<Case> large_reduce_table() {
     if (c.op == "softmax") c.traits.ulps = 24;
     if (c.op == "cumprod") c.traits.domains = {{0.98, 1.02}}, c.traits.ulps = 1e3;
   }
+  for (auto [shape, axis] :
+       std::vector<std::pair<Shape, int>>{{{100002}, 0}, {{3, 33346}, 1}, {{332, 303}, 0}})
+    cases.push_back(gated(shape, axis));
   cases.push_back(norm_together({{100001}, {331, 303}}));
   cases.back().traits.ulps = 16;
   return cases;

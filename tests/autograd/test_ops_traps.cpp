@@ -128,6 +128,16 @@ TEST_CASE("derivatives at the kinks are those that ops.h states") {
                {0.0, -0.0, 1, -1}, {0, 0, 1, -0.25}, {0.25, 0.25, 1, 0.25});
   check_points("elu", [](const Tensor& x) { return elu(x, 0.5); }, {0.0, -0.0, 1}, {0, 0, 1},
                {0.5, 0.5, 1});
+  check_points("sparse_sigmoid", sparse_sigmoid, {-1, 1, 0, 3}, {0, 1, 0.5, 1}, {0, 0, 0.5, 0});
+  check_points("sparse_plus", sparse_plus, {-1, 1, 0, 3}, {0, 1, 0.25, 3}, {0, 1, 0.5, 1});
+  check_points("hard_shrink", [](const Tensor& x) { return hard_shrink(x); },
+               {-0.5, 0.5, 0, 1, NAN}, {0, 0, 0, 1, NAN}, {0, 0, 0, 1, 1});
+  check_points("soft_shrink", [](const Tensor& x) { return soft_shrink(x); },
+               {-0.5, 0.5, 0, 1, NAN}, {0, 0, 0, 0.5, NAN}, {0, 0, 0, 1, 0});
+  check_points("threshold", [](const Tensor& x) { return threshold(x, 0.5, -2); }, {0.5, 0, 1, NAN},
+               {-2, -2, 1, NAN}, {0, 0, 1, 1});
+  check_points("squareplus", [](const Tensor& x) { return squareplus(x); },
+               {0.0, -0.0, 1.5, -1.5, -1e9}, {1, 1, 2, 0.5, 1e-9}, {0.5, 0.5, 0.8, 0.2, 1e-18});
   check_points("softplus", softplus, {0.0, -0.0}, {std::log(2.0), std::log(2.0)}, {0.5, 0.5});
   check_points("softsign", softsign, {0.0, -0.0, 1}, {0, 0, 0.5}, {1, 1, 0.25});
   check_points("sign", sign, {0.0, -0.0, 3, -3}, {0, 0, 1, -1}, {0, 0, 0, 0});
@@ -239,6 +249,48 @@ TEST_CASE("softmax and its kin: huge, equal, infinite and missing logits") {
     one = where(isinf(one), NAN, one);
     check("softmax: NaN spoils its row", all(isnan(softmax(one)[0])).item() == 1);
     check("softmax: NaN spoils no other", all(isfinite(softmax(one)[1])).item() == 1);
+  }
+}
+
+TEST_CASE("sparsemax is the nearest point on the simplex, along its axis") {
+  for (DType dtype : {float32, float64}) {
+    Tolerance near{.relative = dtype == float32 ? 1e-6 : 1e-14, .floor = 1};
+    // One entry left, two, all of them; equal ones; and far from 0, where 1 is a small number.
+    Tensor x =
+        tensor({{3, 1, 2.5}, {0.5, 0.25, -1}, {0.25, 0.5, 0.5}, {4096.5, 4096.25, 0}}, dtype);
+    x = concatenate({slice(x, {0}).reshape({1, 3}) * 4, slice(x, {range(1, 4)})}, 0);
+    Tensor expected = tensor(
+        {{1, 0, 0}, {0.625, 0.375, 0}, {1 / 6.0, 5 / 12.0, 5 / 12.0}, {0.625, 0.375, 0}}, dtype);
+    check("sparsemax", sparsemax(x), expected, near);
+    check("sparsemax along axis 0", sparsemax(transpose(x), 0), transpose(expected), near);
+    // Among the entries left the gradient loses its mean; the others have none.
+    auto weighted = [&](const Tensor& v) { return sparsemax(v) * tensor({8, 4, 1}, dtype); };
+    Tensor slopes =
+        tensor({{0, 0, 0}, {2, -2, 0}, {11 / 3.0, -1 / 3.0, -10 / 3.0}, {2, -2, 0}}, dtype);
+    for (bool recorded : {false, true})
+      check("sparsemax: gradient", slope(weighted, x, recorded), slopes,
+            {.relative = 1e-6, .floor = 1});
+    check("sparsemax of integers", sparsemax(tensor({{3, 1}}, int32)), tensor({{1, 0}}), exactly);
+  }
+}
+
+TEST_CASE("sparsemax of infinite and missing logits") {
+  for (DType dtype : {float32, float64}) {
+    Tensor x = tensor({{-inf, -inf, -inf}, {0, -inf, 0}, {1, 1, 1}}, dtype);
+    Tensor expected = tensor({{0, 0, 0}, {0.5, 0, 0.5}, {1 / 3.0, 1 / 3.0, 1 / 3.0}}, dtype);
+    auto weighted = [](const Tensor& v) { return sparsemax(v) * random_like(v, 9); };
+    check("sparsemax with -inf", sparsemax(x), expected, {.relative = 1e-6});
+    for (bool recorded : {false, true}) {
+      Tensor g = slope(weighted, x, recorded);
+      check("sparsemax: gradient finite", all(isfinite(g)).item() == 1);
+      check("sparsemax: gradient 0 in a missing row", g[0], zeros({3}, dtype), exactly);
+      check("sparsemax: gradient 0 at a missing entry", g[1].item(1) == 0);
+    }
+    for (double wrong : {inf, double(NAN)}) {
+      Tensor one = tensor({{wrong, 0, 1}, {0, 1, 2}}, dtype);
+      check("sparsemax: NaN or +inf spoils its row", all(isnan(sparsemax(one)[0])).item() == 1);
+      check("sparsemax: and no other", sparsemax(one)[1], tensor({0, 0, 1}, dtype), exactly);
+    }
   }
 }
 

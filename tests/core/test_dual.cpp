@@ -241,6 +241,14 @@ TEST_CASE("every functor's backward passes agree with dual numbers") {
   check_functor("elu", fn::Elu{0.7}, [](const Inputs& x) { return elu(x[0], 0.7); });
   check_functor("leaky_relu", fn::LeakyRelu{0.3},
                 [](const Inputs& x) { return leaky_relu(x[0], 0.3); });
+  check_functor("hard_shrink", fn::HardShrink{0.3},
+                [](const Inputs& x) { return hard_shrink(x[0], 0.3); });
+  check_functor("soft_shrink", fn::SoftShrink{0.3},
+                [](const Inputs& x) { return soft_shrink(x[0], 0.3); });
+  check_functor("squareplus", fn::Squareplus{0.7},
+                [](const Inputs& x) { return squareplus(x[0], 0.7); });
+  check_functor("threshold", fn::Threshold{0.3, -2},
+                [](const Inputs& x) { return threshold(x[0], 0.3, -2); });
   check_functor("gelu exact", fn::GeluErf{}, [](const Inputs& x) { return gelu(x[0], false); });
   check_functor("gelu by tanh", fn::GeluTanh{}, [](const Inputs& x) { return gelu(x[0]); });
   check_functor("clip", fn::Clip{{}, -0.5, 1}, [](const Inputs& x) { return clip(x[0], -0.5, 1); });

@@ -128,6 +128,21 @@ TEST_CASE("a functional model computes what its layers compute one after the oth
   CHECK_FALSE(copy.get_layer(dense.name()).is(dense));
 }
 
+TEST_CASE("the activations that need options are operations of a graph, too") {
+  SymbolicTensor x = Input({4});
+  Model model({x}, {hard_shrink(x, 1), soft_shrink(x, 1), squareplus(x, 8), threshold(x, 1, -3),
+                    sparsemax(x), glu(x)});
+  Tensor v = tensor({{0.5, -1.5, 1, 2}, {3, 0.25, -2, 1}});
+  Tensors expected{hard_shrink(v, 1),   soft_shrink(v, 1), squareplus(v, 8),
+                   threshold(v, 1, -3), sparsemax(v),      glu(v)};
+  Tensors y = model(v);
+  REQUIRE(y.size() == expected.size());
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    REQUIRE(y[i].shape() == expected[i].shape());
+    CHECK(all(y[i] == expected[i]).item() == 1);
+  }
+}
+
 TEST_CASE("a shared layer is called on two inputs and learns from both") {
   auto left = Input({3}), right = Input({3});
   Dense shared(4, {.activation = "tanh"});
