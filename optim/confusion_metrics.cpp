@@ -182,7 +182,7 @@ AUC::AUC(Options options) : Metric(options.name, Direction::up), options_(std::m
   reset_state();
 }
 
-void AUC::reset_state() {
+void AUC::check_options() {
   Options& o = options_;
   if (o.curve == "roc") o.curve = "ROC";
   if (o.curve == "pr") o.curve = "PR";
@@ -194,6 +194,18 @@ void AUC::reset_state() {
                  {"interpolation", "minoring", "majoring"});
   if (o.thresholds.empty() && o.num_thresholds < 2)
     fail("{}: expected num_thresholds of at least 2, got {}", name(), o.num_thresholds);
+  if (!o.exact) return;
+  if (!o.thresholds.empty() || o.num_thresholds != Options().num_thresholds)
+    fail("{}: exact = true looks at all scores and takes no thresholds", name());
+  if (o.summation_method != "interpolation")
+    fail("{}: exact = true sums nothing up by \"{}\"; leave summation_method out", name(),
+         o.summation_method);
+}
+
+void AUC::reset_state() {
+  check_options();
+  samples_.clear();
+  const Options& o = options_;
   thresholds_ = o.thresholds;
   std::sort(thresholds_.begin(), thresholds_.end());
   if (o.thresholds.empty())
@@ -212,8 +224,21 @@ void AUC::reset_state() {
   negatives_ = positives_;
 }
 
+void AUC::add_samples(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight) {
+  auto old = static_cast<std::ptrdiff_t>(samples_.size());
+  scores_of(name().c_str(), y_true, y_pred, sample_weight)
+      .for_each([&](bool label, double score, double weight) {
+        samples_.push_back({std::isnan(score) ? -INFINITY : score, weight, label});
+      });
+  auto begin = samples_.begin(), middle = begin + old, end = samples_.end();
+  auto lower = [](const Sample& a, const Sample& b) { return a.score < b.score; };
+  std::stable_sort(middle, end, lower);
+  std::inplace_merge(begin, middle, end, lower);
+}
+
 void AUC::update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight) {
   NoGradient scope;
+  if (options_.exact) return add_samples(y_true, y_pred, sample_weight);
   Scores scores = scores_of(name().c_str(), y_true, options_.from_logits ? sigmoid(y_pred) : y_pred,
                             sample_weight);
   scores.for_each([&](bool label, auto score, double weight) {
@@ -236,7 +261,23 @@ void AUC::update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor&
   });
 }
 
+double AUC::exact_area() const {
+  // From the highest score down; samples with the same score become positive together.
+  double tp = 0, fp = 0, roc = 0, pr = 0;
+  for (auto i = samples_.rbegin(); i != samples_.rend();) {
+    double positive = 0, negative = 0;
+    for (double score = i->score; i != samples_.rend() && i->score == score; ++i)
+      (i->label ? positive : negative) += i->weight;
+    roc += negative * (tp + positive / 2);
+    tp += positive;
+    fp += negative;
+    pr += positive * ratio(tp, tp + fp);
+  }
+  return options_.curve == "ROC" ? ratio(roc, tp * fp) : ratio(pr, tp);
+}
+
 double AUC::result() const {
+  if (options_.exact) return exact_area();
   // What lies above each threshold: true and false positives.
   std::size_t n = thresholds_.size();
   std::vector<double> tp(n), fp(n);
@@ -283,8 +324,15 @@ std::vector<Field> AUC::fields() {
                                {"curve", &options_.curve},
                                {"summation_method", &options_.summation_method},
                                {"thresholds", &options_.thresholds},
-                               {"from_logits", &options_.from_logits}});
+                               {"from_logits", &options_.from_logits},
+                               {"exact", &options_.exact}});
   return fields;
+}
+
+Config AUC::config() const {
+  Config config = Metric::config();
+  if (!options_.exact) std::erase_if(config, [](const auto& o) { return o.first == "exact"; });
+  return config;
 }
 
 }  // namespace keratin

@@ -171,6 +171,13 @@ class Recall : public Metric {
 
 /// The area under the curve of true against false positives ("ROC"), or of precision against recall
 /// ("PR"), from counts at num_thresholds thresholds. Labels of several columns count as one.
+///
+/// With `exact`, which Keras lacks, from all scores: for ROC how often a positive has a larger
+/// score than a negative, a tie counting half; for PR the sum of precision times step of recall
+/// over the distinct scores, without interpolation ("average precision"). Only the order of scores
+/// matters, so that they may be logits; NaN is the lowest. Each score of an epoch takes 24 bytes,
+/// and each batch a pass over them. Thresholds and a summation_method have no meaning and are
+/// refused.
 class AUC : public Metric {
  public:
   struct Options {
@@ -180,6 +187,7 @@ class AUC : public Metric {
     std::string name = "auc";
     std::vector<double> thresholds = {};  ///< in (0, 1); they take the place of num_thresholds
     bool from_logits = false;
+    bool exact = false;  ///< absent from config() when false, as Keras does not know it
   };
   AUC() : AUC(Options()) {}
   AUC(Options options);
@@ -189,10 +197,20 @@ class AUC : public Metric {
   double result() const override;
   void reset_state() override;
   std::string class_name() const override { return "AUC"; }
+  Config config() const override;
   std::vector<Field> fields() override;
 
  private:
+  struct Sample {
+    double score, weight;
+    bool label;
+  };
+  void check_options();
+  void add_samples(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight);
+  double exact_area() const;
+
   Options options_;
+  std::vector<Sample> samples_;  // exact: all of them, by score
   bool evenly_spaced_ = true;
   std::vector<double> thresholds_;
   // Weights of the samples above thresholds_[i - 1] but not above thresholds_[i].

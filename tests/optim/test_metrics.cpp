@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -185,6 +186,100 @@ TEST_CASE("the area under the curve by hand") {
     double area = result_of(AUC({.summation_method = method}), y, p);
     CHECK((std::string(method) == "minoring" ? area <= 0.75 : area >= 0.75));
   }
+}
+
+namespace {
+
+// The share of pairs of a positive and a negative that are in order, ties counting half.
+double pairs_in_order(const std::vector<double>& y, const std::vector<double>& p,
+                      const std::vector<double>& w) {
+  double in_order = 0, all = 0;
+  for (std::size_t i = 0; i < y.size(); ++i)
+    for (std::size_t j = 0; j < y.size(); ++j) {
+      if (y[i] == 0 || y[j] != 0) continue;
+      all += w[i] * w[j];
+      in_order += w[i] * w[j] * (p[i] > p[j] ? 1 : p[i] == p[j] ? 0.5 : 0);
+    }
+  return in_order / all;
+}
+
+// For each positive the precision of what is no lower, averaged.
+double mean_precision(const std::vector<double>& y, const std::vector<double>& p,
+                      const std::vector<double>& w) {
+  double sum = 0, all = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    double right = 0, above = 0;
+    for (std::size_t j = 0; j < y.size(); ++j) {
+      if (p[j] < p[i]) continue;
+      above += w[j];
+      right += y[j] != 0 ? w[j] : 0;
+    }
+    if (y[i] == 0) continue;
+    sum += w[i] * right / above;
+    all += w[i];
+  }
+  return sum / all;
+}
+
+}  // namespace
+
+TEST_CASE("the exact area under the curve by hand") {
+  Tensor y = tensor({0, 1, 0, 1}), p = tensor({0.5001, 0.5002, 0.5003, 0.5004});
+  // Three of four pairs are in order; for 200 thresholds the four scores are one.
+  CHECK(result_of(AUC({.exact = true}), y, p) == 0.75);
+  CHECK(result_of(AUC(), y, p) == doctest::Approx(0.5));
+  CHECK(result_of(AUC({.curve = "PR", .exact = true}), y, p) == doctest::Approx(5.0 / 6));
+  Tensor ties = tensor({0.2, 0.5, 0.9, 0.2}), weights = tensor({2, 1, 2, 1});
+  CHECK(result_of(AUC({.exact = true}), y, ties, weights) == 3.0 / 8);
+  CHECK(result_of(AUC({.exact = true}), y, zeros({4})) == 0.5);
+  CHECK(result_of(AUC({.exact = true}), y, tensor({-INFINITY, 7, -30, 1e30})) == 1);
+  CHECK(result_of(AUC({.exact = true}), y, tensor({-INFINITY, double(NAN), 1, 2})) == 0.625);
+  CHECK(result_of(AUC({.exact = true}), zeros({4}), p) == 0);
+  CHECK(result_of(AUC({.curve = "PR", .exact = true}), zeros({4}), p) == 0);
+}
+
+TEST_CASE("the exact area is that of all pairs, over batches, with ties and weights") {
+  Random random(7);
+  AUC roc({.exact = true}), pr({.curve = "PR", .exact = true});
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    std::vector<double> y, p, w;
+    for (int size : {40, 1, 33, 0, 64}) {
+      Tensor yb = random.uniform({size}, 0, 1, float64) > 0.6;
+      Tensor pb = round(random.uniform({size}, 0, 20, float64)) / 20;
+      Tensor wb = floor(random.uniform({size}, 0, 4, float64));
+      for (AUC* metric : {&roc, &pr}) metric->update(yb, pb, wb);
+      auto append = [](std::vector<double>& all, const Tensor& batch) {
+        for (double value : batch.to_vector<double>()) all.push_back(value);
+      };
+      append(y, yb), append(p, pb), append(w, wb);
+    }
+    CHECK(roc.result() == doctest::Approx(pairs_in_order(y, p, w)).epsilon(1e-12));
+    CHECK(pr.result() == doctest::Approx(mean_precision(y, p, w)).epsilon(1e-12));
+    roc.reset_state();
+    pr.reset_state();
+    CHECK(roc.result() == 0);
+  }
+}
+
+TEST_CASE("exact is in the config only when it is true, and takes no thresholds") {
+  auto has_exact = [](const Config& config) {
+    return std::ranges::find(config, "exact", [](auto& o) { return o.first; }) != config.end();
+  };
+  CHECK_FALSE(has_exact(AUC().config()));
+  AUC exact({.exact = true});
+  REQUIRE(has_exact(exact.config()));
+  Tensor y = tensor({0, 1, 0, 1}), p = tensor({0.5001, 0.5002, 0.5003, 0.5004});
+  CHECK(result_of(AnyMetric::from_config("AUC", exact.config()), y, p) == 0.75);
+  CHECK(result_of(AnyMetric::from_config("AUC", AUC().config()), y, p) == doctest::Approx(0.5));
+  const std::string taken = "auc: exact = true looks at all scores and takes no thresholds";
+  CHECK_THROWS_WITH_AS(AUC({.thresholds = {0.5}, .exact = true}), taken.c_str(),
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(AUC({.num_thresholds = 1000, .exact = true}), taken.c_str(),
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(
+      AUC({.summation_method = "minoring", .exact = true}),
+      "auc: exact = true sums nothing up by \"minoring\"; leave summation_method out",
+      std::invalid_argument);
 }
 
 TEST_CASE("losses are metrics, by name and by value") {
