@@ -29,12 +29,14 @@ struct Scores {
   Tensor weights;  // float64, or undefined: 1 each
 
   template <class F>
-  void for_each(const F& f) const {  // f(label, score, weight)
+  void for_each(const F& f) const {  // f(label, score, weight), but for those of weight 0
     const bool* label = raw<bool>(labels);
     const double* weight = weights.defined() ? raw<double>(weights) : nullptr;
     with_floats(scores, [&](const auto* score) {
-      for (std::int64_t i = 0; i < scores.numel(); ++i)
-        f(label[i], score[i], weight == nullptr ? 1.0 : weight[i]);
+      for (std::int64_t i = 0; i < scores.numel(); ++i) {
+        double w = weight == nullptr ? 1.0 : weight[i];
+        if (w != 0) f(label[i], score[i], w);
+      }
     });
   }
 };

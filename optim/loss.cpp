@@ -51,14 +51,8 @@ Pair counted_only(const char* who, const Tensor& y_true, const Tensor& y_pred,
   if (all(counts).item() != 0) return {y_true, y_pred};
   auto keep = [&](const Tensor& x, double other) {
     if (!is_floating(x.dtype())) return x;
-    Tensor fitting = counts;
-    while (fitting.rank() < x.rank()) fitting = expand_dims(fitting, -1);
-    while (fitting.rank() > x.rank() && fitting.size(-1) == 1) fitting = squeeze(fitting, -1);
-    // With classes on another axis than the last, weights may have other axes than x.
-    bool fits = fitting.rank() == x.rank();
-    for (int axis = 0; fits && axis < x.rank(); ++axis)
-      fits = fitting.size(axis) == x.size(axis) || fitting.size(axis) == 1;
-    return fits ? where(logical_or(fitting, isfinite(x)), x, other) : x;
+    Tensor fitting = counts_for(x, counts);
+    return fitting.defined() ? where(logical_or(fitting, isfinite(x)), x, other) : x;
   };
   return {keep(y_true, 0), keep(y_pred, 1)};
 }

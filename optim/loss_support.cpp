@@ -1,4 +1,5 @@
 #include <keratin/autograd/ops.h>
+#include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/optim/internal/loss_support.h>
 
@@ -58,7 +59,18 @@ Tensor masked_weights(const char* who, const Tensor& weights, const Tensor& mask
   Tensor counted = mask.astype(boolean).astype(dtype);
   if (!weights.defined()) return counted;
   auto [m, w] = with_weights(who, counted, weights.astype(dtype));
-  return m * w;
+  return where(m != 0, w, zeros({}, dtype));
+}
+
+Tensor counts_for(const Tensor& x, const Tensor& counts) {
+  Tensor fitting = counts;
+  while (fitting.rank() < x.rank()) fitting = expand_dims(fitting, -1);
+  while (fitting.rank() > x.rank() && fitting.size(-1) == 1) fitting = squeeze(fitting, -1);
+  // With classes on another axis than the last, weights may have other axes than x.
+  bool fits = fitting.rank() == x.rank();
+  for (int axis = 0; fits && axis < x.rank(); ++axis)
+    fits = fitting.size(axis) == x.size(axis) || fitting.size(axis) == 1;
+  return fits ? fitting : Tensor();
 }
 
 }  // namespace keratin

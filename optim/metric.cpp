@@ -4,12 +4,35 @@
 #include <cmath>
 
 #include <keratin/autograd/tape.h>
+#include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/optim/internal/loss_support.h>
 #include <keratin/optim/metrics.h>
 
 namespace keratin {
+namespace {
+
+/// x with another number in the place of whatever does not count.
+Tensor counted_or(double other, const Tensor& x, const Tensor& counts) {
+  Tensor fitting = counts_for(x, counts);
+  return fitting.defined() ? where(fitting, x, full({}, other, x.dtype())) : x;
+}
+
+}  // namespace
+
+void Metric::update_weighted(const Tensor& y_true, const Tensor& y_pred,
+                             const Tensor& sample_weight, const Tensor& mask) {
+  NoGradient scope;
+  Tensor y = y_true, p = y_pred;
+  Tensor weights = masked_weights(name_.c_str(), sample_weight, mask, as_float(y_pred).dtype());
+  if (weights.defined()) {
+    Tensor counts = weights != 0;
+    bool all_count = all(counts).item() != 0;
+    if (!all_count) y = counted_or(0, y, counts), p = counted_or(1, p, counts);
+  }
+  update_state(y, p, weights);
+}
 
 void Metric::update(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight,
                     const Tensor& mask) {

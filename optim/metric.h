@@ -57,10 +57,15 @@ class Metric {
   /// Forgets all batches.
   virtual void reset_state() = 0;
 
-  /// What training calls: update_state, unrecorded, with the mask of y_pred (true: counts; may be
-  /// undefined) turned into weights for the metrics that are means, as in Keras.
+  /// What training calls for `metrics`: update_state, unrecorded, with the mask of y_pred (true:
+  /// counts; may be undefined) turned into weights for the metrics that are means, as in Keras.
   void update(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {},
               const Tensor& mask = {});
+  /// What training calls for `weighted_metrics`: the same, with the mask turned into weights for
+  /// all of them. What a mask or a weight of 0 excludes leaves no trace: update_state sees the
+  /// weight 0, and 0 and 1 in the place of y_true and y_pred, NaN and numbers of no class included.
+  void update_weighted(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight = {},
+                       const Tensor& mask = {});
 
   const std::string& name() const { return name_; }
   void set_name(std::string name) { name_ = std::move(name); }

@@ -36,8 +36,12 @@ Pair fitted(const char* who, const Tensor& y_true, const Tensor& y_pred);
 /// the last axes get them: one number for each sample counts for all of its time steps.
 Pair with_weights(const char* who, const Tensor& values, const Tensor& weights);
 
-/// mask, as 0 and 1, times the weights; either may be undefined.
+/// mask, as 0 and 1, times the weights; either may be undefined. Where the mask is false it is 0,
+/// whatever the weight.
 Tensor masked_weights(const char* who, const Tensor& weights, const Tensor& mask, DType dtype);
+
+/// What counts, with as many axes as x, so that it broadcasts to x; undefined when it does not fit.
+Tensor counts_for(const Tensor& x, const Tensor& counts);
 
 /// Calls f(const T*) with the elements in row-major order, in the tensor's own type.
 template <class F>

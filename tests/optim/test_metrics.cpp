@@ -152,6 +152,116 @@ TEST_CASE("a masked step does not count") {
   CHECK(result_of("accuracy", y, p, {}, zeros({2, 3}).astype(boolean)) == 0);
 }
 
+namespace {
+
+// A batch of (2, 3) steps of which three count, with rubbish in the others; and those three alone.
+struct Masked {
+  Tensor y, p, y_rest, p_rest;
+};
+const std::vector<double> steps_that_count{1, 1, 0, 1, 0, 0};
+
+// From rows, one for each step, and what stands in the masked ones.
+Masked masked(const NestedList& y, const NestedList& p, double wrong_y, double wrong_p) {
+  Tensor counts = tensor(steps_that_count, Shape{6}), rest = tensor({0, 1, 3}, int32);
+  auto spoiled = [&](const Tensor& x, double wrong) {
+    Tensor keep = x.rank() == 2 ? expand_dims(counts, 1) : counts;
+    Tensor all_steps = where(keep, x, full({}, wrong, x.dtype()));
+    return all_steps.reshape(x.rank() == 2 ? Shape{2, 3, x.size(1)} : Shape{2, 3});
+  };
+  Tensor yt = tensor(y), pt = tensor(p);
+  return {spoiled(yt, wrong_y), spoiled(pt, wrong_p), take(yt, rest, 0), take(pt, rest, 0)};
+}
+
+// Weighted, the metric of all steps with the mask is that of the steps that count.
+void check_masked(const char* what, AnyMetric metric, const Masked& m) {
+  CAPTURE(what);
+  Tensor mask = tensor(steps_that_count, Shape{2, 3}).astype(boolean);
+  Tensor weights = tensor({{2, 3, NAN}, {1, INFINITY, 5}});
+  auto result = [&](const Tensor& y, const Tensor& p, const Tensor& w, const Tensor& kept) {
+    metric->reset_state();
+    metric->update_weighted(y, p, w, kept);
+    return metric->result();
+  };
+  double alone = result(m.y_rest, m.p_rest, {}, {});
+  CHECK(std::isfinite(alone));
+  CHECK(alone != 0);
+  CHECK(result(m.y, m.p, {}, mask) == doctest::Approx(alone).epsilon(1e-6));
+  CHECK(result(m.y, m.p, mask, {}) == doctest::Approx(alone).epsilon(1e-6));
+  CHECK(result(m.y, m.p, weights, mask) ==
+        doctest::Approx(result(m.y_rest, m.p_rest, tensor({2, 3, 1}), {})).epsilon(1e-6));
+  CHECK(result(m.y, m.p, {}, zeros({2, 3}, boolean)) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("under weighted_metrics a masked step leaves no trace in any metric") {
+  auto distance = [](const Tensor& a, const Tensor& b) { return sum(abs(a - b), -1); };
+  for (double wrong : std::vector<double>{NAN, INFINITY, -INFINITY, -7}) {
+    CAPTURE(wrong);
+    // Two columns of labels and scores, class numbers, and one column.
+    Masked rows =
+        masked({{0, 1}, {1, 0}, {0, 1}, {1, 0}, {0, 1}, {0, 1}},
+               {{0.3, 0.7}, {0.6, 0.4}, {0, 1}, {0.2, 0.8}, {0, 1}, {0, 1}}, wrong, wrong);
+    check_masked("categorical", CategoricalAccuracy(), rows);
+    check_masked("accuracy of rows", "accuracy", rows);
+    check_masked("binary", BinaryAccuracy(), rows);
+    check_masked("top k", TopKCategoricalAccuracy({.k = 1}), rows);
+    check_masked("root", RootMeanSquaredError(), rows);
+    check_masked("precision", Precision(), rows);
+    check_masked("precision of the largest", Precision({.top_k = 1}), rows);
+    check_masked("precision of a class", Precision({.class_id = 1}), rows);
+    check_masked("recall", Recall(), rows);
+    check_masked("recall of the largest", Recall({.top_k = 1}), rows);
+    check_masked("AUC", AUC(), rows);
+    check_masked("AUC PR", AUC({.curve = "PR"}), rows);
+    check_masked("AUC of logits", AUC({.from_logits = true}), rows);
+    check_masked("exact AUC", AUC({.exact = true}), rows);
+    check_masked("function", distance, rows);
+    for (const char* loss : {"mse", "mae", "mape", "msle", "categorical_crossentropy", "kld",
+                             "binary_crossentropy", "huber", "log_cosh", "poisson", "hinge",
+                             "cosine_similarity", "categorical_focal_crossentropy"})
+      check_masked(loss, loss, rows);
+    Masked classes =
+        masked({1, 0, 0, 0, 0, 0}, {{0.3, 0.7}, {0.6, 0.4}, {0, 1}, {0.2, 0.8}, {0, 1}, {0, 1}},
+               wrong, wrong);
+    check_masked("sparse", SparseCategoricalAccuracy(), classes);
+    check_masked("accuracy of classes", "accuracy", classes);
+    check_masked("sparse top k", SparseTopKCategoricalAccuracy({.k = 1}), classes);
+    check_masked("sparse crossentropy", "sparse_categorical_crossentropy", classes);
+    Masked column = masked({1, 0, 0, 1, 0, 0}, {{0.7}, {0.8}, {0}, {0.9}, {0}, {0}}, wrong, wrong);
+    check_masked("accuracy of a column", "accuracy", column);
+    check_masked("precision of a column", Precision(), column);
+    check_masked("AUC of a column", AUC(), column);
+    check_masked("equal", Accuracy(), masked({1, 2, 0, 3, 0, 0}, {1, 5, 0, 3, 0, 0}, wrong, wrong));
+  }
+}
+
+TEST_CASE("outside weighted_metrics Precision, Recall and AUC count masked steps, as in Keras") {
+  Tensor y = tensor({{1, 0}}), p = tensor({{0.9, 0.8}}), mask = tensor({{1, 0}}, boolean);
+  CHECK(result_of(Precision(), y, p, {}, mask) == 0.5);
+  AnyMetric weighted = Precision();
+  weighted->update_weighted(y, p, {}, mask);
+  CHECK(weighted->result() == 1);
+}
+
+TEST_CASE("a weighted metric of one's own sees no masked step") {
+  class Heaviest : public Metric {
+   public:
+    Heaviest() : Metric("heaviest") {}
+    void update_state(const Tensor& y, const Tensor& p, const Tensor& w) override {
+      largest_ = std::max({largest_, max(y * w).item(), max(p * w).item()});
+    }
+    double result() const override { return largest_; }
+    void reset_state() override { largest_ = 0; }
+
+   private:
+    double largest_ = 0;
+  } heaviest;
+  Tensor mask = tensor({{1, 0}, {1, 1}}, boolean);
+  heaviest.update_weighted(tensor({{1, NAN}, {2, 3}}), tensor({{1, INFINITY}, {1, 1}}), {}, mask);
+  CHECK(heaviest.result() == 3);
+}
+
 TEST_CASE("top k counts how many are larger") {
   Tensor p = tensor({{0.1, 0.2, 0.3, 0.4}, {0.25, 0.25, 0.25, 0.25}});
   CHECK(result_of(SparseTopKCategoricalAccuracy({.k = 2}), tensor({2, 3}), p) == 1);
@@ -374,6 +484,9 @@ TEST_CASE("AUC refuses scores that are no probabilities") {
   CHECK_THROWS_WITH_AS(result_of(AUC(), tensor({0, 1}), tensor({-2.5, 0.5})),
                        "auc: expected scores from 0 to 1, got -2.5; logits need from_logits",
                        std::invalid_argument);
+  // Where the weight is 0 nothing is expected.
+  CHECK(result_of(AUC(), tensor({0, 1, 1}), tensor({0.1, 0.9, -2.5}), tensor({1, 1, 0})) ==
+        doctest::Approx(1));
 }
 
 TEST_CASE("a class that is ignored leaves a metric's mean, too") {
