@@ -22,6 +22,7 @@ struct TrainingParams {
   int epochs = 1;
   int steps = 0;  ///< batches in an epoch
   int verbose = 1;
+  bool validation = true;  ///< whether val_... values come, or may come
 };
 
 class Callback {

@@ -1,14 +1,17 @@
 // The rules and the messages are Keras 3.15's; errors are worded as elsewhere in this library.
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <system_error>
+#include <typeinfo>
 
 #include <keratin/core/internal/message.h>
 #include <keratin/training/callbacks.h>
 #include <keratin/training/model.h>
+#include <keratin/training/sequential.h>
 
 namespace keratin {
 namespace {
@@ -244,50 +247,128 @@ std::string csv_cell(const std::string& text, char separator) {
   return quoted + '"';
 }
 
+// The cells of a table's first row. What stands in quotes ends neither a cell nor the row.
+std::vector<std::string> first_csv_row(std::istream& in, char separator) {
+  std::vector<std::string> cells(1);
+  bool quoted = false;
+  for (char c; in.get(c) && (quoted || c != '\n');) {
+    if (c == '"' && quoted && in.peek() == '"')
+      cells.back() += static_cast<char>(in.get());
+    else if (c == '"')
+      quoted = !quoted;
+    else if (c == separator && !quoted)
+      cells.emplace_back();
+    else if (quoted || c != '\r')
+      cells.back() += c;
+  }
+  return cells;
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+std::vector<std::string> columns_of(std::vector<std::string> names) {
+  std::ranges::sort(names);
+  names.insert(names.begin(), "epoch");
+  return names;
+}
+
+// A model of a class of one's own may have steps of its own, and log what it likes.
+bool logs_what_was_compiled(const Model& model) {
+  return typeid(model) == typeid(Model) || typeid(model) == typeid(Sequential);
+}
+
 }  // namespace
 
 CSVLogger::CSVLogger(std::string filename, Options options)
     : filename_(std::move(filename)), options_(options) {}
 
+void CSVLogger::refuse(const std::vector<std::string>& names) const {
+  fail(
+      "CSVLogger: {}: cannot append, as the columns differ. The file has: {}. To be written are: "
+      "{}",
+      filename_, fmt::join(header_, ", "), fmt::join(columns_of(names), ", "));
+}
+
+void CSVLogger::read_header() {
+  header_.clear();
+  unfinished_ = false;
+  if (!options_.append) return;
+  std::ifstream before(filename_, std::ios::binary | std::ios::ate);
+  if (!before || before.tellg() <= 0) return;
+  before.seekg(-1, std::ios::end);
+  unfinished_ = before.get() != '\n';
+  before.seekg(0);
+  header_ = first_csv_row(before, options_.separator);
+}
+
+// What a model without steps of its own logs is known before the first one: what was compiled, and
+// with validation the same as val_... What else the file has may come from callbacks.
+void CSVLogger::check_compiled_columns() const {
+  std::vector<std::string> columns = model().metrics_names();
+  bool fits = contains(header_, "epoch");
+  for (std::size_t i = columns.size(); i > 0; --i) {
+    const std::string name = "val_" + columns[i - 1];
+    if (params().validation)
+      columns.push_back(name);
+    else
+      fits &= !contains(header_, name);
+  }
+  for (const std::string& name : columns) fits &= contains(header_, name);
+  if (!fits) refuse(columns);
+}
+
 void CSVLogger::on_train_begin() {
   columns_.clear();
-  header_ = true;
-  bool unfinished = false;  // a last line cut short, as by a full disk
-  if (options_.append) {
-    std::ifstream before(filename_, std::ios::binary | std::ios::ate);
-    if (before && before.tellg() > 0) {
-      header_ = false;
-      before.seekg(-1, std::ios::end);
-      unfinished = before.get() != '\n';
-    }
-  }
+  logged_.clear();
+  read_header();
+  if (!header_.empty() && logs_what_was_compiled(model())) check_compiled_columns();
   errno = 0;
   file_ = std::make_shared<std::ofstream>(
       filename_, std::ios::binary | (options_.append ? std::ios::app : std::ios::trunc));
   if (!*file_) fail_io("{}: cannot write: {}", filename_, std::generic_category().message(errno));
-  if (unfinished) *file_ << "\r\n";
+}
+
+void CSVLogger::on_train_batch_end(int, const Logs& logs) {
+  if (!logged_.empty()) return;
+  bool fits = true;
+  for (const auto& [name, value] : logs) {
+    logged_.push_back(name);
+    fits &= header_.empty() || contains(header_, name);
+  }
+  if (!fits) refuse(logged_);
+}
+
+void CSVLogger::choose_columns(const Logs& logs) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : logs) names.push_back(name);
+  auto is_validation = [](const std::string& name) { return name.starts_with("val_"); };
+  if (params().validation && std::ranges::none_of(names, is_validation)) {
+    const std::vector<std::string> validated = logged_.empty() ? names : logged_;
+    for (const std::string& name : validated) names.push_back("val_" + name);
+  }
+  const std::vector<std::string> columns = columns_of(names);
+  if (header_.empty()) {
+    write_row(columns);
+  } else if (!std::ranges::is_permutation(columns, header_)) {
+    refuse(names);
+  } else if (unfinished_) {
+    *file_ << "\r\n";
+  }
+  columns_ = header_.empty() ? columns : header_;
 }
 
 void CSVLogger::on_epoch_end(int epoch, Logs& logs) {
-  if (columns_.empty()) {
-    bool validated = false;
-    for (const auto& [name, value] : logs) {
-      columns_.push_back(name);
-      validated |= name.starts_with("val_");
-    }
-    if (!validated)
-      for (const auto& [name, value] : logs) columns_.push_back("val_" + name);
-    if (header_) {
-      std::vector<std::string> names{"epoch"};
-      names.insert(names.end(), columns_.begin(), columns_.end());
-      write_row(names);
-      header_ = false;
-    }
-  }
-  std::vector<std::string> row{std::to_string(epoch)};
+  if (columns_.empty()) choose_columns(logs);
+  std::vector<std::string> row;
   for (const std::string& name : columns_) {
-    auto log = logs.find(name);
-    row.push_back(log == logs.end() ? "NA" : python_float(log->second));
+    if (name == "epoch")
+      row.push_back(std::to_string(epoch));
+    else if (auto log = logs.find(name); log != logs.end())
+      row.push_back(python_float(log->second));
+    else
+      row.push_back("NA");
   }
   write_row(row);
 }

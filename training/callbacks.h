@@ -113,31 +113,43 @@ class ModelCheckpoint : public MonitorCallback {
   int batches_ = 0;  // since the last save
 };
 
-/// Writes each epoch's logs as a line of a table: epoch, then the logs by name. When the first
-/// epoch has no validation its columns are there all the same; what is missing is NA. Numbers have
-/// as many digits as it takes to read back the same. Each line is on its way to the disk before the
+/// Writes each epoch's logs as a line of a table: epoch, then the logs by name. With validation its
+/// columns are there even when the first epoch has none; what is missing is NA. Numbers have as
+/// many digits as it takes to read back the same. Each line is on its way to the disk before the
 /// next epoch begins. Throws std::runtime_error naming the file when it cannot be written.
+///
+/// Only a file with the same columns, in any order, can be appended to. For others
+/// std::invalid_argument lists both and the file stays as it is: before the first step when loss,
+/// metrics or validation differ; after it when a model's own train_step logs something else; after
+/// the first epoch when a callback does.
 class CSVLogger : public Callback {
  public:
   struct Options {
     char separator = ',';
-    bool append = false;  ///< after what the file has; only a new or empty file gets a header
+    bool append = false;  ///< after what the file has; a new or empty file gets a header
   };
   CSVLogger(std::string filename) : CSVLogger(std::move(filename), Options()) {}
   CSVLogger(std::string filename, Options options);
 
   void on_train_begin() override;
+  void on_train_batch_end(int batch, const Logs& logs) override;
   void on_epoch_end(int epoch, Logs& logs) override;
   void on_train_end(const Logs& logs) override;
 
  private:
+  void read_header();
+  void check_compiled_columns() const;
+  void choose_columns(const Logs& logs);
+  [[noreturn]] void refuse(const std::vector<std::string>& names) const;
   void write_row(const std::vector<std::string>& cells);
 
   std::string filename_;
   Options options_;
   std::shared_ptr<std::ofstream> file_;
-  std::vector<std::string> columns_;  // without "epoch"
-  bool header_ = true;
+  std::vector<std::string> header_;   // of the file that is appended to; empty when it has none
+  std::vector<std::string> logged_;   // by the first step; empty before it
+  std::vector<std::string> columns_;  // "epoch" among them; empty before the first row
+  bool unfinished_ = false;           // the file ends in a line cut short, as by a full disk
 };
 
 /// Multiplies the learning rate by `factor` when the monitored value has not got better for

@@ -1,5 +1,6 @@
 // The expected numbers and messages are those of Keras 3.15.1 for the same values.
 #include <doctest/doctest.h>
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -328,22 +329,16 @@ TEST_CASE("CSVLogger writes a row for each epoch as Keras does") {
   logger.on_train_end({});
 
   SUBCASE("append goes on without a header") {
-    CSVLogger more(path, {.separator = ';', .append = true});
+    CSVLogger more(path, {.append = true});
+    more.attach(model, {});
     more.on_train_begin();
-    Logs logs{{"loss", 1}, {"val_loss", 1e-4}};
+    Logs logs{{"a,b", 0.5}, {"loss", 1}, {"val_a,b", 2}, {"val_loss", 1e-4}};
     more.on_epoch_end(3, logs);
     more.on_train_end({});
-    CHECK(read_file(path) == expected + "3;1.0;0.0001\r\n");
-  }
-  SUBCASE("append ends a line that was cut short") {
-    write_file(path, "epoch,loss,val_loss\r\n0,1.");
-    CSVLogger more(path, {.append = true});
-    more.on_train_begin();
-    Logs logs{{"loss", 0.1 + 0.2}, {"val_loss", 1}};
-    more.on_epoch_end(1, logs);
-    CHECK(read_file(path) == "epoch,loss,val_loss\r\n0,1.\r\n1,0.30000000000000004,1.0\r\n");
+    CHECK(read_file(path) == expected + "3,0.5,1.0,2.0,0.0001\r\n");
   }
   SUBCASE("without append the file begins anew, also in a second fit") {
+    logger.attach(model, {.validation = false});
     logger.on_train_begin();
     Logs logs{{"val_loss", 2}};
     logger.on_epoch_end(0, logs);
@@ -353,12 +348,142 @@ TEST_CASE("CSVLogger writes a row for each epoch as Keras does") {
   }
 }
 
+TEST_CASE("CSVLogger has columns of validation only where there is validation") {
+  TemporaryDirectory folder;
+  const std::string path = folder / "log.csv";
+  Scale model = compiled_scale();
+  for (bool validation : {false, true}) {
+    CSVLogger logger(path);
+    logger.attach(model, {.validation = validation});
+    logger.on_train_begin();
+    logger.on_train_batch_end(0, {{"loss", 2}});
+    Logs logs{{"learning_rate", 0.5}, {"loss", 1}};  // one of them from a callback
+    logger.on_epoch_end(0, logs);
+    CHECK(read_file(path) == (validation ? "epoch,learning_rate,loss,val_loss\r\n0,0.5,1.0,NA\r\n"
+                                         : "epoch,learning_rate,loss\r\n0,0.5,1.0\r\n"));
+  }
+}
+
+TEST_CASE("CSVLogger appends in the file's order, after a line that was cut short") {
+  TemporaryDirectory folder;
+  const std::string path = folder / "log.csv";
+  Scale model = compiled_scale();
+  for (const std::string header :
+       {"epoch,val_loss,loss\r\n", "epoch,val_loss,loss\n", "epoch,\"val_loss\",\"loss\"\r\n"}) {
+    write_file(path, header + "0,1.");
+    CSVLogger more(path, {.append = true});
+    more.attach(model, {});
+    more.on_train_begin();
+    Logs logs{{"loss", 0.1 + 0.2}, {"val_loss", 1}};
+    more.on_epoch_end(1, logs);
+    CHECK(read_file(path) == header + "0,1.\r\n1,1.0,0.30000000000000004\r\n");
+  }
+}
+
+TEST_CASE("CSVLogger refuses to append to other columns, and leaves the file alone") {
+  TemporaryDirectory folder;
+  const std::string path = folder / "log.csv";
+  Sequential model({Dense(1)});
+  model.compile({.loss = "mse"});
+  auto refused = [&](const std::string& text, bool validation, CSVLogger::Options options = {}) {
+    write_file(path, text);
+    options.append = true;
+    CSVLogger logger(path, options);
+    logger.attach(model, {.validation = validation});
+    std::string message = error_of([&] { logger.on_train_begin(); });
+    CHECK(read_file(path) == text);
+    const std::string begin = "CSVLogger: " + path + ": cannot append, as the columns differ. ";
+    CHECK(message.starts_with(begin));
+    return message.substr(std::min(begin.size(), message.size()));
+  };
+  CHECK(refused("epoch,loss\r\n0,1.", true) ==
+        "The file has: epoch, loss. To be written are: epoch, loss, val_loss");
+  CHECK(refused("epoch,loss,val_loss\r\n0,1.0,2.0\r\n", false) ==
+        "The file has: epoch, loss, val_loss. To be written are: epoch, loss");
+  CHECK(refused("epoch;loss;val_loss\r\n", true) ==
+        "The file has: epoch;loss;val_loss. To be written are: epoch, loss, val_loss");
+  CHECK(refused("0,1.5\r\n1,1.25\r\n", false) ==
+        "The file has: 0, 1.5. To be written are: epoch, loss");
+  CHECK(refused("epoch,\"lo\"\"s,\ns\"\r\n", false) ==
+        "The file has: epoch, lo\"s,\ns. To be written are: epoch, loss");
+}
+
+TEST_CASE("CSVLogger refuses other columns of a model's own steps after the first one") {
+  TemporaryDirectory folder;
+  const std::string path = folder / "log.csv";
+  Scale model = compiled_scale();  // which may log anything, for all that is known of its class
+  for (const std::string text : {"epoch,d,g,val_d\r\n0,1.", "epoch,loss\r\n"}) {
+    write_file(path, text);
+    CSVLogger logger(path, {.append = true});
+    logger.attach(model, {});
+    logger.on_train_begin();
+    const std::string message = error_of([&] {
+      logger.on_train_batch_end(0, {{"d", 1}, {"g", 2}});
+    });
+    if (text.starts_with("epoch,d")) {
+      Logs logs{{"d", 1}, {"g", 2}, {"val_d", 3}};
+      logger.on_epoch_end(1, logs);
+      CHECK(read_file(path) == text + "\r\n1,1.0,2.0,3.0\r\n");
+    } else {
+      CHECK(message == "CSVLogger: " + path +
+                           ": cannot append, as the columns differ. The file has: epoch, loss. To "
+                           "be written are: epoch, d, g");
+      CHECK(read_file(path) == text);
+    }
+  }
+}
+
+TEST_CASE("CSVLogger refuses other columns of callbacks after the first epoch") {
+  TemporaryDirectory folder;
+  const std::string path = folder / "log.csv";
+  Scale model = compiled_scale();
+  for (bool in_file : {false, true}) {
+    const std::string text = in_file ? "epoch,learning_rate,loss\r\n0,1.0,2." : "epoch,loss\r\n";
+    write_file(path, text);
+    CSVLogger logger(path, {.append = true});
+    logger.attach(model, {.validation = false});
+    logger.on_train_begin();
+    Logs logs{{"loss", 1}};
+    if (!in_file) logs["learning_rate"] = 0.5;
+    std::string message = error_of([&] { logger.on_epoch_end(1, logs); });
+    CHECK(message == "CSVLogger: " + path +
+                         (in_file ? ": cannot append, as the columns differ. The file has: epoch, "
+                                    "learning_rate, loss. To be written are: epoch, loss"
+                                  : ": cannot append, as the columns differ. The file has: epoch, "
+                                    "loss. To be written are: epoch, learning_rate, loss"));
+    CHECK(read_file(path) == text);
+  }
+}
+
+TEST_CASE("CSVLogger in fit goes on where another fit ended") {
+  TemporaryDirectory folder;
+  const std::string path = folder / "log.csv";
+  Sequential model({Dense(1)});
+  model.compile({.optimizer = SGD({.learning_rate = 0.1}), .loss = "mse", .metrics = {"mae"}});
+  const Tensor x = tensor({{1, 2}, {3, 4}, {5, 6}, {7, 8}}), y = tensor({{0}, {1}, {0}, {1}});
+  auto rate = [](int, double learning_rate) { return learning_rate / 2; };
+  for (int run = 0; run < 2; ++run)
+    model.fit(x, y,
+              {.epochs = 2,
+               .verbose = 0,
+               .validation_data = {x, y},
+               .validation_freq = run == 0 ? 2 : 1,
+               .callbacks = {LearningRateScheduler(rate), CSVLogger(path, {.append = true})}});
+  const std::string text = read_file(path);
+  CHECK(text.starts_with("epoch,learning_rate,loss,mae,val_loss,val_mae\r\n0,0.05,"));
+  CHECK(std::ranges::count(text, '\n') == 5);
+  CHECK(std::ranges::count(text, ',') == 5 * 5);
+  CHECK(text.find("NA,NA\r\n1,0.025,") != std::string::npos);
+}
+
 TEST_CASE("CSVLogger names the file that it cannot write") {
+  Scale model = compiled_scale();
   CSVLogger nowhere("no/such/folder/log.csv");
   CHECK(error_of([&] { nowhere.on_train_begin(); }) ==
         "no/such/folder/log.csv: cannot write: No such file or directory");
   if (!std::filesystem::exists("/dev/full")) return;
   CSVLogger disk("/dev/full");
+  disk.attach(model, {});
   disk.on_train_begin();
   Logs logs{{"loss", 1}};
   CHECK(error_of([&] { disk.on_epoch_end(0, logs); }) ==
@@ -439,8 +564,7 @@ TEST_CASE("callbacks work in fit, and can be read afterwards") {
   CHECK(stopping.best_epoch() == 0);
   CHECK(history["loss"] == losses);
   CHECK(history["learning_rate"] == Values{1e-3, 5e-4});
-  CHECK(
-      read_file(folder / "log.csv").starts_with("epoch,learning_rate,loss,mae,val_learning_rate"));
+  CHECK(read_file(folder / "log.csv").starts_with("epoch,learning_rate,loss,mae"));
   CHECK(load_npz(folder / "last.npz").size() == 2);
 }
 
