@@ -219,7 +219,7 @@ void Model::Compiled::update(const Predictions& p, const Tensors& y, const Tenso
     if (!y[i].defined()) continue;
     for (AnyMetric& metric : output.metrics) metric->update(y[i], p.values[i], {}, p.masks[i]);
     for (AnyMetric& metric : output.weighted_metrics)
-      metric->update(y[i], p.values[i], weight[i], p.masks[i]);
+      metric->update_weighted(y[i], p.values[i], weight[i], p.masks[i]);
   }
 }
 

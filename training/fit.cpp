@@ -111,7 +111,7 @@ History Model::Loops::fit(Model& model, Source& source, Source* validation,
   if (verbose > 0) callbacks.push_back(ProgbarLogger(verbose));
   auto attach = [&] {
     for (AnyCallback& callback : callbacks)
-      callback->attach(model, {options.epochs, source.steps(), verbose});
+      callback->attach(model, {options.epochs, source.steps(), verbose, validation != nullptr});
   };
   attach();
 

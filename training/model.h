@@ -26,7 +26,7 @@ struct CompileOptions {
   Losses loss = {};               ///< of one output, or for each (training/per_output.h)
   LossWeights loss_weights = {};  ///< what each output's loss is multiplied by in their sum
   Metrics metrics = {};
-  Metrics weighted_metrics = {};  ///< these heed sample weights
+  Metrics weighted_metrics = {};  ///< these heed sample weights and masks
 };
 
 /// x, y and perhaps sample weights, or a dataset.

@@ -564,7 +564,7 @@ TEST_CASE("callbacks work in fit, and can be read afterwards") {
   CHECK(stopping.best_epoch() == 0);
   CHECK(history["loss"] == losses);
   CHECK(history["learning_rate"] == Values{1e-3, 5e-4});
-  CHECK(read_file(folder / "log.csv").starts_with("epoch,learning_rate,loss,mae"));
+  CHECK(read_file(folder / "log.csv").starts_with("epoch,learning_rate,loss,mae\r\n0,"));
   CHECK(load_npz(folder / "last.npz").size() == 2);
 }
 

@@ -422,6 +422,25 @@ TEST_CASE("one CompileOptions for two models shares nothing, and compiling again
   CHECK(a.train_on_batch(x, full({4, 1}, 3.0))["mae"] == 3);
 }
 
+TEST_CASE("metrics under weighted_metrics do not see masked steps, with and without weights") {
+  Sequential model({Masking(), Dense(1, {.activation = "sigmoid",
+                                         .kernel_initializer = "ones",
+                                         .bias_initializer = "ones"})});
+  model.compile({.loss = "binary_crossentropy",
+                 .metrics = {Precision()},
+                 .weighted_metrics = {Precision({.name = "heeding"}), AUC({.exact = true})}});
+  // All scores are above one half. Two steps count; after each is padding with a wrong label.
+  Tensor x = tensor({{{2}, {0}, {1}, {0}}}), y = tensor({{{1.0}, {NAN}, {0.0}, {1.0}}});
+  Logs logs = model.evaluate(x, y);
+  CHECK(logs["heeding"] == 0.5);
+  CHECK(logs["auc"] == 1);
+  CHECK(logs["precision"] == 0.75);  // it counts all four, as in Keras
+  logs = model.evaluate(x, y, {.sample_weight = tensor({{3.0, NAN, 1.0, 1.0}})});
+  CHECK(logs["heeding"] == 0.75);
+  CHECK(logs["auc"] == 1);
+  CHECK(logs["precision"] == 0.75);
+}
+
 }  // namespace keratin
 
 TEST_SUITE_END();
