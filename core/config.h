@@ -99,6 +99,13 @@ struct Field {
         get([member] { return to_option(*member); }),
         set([member](const Option& value) { return from_option(value, *member); }),
         check(std::move(rule)) {}
+  /// Where a value is not simply a member.
+  Field(std::string option, std::function<Option()> read, std::function<bool(const Option&)> write,
+        Check rule = {})
+      : name(std::move(option)),
+        get(std::move(read)),
+        set(std::move(write)),
+        check(std::move(rule)) {}
   /// An option of Keras that has one value here; others are refused.
   static Field fixed(std::string name, Option value);
   /// An option of Keras that changes no number: any value is accepted.

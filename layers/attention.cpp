@@ -4,6 +4,10 @@
 
 namespace keratin {
 
+std::vector<Field> AttentionLayer::fields() {
+  return {{"attention_dim", &attention_dim_, at_least(1)}};
+}
+
 void AttentionLayer::build(const Shape& input_shape) {
   check_positive("build", "attention_dim", attention_dim_);
   if (input_shape.rank() != 3) fail("expected inputs (batch, time, features), got {}", input_shape);

@@ -11,6 +11,7 @@ class AttentionLayer : public Layer {
  public:
   explicit AttentionLayer(int attention_dim) : attention_dim_(attention_dim) {}
   void build(const Shape& input_shape) override;
+  std::vector<Field> fields() override;
   Tensor call(const Tensor& inputs) override;
 
  private:

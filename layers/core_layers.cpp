@@ -21,7 +21,7 @@ Activation::Activation(ActivationFunction activation, const NameOptions& options
 // --- dropout
 
 Dropout::Dropout(double rate, const DropoutOptions& options) : rate_(rate), seed_(options.seed) {
-  check_rate("Dropout", "rate", rate);
+  check_fields("Dropout", fields());
   apply_common(*this, options);
 }
 
@@ -76,7 +76,7 @@ Permute::Permute(std::vector<int> dims, const NameOptions& options) : axes_(std:
 Tensor Permute::call(const Tensor& inputs) { return transpose(inputs, axes_); }
 
 RepeatVector::RepeatVector(int n, const NameOptions& options) : n_(n) {
-  check_positive("RepeatVector", "n", n);
+  check_fields("RepeatVector", fields());
   apply_common(*this, options);
 }
 Tensor RepeatVector::call(const Tensor& inputs) {
@@ -98,6 +98,53 @@ Tensor Masking::compute_mask(const Tensor& inputs, const Tensor&) {
 Tensor Masking::call(const Tensor& inputs) {
   if (inputs.rank() < 2) fail("expected an input of rank 2 or more, got {}", inputs.shape());
   return where(expand_dims(compute_mask(inputs, {}), -1), inputs, 0.0);
+}
+
+// --- options
+
+std::vector<Field> InputLayer::fields() {
+  auto shape = [this] { return to_option(input_shape()); };
+  auto set_shape = [this](const Option& value) {
+    Shape read;
+    return from_option(value, read) && (set_input_shape(read), true);
+  };
+  return {{"batch_shape", shape, set_shape},
+          Field::without_effect("dtype", std::string(name_of(dtype()))),
+          Field::fixed("sparse", false),
+          Field::fixed("ragged", false),
+          Field::fixed("optional", false)};
+}
+// Keras gives no trainable, and puts the name before the last option.
+Config InputLayer::get_config() const {
+  Config config = config_of(const_cast<InputLayer*>(this)->fields());
+  config.insert(config.end() - 1, {"name", name()});
+  return config;
+}
+
+std::vector<Field> Activation::fields() { return {{"activation", &activation_}}; }
+std::vector<Field> Dropout::fields() {
+  return {{"rate", &rate_, between(0, 1)}, {"seed", &seed_}, Field::fixed("noise_shape", {})};
+}
+std::vector<Field> Flatten::fields() { return {Field::fixed("data_format", "channels_last")}; }
+std::vector<Field> RepeatVector::fields() { return {{"n", &n_, at_least(1)}}; }
+std::vector<Field> Masking::fields() { return {{"mask_value", &mask_value_}}; }
+
+// Here -1 is a number and not None.
+std::vector<Field> Reshape::fields() {
+  auto shape = [this] {
+    return to_option(std::vector<int>(target_shape_.begin(), target_shape_.end()));
+  };
+  return {{"target_shape", shape,
+           [this](const Option& value) { return from_option(value, target_shape_); }}};
+}
+std::vector<Field> Permute::fields() {
+  auto dims = [this] { return to_option(std::vector<int>(axes_.begin() + 1, axes_.end())); };
+  auto set_dims = [this](const Option& value) {
+    const bool fits = from_option(value, axes_);
+    axes_.insert(axes_.begin(), 0);
+    return fits;
+  };
+  return {{"dims", dims, set_dims}};
 }
 
 }  // namespace keratin

@@ -18,6 +18,8 @@ struct NameOptions {
 class InputLayer : public Layer {
  public:
   explicit InputLayer(const Shape& shape, const NameOptions& options = {});
+  std::vector<Field> fields() override;
+  Config get_config() const override;
   Tensor call(const Tensor& inputs) override { return inputs; }
   bool supports_masking() const override { return true; }
 };
@@ -26,6 +28,7 @@ class InputLayer : public Layer {
 class Activation : public Layer {
  public:
   explicit Activation(ActivationFunction activation, const NameOptions& options = {});
+  std::vector<Field> fields() override;
   Tensor call(const Tensor& inputs) override { return activation_(inputs); }
   bool supports_masking() const override { return true; }
 
@@ -42,6 +45,7 @@ struct DropoutOptions {
 class Dropout : public Layer {
  public:
   explicit Dropout(double rate, const DropoutOptions& options = {});
+  std::vector<Field> fields() override;
   Tensor call(const Tensor& inputs) override;
   bool supports_masking() const override { return true; }
 
@@ -57,6 +61,7 @@ Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random
 class Flatten : public Layer {
  public:
   explicit Flatten(const NameOptions& options = {});
+  std::vector<Field> fields() override;
   Tensor call(const Tensor& inputs) override;
 };
 
@@ -64,6 +69,7 @@ class Flatten : public Layer {
 class Reshape : public Layer {
  public:
   explicit Reshape(const Shape& target_shape, const NameOptions& options = {});
+  std::vector<Field> fields() override;
   Tensor call(const Tensor& inputs) override;
   Shape compute_output_shape(const Shape& input_shape) override;
 
@@ -75,6 +81,7 @@ class Reshape : public Layer {
 class Permute : public Layer {
  public:
   explicit Permute(std::vector<int> dims, const NameOptions& options = {});
+  std::vector<Field> fields() override;
   Tensor call(const Tensor& inputs) override;
 
  private:
@@ -85,6 +92,7 @@ class Permute : public Layer {
 class RepeatVector : public Layer {
  public:
   explicit RepeatVector(int n, const NameOptions& options = {});
+  std::vector<Field> fields() override;
   Tensor call(const Tensor& inputs) override;
 
  private:
@@ -95,6 +103,7 @@ class RepeatVector : public Layer {
 class Masking : public Layer {
  public:
   explicit Masking(double mask_value = 0, const NameOptions& options = {});
+  std::vector<Field> fields() override;
   Tensor call(const Tensor& inputs) override;
   Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;
   bool supports_masking() const override { return true; }

@@ -5,8 +5,22 @@
 namespace keratin {
 
 Dense::Dense(int units, const DenseOptions& options) : units_(units), options_(options) {
-  check_positive("Dense", "units", units);
+  check_fields("Dense", fields());
   apply_common(*this, options);
+}
+
+std::vector<Field> Dense::fields() {
+  DenseOptions& o = options_;
+  return {{"units", &units_, at_least(1)},
+          {"activation", &o.activation},
+          {"use_bias", &o.use_bias},
+          {"kernel_initializer", &o.kernel_initializer},
+          {"bias_initializer", &o.bias_initializer},
+          {"kernel_regularizer", &o.kernel_regularizer},
+          {"bias_regularizer", &o.bias_regularizer},
+          {"kernel_constraint", &o.kernel_constraint},
+          {"bias_constraint", &o.bias_constraint},
+          Field::fixed("quantization_config", {})};
 }
 
 void Dense::build(const Shape& input_shape) {

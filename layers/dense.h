@@ -26,6 +26,7 @@ class Dense : public Layer {
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
   bool supports_masking() const override { return true; }
+  std::vector<Field> fields() override;
 
  private:
   int units_;

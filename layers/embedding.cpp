@@ -6,9 +6,20 @@ namespace keratin {
 
 Embedding::Embedding(int input_dim, int output_dim, const EmbeddingOptions& options)
     : input_dim_(input_dim), output_dim_(output_dim), options_(options) {
-  check_positive("Embedding", "input_dim", input_dim);
-  check_positive("Embedding", "output_dim", output_dim);
+  check_fields("Embedding", fields());
   apply_common(*this, options);
+}
+
+std::vector<Field> Embedding::fields() {
+  EmbeddingOptions& o = options_;
+  return {{"input_dim", &input_dim_, at_least(1)},
+          {"output_dim", &output_dim_, at_least(1)},
+          {"embeddings_initializer", &o.embeddings_initializer},
+          {"embeddings_regularizer", &o.embeddings_regularizer},
+          {"activity_regularizer", &activity_regularizer()},
+          {"embeddings_constraint", &o.embeddings_constraint},
+          {"mask_zero", &o.mask_zero},
+          Field::fixed("quantization_config", {})};
 }
 
 void Embedding::build(const Shape&) {

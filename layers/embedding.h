@@ -19,6 +19,7 @@ struct EmbeddingOptions {
 class Embedding : public Layer {
  public:
   Embedding(int input_dim, int output_dim, const EmbeddingOptions& options = {});
+  std::vector<Field> fields() override;
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
   Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;

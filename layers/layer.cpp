@@ -234,10 +234,10 @@ void Layer::keep_outputs(const Tensors& outputs) const {
     for (std::size_t i = 1; i < outputs.size(); ++i)
       (*context.capture)[place + "/" + std::to_string(i)] = outputs[i];
   }
-  if (context.losses == nullptr || !state().activity_regularizer) return;
+  const auto& regularizer = state().activity_regularizer.function();
+  if (context.losses == nullptr || !regularizer) return;
   for (const Tensor& y : outputs)
-    add_loss(state().activity_regularizer(y) /
-             static_cast<double>(std::max<std::int64_t>(1, y.size(0))));
+    add_loss(regularizer(y) / static_cast<double>(std::max<std::int64_t>(1, y.size(0))));
 }
 
 // --- shapes
@@ -304,8 +304,9 @@ void Layer::add_loss(const Tensor& loss) const {
 }
 
 void Layer::set_activity_regularizer(const Regularizer& regularizer) {
-  state().activity_regularizer = regularizer.function();
+  state().activity_regularizer = regularizer;
 }
+Regularizer& Layer::activity_regularizer() const { return state().activity_regularizer; }
 
 LayerLosses::LayerLosses() : scope_(std::make_unique<CallContext>()) {
   scope_->outer = std::exchange(current_call, scope_.get());

@@ -38,6 +38,7 @@
 #include <vector>
 
 #include <keratin/autograd/weight.h>
+#include <keratin/core/config.h>
 #include <keratin/core/random.h>
 #include <keratin/core/tensor.h>
 #include <keratin/layers/initializers.h>
@@ -90,7 +91,16 @@ class Layer {
   virtual Shape compute_output_shape(const Shape& input_shape);
   virtual Shapes compute_output_shape(const Shapes& input_shapes);
 
+  /// Where the options of the class are kept, in Keras's order. The constructor checks them with
+  /// check_fields; get_config writes them, and layer_from_config reads them.
+  virtual std::vector<Field> fields();
+  /// Called when the options have been read from a config.
+  virtual void configured() {}
+
   // --- to use
+
+  /// Keras's get_config: name, trainable and dtype, then the options of the class.
+  virtual Config get_config() const;
 
   /// Builds the layer if it is not built yet, and calls it. Errors begin with the layer's name.
   Outputs operator()(const Tensor& inputs, const CallOptions& options = {});
@@ -160,6 +170,8 @@ class Layer {
   template <std::derived_from<Layer> L>
   void track(L& layer);
   void track(const AnyLayer& layer);
+  /// Puts other layers in the place of all that were tracked.
+  void replace_sublayers(const std::vector<AnyLayer>& layers);
   /// Takes the last tracked layer out again.
   void untrack_last();
   /// Whether build was called by ensure_built, and not by a user.
@@ -171,6 +183,7 @@ class Layer {
   /// The masks of the outputs, for a call that knows better than compute_mask.
   void set_output_mask(const Tensor& mask) const { set_output_masks({mask}); }
   void set_output_masks(const Tensors& masks) const;
+  Regularizer& activity_regularizer() const;
   /// Adds a scalar to the loss that the call in progress is part of.
   void add_loss(const Tensor& loss) const;
   /// Names a value in passing, for Model::capture; costs nothing when nobody looks.

@@ -223,6 +223,11 @@ void Layer::take_place(Layer& layer) {
   }
 }
 
+void Layer::replace_sublayers(const std::vector<AnyLayer>& layers) {
+  while (!state().sublayers.empty()) untrack_last();
+  for (const AnyLayer& layer : layers) track(layer);
+}
+
 void Layer::untrack_last() {
   State& s = state();
   s.sublayers.pop_back();

@@ -6,5 +6,6 @@
 #include <keratin/layers/dense.h>
 #include <keratin/layers/embedding.h>
 #include <keratin/layers/normalization.h>
+#include <keratin/layers/registry.h>
 #include <keratin/layers/rnn.h>
 #include <keratin/layers/wrappers.h>

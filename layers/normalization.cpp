@@ -21,8 +21,29 @@ Tensor affine(const Tensor& x, const Weight& gamma, const Weight& beta, const Sh
 
 BatchNormalization::BatchNormalization(const BatchNormalizationOptions& options)
     : options_(options) {
-  check_rate("BatchNormalization", "momentum", options.momentum);
+  check_fields("BatchNormalization", fields());
   apply_common(*this, options);
+}
+
+std::vector<Field> BatchNormalization::fields() {
+  BatchNormalizationOptions& o = options_;
+  return {{"axis", &o.axis},
+          {"momentum", &o.momentum, between(0, 1)},
+          {"epsilon", &o.epsilon},
+          {"center", &o.center},
+          {"scale", &o.scale},
+          {"beta_initializer", &o.beta_initializer},
+          {"gamma_initializer", &o.gamma_initializer},
+          {"moving_mean_initializer", &o.moving_mean_initializer},
+          {"moving_variance_initializer", &o.moving_variance_initializer},
+          {"beta_regularizer", &o.beta_regularizer},
+          {"gamma_regularizer", &o.gamma_regularizer},
+          {"beta_constraint", &o.beta_constraint},
+          {"gamma_constraint", &o.gamma_constraint},
+          Field::fixed("synchronized", false),
+          Field::fixed("renorm", false),
+          Field::fixed("renorm_clipping", {}),
+          Field::without_effect("renorm_momentum", 0.99)};
 }
 
 void BatchNormalization::build(const Shape& input_shape) {
@@ -77,6 +98,22 @@ Tensor BatchNormalization::call(const Tensor& inputs) {
 LayerNormalization::LayerNormalization(const LayerNormalizationOptions& options)
     : options_(options) {
   apply_common(*this, options);
+}
+
+std::vector<Field> LayerNormalization::fields() {
+  LayerNormalizationOptions& o = options_;
+  auto axis = [&o] { return o.axis.size() == 1 ? to_option(o.axis[0]) : to_option(o.axis); };
+  return {{"axis", axis, [&o](const Option& value) { return from_option(value, o.axis); }},
+          {"epsilon", &o.epsilon},
+          {"center", &o.center},
+          {"scale", &o.scale},
+          Field::fixed("rms_scaling", false),
+          {"beta_initializer", &o.beta_initializer},
+          {"gamma_initializer", &o.gamma_initializer},
+          {"beta_regularizer", &o.beta_regularizer},
+          {"gamma_regularizer", &o.gamma_regularizer},
+          {"beta_constraint", &o.beta_constraint},
+          {"gamma_constraint", &o.gamma_constraint}};
 }
 
 void LayerNormalization::build(const Shape& input_shape) {

@@ -31,6 +31,7 @@ struct BatchNormalizationOptions {
 class BatchNormalization : public Layer {
  public:
   explicit BatchNormalization(const BatchNormalizationOptions& options = {});
+  std::vector<Field> fields() override;
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
   bool supports_masking() const override { return true; }
@@ -59,6 +60,7 @@ struct LayerNormalizationOptions {
 class LayerNormalization : public Layer {
  public:
   explicit LayerNormalization(const LayerNormalizationOptions& options = {});
+  std::vector<Field> fields() override;
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
   bool supports_masking() const override { return true; }

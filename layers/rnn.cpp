@@ -118,6 +118,38 @@ RNNLoopOptions& RNN::options() {
   return options_;
 }
 
+std::vector<Field> RNN::loop_fields() {
+  return {{"return_sequences", &options_.return_sequences},
+          {"return_state", &options_.return_state},
+          {"go_backwards", &options_.go_backwards},
+          {"stateful", &options_.stateful},
+          Field::without_effect("unroll", false),
+          {"zero_output_for_mask", &options_.zero_output_for_mask}};
+}
+std::vector<Field> RNN::fields() {
+  std::vector<Field> fields = loop_fields();
+  fields.emplace_back("cell", &cell_);
+  return fields;
+}
+// Keras has unit_forget_bias and the activity's regularizer in other places than its cells.
+std::vector<Field> RNN::with_cell_fields() {
+  std::vector<Field> fields = loop_fields(), of_cell = cell().fields();
+  auto forget = std::ranges::find(of_cell, "unit_forget_bias", &Field::name);
+  for (auto field = of_cell.begin(); field != of_cell.end(); ++field) {
+    if (field != forget) fields.push_back(*field);
+    if (field->name == "bias_initializer" && forget != of_cell.end()) fields.push_back(*forget);
+    if (field->name == "bias_regularizer")
+      fields.emplace_back("activity_regularizer", &activity_regularizer());
+  }
+  return fields;
+}
+// Keras's config of SimpleRNN leaves the seed out.
+std::vector<Field> SimpleRNN::fields() {
+  std::vector<Field> fields = with_cell_fields();
+  std::erase_if(fields, [](const Field& field) { return field.name == "seed"; });
+  return fields;
+}
+
 void RNN::build(const Shape& input_shape) {
   if (input_shape.rank() != 3) fail("expected inputs (batch, time, features), got {}", input_shape);
   known_last_axis(input_shape);

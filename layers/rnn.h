@@ -25,7 +25,7 @@
 #include <utility>
 #include <vector>
 
-#include <keratin/layers/layer.h>
+#include <keratin/layers/registry.h>
 #include <keratin/layers/rnn_cells.h>
 
 namespace keratin {
@@ -60,11 +60,18 @@ class RNN : public Layer {
   Shape compute_output_shape(const Shape& input_shape) override;
   Shapes compute_output_shape(const Shapes& input_shapes) override;
   bool supports_masking() const override { return true; }
+  std::vector<Field> fields() override;
+  void configured() override { replace_sublayers({cell_}); }
 
   RNNCell& cell() const;
   const RNNLoopOptions& options() const { return options_; }
   /// Changes an option; only before the layer is built.
   RNNLoopOptions& options();
+
+ protected:
+  std::vector<Field> loop_fields();
+  /// The options of the loop and of a cell of the library, as those of one layer.
+  std::vector<Field> with_cell_fields();
 
  private:
   RNN(AnyLayer cell, const RNNLoopOptions& options);
@@ -78,18 +85,21 @@ class RNN : public Layer {
 /// Long short-term memory.
 class LSTM : public RNN {
  public:
+  std::vector<Field> fields() override { return with_cell_fields(); }
   explicit LSTM(int units, const RNNOptions& options = {});
 };
 
 /// Gated recurrent unit.
 class GRU : public RNN {
  public:
+  std::vector<Field> fields() override { return with_cell_fields(); }
   explicit GRU(int units, const RNNOptions& options = {});
 };
 
 /// h' = activation(x . kernel + bias + h . recurrent_kernel)
 class SimpleRNN : public RNN {
  public:
+  std::vector<Field> fields() override;
   explicit SimpleRNN(int units, const RNNOptions& options = {});
 };
 

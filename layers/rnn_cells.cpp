@@ -25,9 +25,7 @@ Shape RNNCell::compute_output_shape(const Shape& input_shape) {
 
 GatedCell::GatedCell(const char* class_name, int units, int gates, const RNNOptions& options)
     : units_(units), gates_(gates), options_(options) {
-  check_positive(class_name, "units", units);
-  check_rate(class_name, "dropout", options.dropout);
-  check_rate(class_name, "recurrent_dropout", options.recurrent_dropout);
+  check_fields(class_name, common_fields());
   if (options.return_sequences || options.return_state || options.go_backwards ||
       options.stateful || options.zero_output_for_mask)
     fail(
@@ -35,6 +33,38 @@ GatedCell::GatedCell(const char* class_name, int units, int gates, const RNNOpti
         "options of RNN, not of its cell",
         class_name);
   if (!options.name.empty()) set_name(options.name);
+}
+
+std::vector<Field> GatedCell::common_fields() {
+  RNNOptions& o = options_;
+  return {{"units", &units_, at_least(1)},
+          {"activation", &o.activation},
+          {"recurrent_activation", &o.recurrent_activation},
+          {"use_bias", &o.use_bias},
+          {"unit_forget_bias", &o.unit_forget_bias},
+          {"kernel_initializer", &o.kernel_initializer},
+          {"recurrent_initializer", &o.recurrent_initializer},
+          {"bias_initializer", &o.bias_initializer},
+          {"kernel_regularizer", &o.kernel_regularizer},
+          {"recurrent_regularizer", &o.recurrent_regularizer},
+          {"bias_regularizer", &o.bias_regularizer},
+          {"kernel_constraint", &o.kernel_constraint},
+          {"recurrent_constraint", &o.recurrent_constraint},
+          {"bias_constraint", &o.bias_constraint},
+          {"dropout", &o.dropout, between(0, 1)},
+          {"recurrent_dropout", &o.recurrent_dropout, between(0, 1)},
+          {"reset_after", &o.reset_after},
+          {"seed", &o.seed}};
+}
+
+std::vector<Field> GatedCell::fields() {
+  std::vector<Field> fields = common_fields();
+  std::erase_if(fields, [this](const Field& field) {
+    const bool special = field.name == "recurrent_activation" || field.name == "unit_forget_bias" ||
+                         field.name == "reset_after";
+    return special && !has_option(field.name);
+  });
+  return fields;
 }
 
 void GatedCell::build(const Shape& input_shape) {
@@ -171,6 +201,9 @@ StackedRNNCells::StackedRNNCells(std::vector<AnyLayer> cells) : cells_(std::move
       fail("StackedRNNCells: expected cells, got {} ({})", cell->name(), cell->class_name());
   for (const AnyLayer& cell : cells_) track(cell);
 }
+
+std::vector<Field> StackedRNNCells::fields() { return {{"cells", &cells_}}; }
+void StackedRNNCells::configured() { replace_sublayers(cells_); }
 
 std::vector<int> StackedRNNCells::state_size() const {
   std::vector<int> sizes;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <keratin/layers/activations.h>
-#include <keratin/layers/layer.h>
+#include <keratin/layers/registry.h>
 
 namespace keratin {
 
@@ -65,6 +65,7 @@ struct RNNOptions {
 /// dropout. The gates stand side by side in the columns.
 class GatedCell : public RNNCell {
  public:
+  std::vector<Field> fields() override;
   void build(const Shape& input_shape) override;
   std::vector<int> state_size() const override { return {units_}; }
   void begin_sequence(std::int64_t batch) override;
@@ -94,6 +95,9 @@ class GatedCell : public RNNCell {
 
  private:
   friend class FusedSequence;  // layers/rnn.cpp: the same steps as one op
+  /// Which of the options the cell has, apart from those that all have.
+  std::vector<Field> common_fields();
+  virtual bool has_option(const std::string& name) const = 0;
   virtual Shape bias_shape() const { return {gates_ * units_}; }
 
   DropoutMasks dropout_;
@@ -107,6 +111,9 @@ class LSTMCell : public GatedCell {
   void build(const Shape& input_shape) override;
   std::vector<int> state_size() const override { return {units_, units_}; }  // h, c
   Tensors step(const Tensor& x, const Tensors& states) override;
+
+ private:
+  bool has_option(const std::string& name) const override { return name != "reset_after"; }
 };
 
 /// Gates z, r, h. With reset_after the bias is (2, 3 units), one row for the input's share and one
@@ -117,6 +124,7 @@ class GRUCell : public GatedCell {
   Tensors step(const Tensor& x, const Tensors& states) override;
 
  private:
+  bool has_option(const std::string& name) const override { return name != "unit_forget_bias"; }
   Shape bias_shape() const override;
 };
 
@@ -124,6 +132,9 @@ class SimpleRNNCell : public GatedCell {
  public:
   explicit SimpleRNNCell(int units, const RNNOptions& options = {});
   Tensors step(const Tensor& x, const Tensors& states) override;
+
+ private:
+  bool has_option(const std::string&) const override { return false; }
 };
 
 /// Several cells, each fed by the output of the one before. The states are those of all cells, the
@@ -139,6 +150,8 @@ class StackedRNNCells : public RNNCell {
   void begin_sequence(std::int64_t batch) override;
   void build(const Shape& input_shape) override;
   Tensors step(const Tensor& x, const Tensors& states) override;
+  std::vector<Field> fields() override;
+  void configured() override;
 
  private:
   std::vector<AnyLayer> cells_;

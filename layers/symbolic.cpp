@@ -1,10 +1,7 @@
 // Calls of layers and ops on symbolic tensors. A call finds the outputs' shapes and remembers what
 // was called on what; training/graph.cpp makes a model of that.
 
-#include <algorithm>
-#include <map>
-#include <mutex>
-#include <typeindex>
+#include <cctype>
 
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
@@ -13,6 +10,7 @@
 #include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/node.h>
 #include <keratin/layers/layers.h>
+#include <keratin/layers/registry.h>
 
 namespace keratin {
 
@@ -80,31 +78,6 @@ std::string path_to(const SymbolicTensor& tensor) {
 
 namespace {
 
-// The layers of the library, of which a copy can be made by what typeid says.
-struct LayerClasses {
-  std::mutex mutex;
-  std::map<std::type_index, LayerReference> references;
-};
-
-LayerClasses& layer_classes() {
-  static LayerClasses classes;
-  return classes;
-}
-
-template <class... L>
-void register_all() {
-  (register_layer_class<L>(), ...);
-}
-
-void register_library() {
-  static const bool once =
-      (register_all<Activation, AttentionLayer, BatchNormalization, Bidirectional, Dense, Dropout,
-                    Embedding, Flatten, GRU, InputLayer, LayerNormalization, LSTM, Masking, Permute,
-                    RepeatVector, Reshape, RNN, SimpleRNN, TimeDistributed>(),
-       true);
-  static_cast<void>(once);
-}
-
 SymbolicTensor call_symbolic(const AnyLayer& layer, const SymbolicTensors& tensors) {
   const SymbolicTensors inputs = flat(tensors);
   if (inputs.empty()) fail("{} ({}): called on no input", layer->name(), layer->class_name());
@@ -120,25 +93,6 @@ SymbolicTensor call_symbolic(const AnyLayer& layer, const SymbolicTensors& tenso
 }
 
 }  // namespace
-
-void register_layer_class(const std::type_info& type, LayerReference reference) {
-  LayerClasses& classes = layer_classes();
-  std::lock_guard lock(classes.mutex);
-  classes.references[type] = reference;
-}
-
-AnyLayer reference_to(const Layer& layer) {
-  register_library();
-  LayerClasses& classes = layer_classes();
-  std::lock_guard lock(classes.mutex);
-  auto found = classes.references.find(typeid(layer));
-  if (found == classes.references.end())
-    throw LayerError(
-        fmt::format("{0} ({1}): a class of one's own joins a graph as layer<{1}>(...)(x), or after "
-                    "register_layer_class<{1}>()",
-                    layer.name(), layer.class_name()));
-  return found->second(layer);
-}
 
 SymbolicTensor Layer::operator()(const SymbolicTensor& inputs) {
   return reference_to(*this)(inputs);

@@ -69,11 +69,6 @@ AnyLayer layer(Args&&... args) {
   return AnyLayer(std::make_shared<L>(std::forward<Args>(args)...));
 }
 
-/// Lets objects of a class be called on symbolic tensors without layer<L>: a copy of the object,
-/// which is the same layer, joins the graph.
-template <std::derived_from<Layer> L>
-void register_layer_class();
-
 /// What an operation is done on: a symbolic tensor, or a constant that meets one.
 class Operand {
  public:
@@ -90,17 +85,5 @@ class Operand {
 /// Errors begin with the name, which is also the base of the operation's.
 SymbolicTensor operation(std::string_view name, std::function<Tensors(const Tensors&)> function,
                          const std::vector<Operand>& operands);
-
-// --- how a copy of an object is made of which only the base class is known
-
-/// Makes an AnyLayer of a layer of one class, which is the same layer.
-using LayerReference = AnyLayer (*)(const Layer&);
-void register_layer_class(const std::type_info& type, LayerReference reference);
-
-template <std::derived_from<Layer> L>
-void register_layer_class() {
-  register_layer_class(
-      typeid(L), [](const Layer& layer) { return AnyLayer(L(static_cast<const L&>(layer))); });
-}
 
 }  // namespace keratin

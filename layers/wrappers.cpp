@@ -27,10 +27,8 @@ Bidirectional::Bidirectional(AnyLayer forward_layer, AnyLayer backward_layer,
     : forward_(std::move(forward_layer)),
       backward_(std::move(backward_layer)),
       merge_mode_(options.merge_mode) {
-  if (merge_mode_ != "concat" && merge_mode_ != "sum" && merge_mode_ != "mul" &&
-      merge_mode_ != "ave" && merge_mode_ != "none")
-    fail("Bidirectional: expected merge_mode concat, sum, mul, ave or none, got \"{}\"",
-         merge_mode_);
+  check_fields("Bidirectional",
+               {{"merge_mode", &merge_mode_, one_of({"concat", "sum", "mul", "ave", "none"})}});
   if (dynamic_cast<const RNN*>(&*backward_) == nullptr)
     fail("Bidirectional: expected a recurrent backward_layer, got {} ({})", backward_->name(),
          backward_->class_name());
@@ -48,6 +46,19 @@ Bidirectional::Bidirectional(AnyLayer forward_layer, AnyLayer backward_layer,
   apply_common(*this, options);
   track(forward_);
   track(backward_);
+}
+
+// Keras says None where this library says "none".
+std::vector<Field> Bidirectional::fields() {
+  auto mode = [this] { return merge_mode_ == "none" ? Option() : to_option(merge_mode_); };
+  auto set_mode = [this](const Option& value) {
+    if (!value.is_none()) return from_option(value, merge_mode_);
+    merge_mode_ = "none";
+    return true;
+  };
+  return {{"merge_mode", mode, set_mode, one_of({"concat", "sum", "mul", "ave"})},
+          {"layer", &forward_},
+          {"backward_layer", &backward_}};
 }
 
 Shapes Bidirectional::compute_output_shape(const Shapes& input_shapes) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <keratin/layers/registry.h>
 #include <keratin/layers/rnn.h>
 
 namespace keratin {
@@ -34,6 +35,8 @@ class Bidirectional : public Layer {
   Shape compute_output_shape(const Shape& input_shape) override;
   Shapes compute_output_shape(const Shapes& input_shapes) override;
   bool supports_masking() const override { return true; }
+  std::vector<Field> fields() override;
+  void configured() override { replace_sublayers({forward_, backward_}); }
 
  private:
   Bidirectional(AnyLayer forward, AnyLayer backward, const BidirectionalOptions& options);
@@ -59,6 +62,8 @@ class TimeDistributed : public Layer {
   Tensor call(const Tensor& inputs) override;
   Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;
   bool supports_masking() const override { return true; }
+  std::vector<Field> fields() override { return {{"layer", &layer_}}; }
+  void configured() override { replace_sublayers({layer_}); }
 
  private:
   AnyLayer layer_;

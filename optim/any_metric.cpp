@@ -30,6 +30,11 @@ class LossMetric : public MeanMetric {
     std::erase_if(config, [](const auto& option) { return option.first == "reduction"; });
     for (auto& [option, value] : config)
       if (option == "name") value = name();
+    // Keras's order: the name and the dtype first.
+    auto named = std::ranges::find(config, "name", [](const auto& o) { return o.first; });
+    if (named != config.end()) std::rotate(config.begin(), named, named + 1);
+    config.insert(config.begin() + (named == config.end() ? 0 : 1),
+                  {"dtype", std::string(name_of(floatx()))});
     return config;
   }
 

@@ -139,14 +139,29 @@ void Precision::reset_state() {
   false_positives_ = true_positives_;
 }
 
-std::vector<Field> Precision::fields() {
-  std::vector<double>* thresholds = &options_.thresholds;
-  std::vector<Field> fields = Metric::fields();
-  fields.insert(
-      fields.end(),
-      {{"thresholds", thresholds}, {"top_k", &options_.top_k}, {"class_id", &options_.class_id}});
+namespace {
+
+// The options of Precision and Recall. Keras writes the usual threshold as None, one as a number.
+std::vector<Field> fields_of(std::vector<Field> fields, auto& options) {
+  std::vector<double>& t = options.thresholds;
+  auto thresholds = [&t] {
+    if (t == std::vector{0.5}) return Option();
+    return t.size() == 1 ? to_option(t[0]) : to_option(t);
+  };
+  auto set_thresholds = [&t](const Option& value) {
+    if (!value.is_none()) return from_option(value, t);
+    t = {0.5};
+    return true;
+  };
+  fields.emplace_back("thresholds", thresholds, set_thresholds);
+  fields.emplace_back("top_k", &options.top_k);
+  fields.emplace_back("class_id", &options.class_id);
   return fields;
 }
+
+}  // namespace
+
+std::vector<Field> Precision::fields() { return fields_of(Metric::fields(), options_); }
 
 Recall::Recall(Options options)
     : Metric(options.name, Direction::up), options_(std::move(options)) {
@@ -169,14 +184,7 @@ void Recall::reset_state() {
   false_negatives_ = true_positives_;
 }
 
-std::vector<Field> Recall::fields() {
-  std::vector<double>* thresholds = &options_.thresholds;
-  std::vector<Field> fields = Metric::fields();
-  fields.insert(
-      fields.end(),
-      {{"thresholds", thresholds}, {"top_k", &options_.top_k}, {"class_id", &options_.class_id}});
-  return fields;
-}
+std::vector<Field> Recall::fields() { return fields_of(Metric::fields(), options_); }
 
 // --- AUC
 
@@ -325,6 +333,9 @@ std::vector<Field> AUC::fields() {
   fields.insert(fields.end(), {{"num_thresholds", &options_.num_thresholds},
                                {"curve", &options_.curve},
                                {"summation_method", &options_.summation_method},
+                               Field::fixed("multi_label", false),
+                               Field::fixed("num_labels", {}),
+                               Field::fixed("label_weights", {}),
                                {"thresholds", &options_.thresholds},
                                {"from_logits", &options_.from_logits},
                                {"exact", &options_.exact}});
@@ -333,7 +344,11 @@ std::vector<Field> AUC::fields() {
 
 Config AUC::config() const {
   Config config = Metric::config();
-  if (!options_.exact) std::erase_if(config, [](const auto& o) { return o.first == "exact"; });
+  auto leave_out = [&](const char* name) {
+    std::erase_if(config, [&](const auto& option) { return option.first == name; });
+  };
+  if (!options_.exact) leave_out("exact");
+  if (options_.thresholds.empty()) leave_out("thresholds");
   return config;
 }
 

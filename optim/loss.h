@@ -20,8 +20,8 @@
 #include <vector>
 
 #include <keratin/autograd/ops.h>
-#include <keratin/core/tensor.h>
 #include <keratin/core/config.h>
+#include <keratin/core/tensor.h>
 
 namespace keratin {
 

@@ -75,7 +75,7 @@ class Metric {
   virtual std::string class_name() const { return {}; }
   virtual Config config() const { return config_of(const_cast<Metric*>(this)->fields()); }
   virtual std::vector<Field> fields() {
-    return {{"name", &name_}, Field::without_effect("dtype", "float32")};
+    return {{"name", &name_}, Field::without_effect("dtype", std::string(name_of(floatx())))};
   }
 
  protected:

@@ -22,8 +22,8 @@
 #include <vector>
 
 #include <keratin/autograd/weight.h>
-#include <keratin/core/tensor.h>
 #include <keratin/core/config.h>
+#include <keratin/core/tensor.h>
 #include <keratin/optim/schedule.h>
 
 namespace keratin {

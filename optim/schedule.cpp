@@ -89,7 +89,15 @@ double PiecewiseConstantDecay::operator()(std::int64_t step) const {
 }
 
 std::vector<Field> PiecewiseConstantDecay::fields() {
-  return {{"boundaries", &boundaries_}, {"values", &values_}, name_field(class_name())};
+  // Keras writes whole numbers of steps as such.
+  auto boundaries = [this] {
+    const std::vector<int> whole(boundaries_.begin(), boundaries_.end());
+    return std::ranges::equal(whole, boundaries_) ? to_option(whole) : to_option(boundaries_);
+  };
+  auto set_boundaries = [this](const Option& value) { return from_option(value, boundaries_); };
+  return {{"boundaries", boundaries, set_boundaries},
+          {"values", &values_},
+          name_field("PiecewiseConstant")};
 }
 
 PolynomialDecay::PolynomialDecay(double initial_learning_rate, std::int64_t decay_steps,
@@ -175,7 +183,7 @@ std::vector<Field> CosineDecayRestarts::fields() {
           {"t_mul", &options_.t_mul},
           {"m_mul", &options_.m_mul},
           {"alpha", &options_.alpha},
-          name_field(class_name())};
+          name_field("SGDRDecay")};
 }
 
 LearningRate schedule_from_config(const std::string& class_name, const Config& config) {

@@ -28,7 +28,7 @@ from keras.src.backend.common import dtypes  # noqa: E402
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
 
 FILES = ["layers", "losses", "metrics", "optimizers", "schedules", "initializers", "fit", "functional",
-         "random_ops"]
+         "random_ops", "configs"]
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
 
 
@@ -36,6 +36,9 @@ def main(names):
     keras.config.set_floatx("float64")
     keras.config.set_image_data_format("channels_last")
     for name in names or FILES:
+        if name == "configs":
+            (FOLDER / "configs.json").write_text(import_module("golden.configs").text())
+            continue
         arrays = import_module(f"golden.{name}").cases()
         path = FOLDER / f"{name}.npz"
         np.savez_compressed(path, **arrays)

@@ -3,6 +3,7 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/node.h>
+#include <keratin/layers/registry.h>
 #include <keratin/training/internal/graph.h>
 #include <keratin/training/model.h>
 
@@ -10,7 +11,7 @@ namespace keratin {
 
 namespace {
 
-[[maybe_unused]] const bool registered = (register_layer_class<Model>(), true);
+[[maybe_unused]] const bool registered = (register_keras_serializable<Model>("keratin"), true);
 
 // A known extent must be as declared, and so must the rank.
 void check_input(const SymbolicTensor& input, const Tensor& given) {

@@ -2,6 +2,7 @@
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/node.h>
+#include <keratin/layers/registry.h>
 #include <keratin/training/internal/graph.h>
 #include <keratin/training/sequential.h>
 
@@ -9,7 +10,7 @@ namespace keratin {
 
 namespace {
 
-[[maybe_unused]] const bool registered = (register_layer_class<Sequential>(), true);
+[[maybe_unused]] const bool registered = (register_keras_serializable<Sequential>("keratin"), true);
 
 }  // namespace
 

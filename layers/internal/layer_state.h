@@ -24,7 +24,7 @@ struct Layer::State {
   DType dtype = float32;
   Shapes input_shapes = {};
   Shapes tried_shapes = {};  // of the outputs, in the last trial
-  std::function<Tensor(const Tensor&)> activity_regularizer = {};
+  Regularizer activity_regularizer = {};
   std::vector<Weight> weights = {};        // follow trainable
   std::vector<Weight> fixed_weights = {};  // never trained: statistics, for example
   std::vector<AnyLayer> sublayers = {};

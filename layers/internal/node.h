@@ -31,7 +31,4 @@ SymbolicTensor placeholder(const Shape& shape, DType dtype);
 /// "text (None, None) -> embedding (None, None, 32) -> ": how the tensor came to be what it is.
 std::string path_to(const SymbolicTensor& tensor);
 
-/// A reference to the layer, of whose class only the base is known here.
-AnyLayer reference_to(const Layer& layer);
-
 }  // namespace keratin

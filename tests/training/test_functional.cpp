@@ -223,7 +223,7 @@ TEST_CASE("mistakes in a graph say where they are") {
   CHECK(error_of([&] {
           model({ones({2, 6, 3}), ones({2, 2})});
         }) == "m (Functional): expected 1 inputs (series), got 2");
-  register_layer_class<Plus>();
+  register_keras_serializable<Plus>();
   Plus plus;
   CHECK(plus(h).shape() == Shape{None, 6, 5});
 }

@@ -1,0 +1,194 @@
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <typeindex>
+
+#include <keratin/core/internal/message.h>
+#include <keratin/core/internal/suggest.h>
+#include <keratin/layers/attention.h>
+#include <keratin/layers/layers.h>
+#include <keratin/layers/registry.h>
+
+namespace keratin {
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::map<std::type_index, LayerClass> classes;
+};
+
+template <class L>
+std::pair<const std::type_index, LayerClass> entry(const char* name, AnyLayer (*make)()) {
+  return {typeid(L),
+          LayerClass{name, "",
+                     [](const Layer& layer) { return AnyLayer(L(static_cast<const L&>(layer))); },
+                     make}};
+}
+
+// The layers of the library: one line each.
+Registry& registry() {
+  static Registry all{
+      {},
+      {entry<Activation>("Activation", [] { return AnyLayer(Activation("linear")); }),
+       entry<BatchNormalization>("BatchNormalization",
+                                 [] { return AnyLayer(BatchNormalization()); }),
+       entry<Bidirectional>("Bidirectional", [] { return AnyLayer(Bidirectional(LSTM(1))); }),
+       entry<Dense>("Dense", [] { return AnyLayer(Dense(1)); }),
+       entry<Dropout>("Dropout", [] { return AnyLayer(Dropout(0)); }),
+       entry<Embedding>("Embedding", [] { return AnyLayer(Embedding(1, 1)); }),
+       entry<Flatten>("Flatten", [] { return AnyLayer(Flatten()); }),
+       entry<GRU>("GRU", [] { return AnyLayer(GRU(1)); }),
+       entry<GRUCell>("GRUCell", [] { return AnyLayer(GRUCell(1)); }),
+       entry<InputLayer>("InputLayer", [] { return AnyLayer(InputLayer({})); }),
+       entry<LayerNormalization>("LayerNormalization",
+                                 [] { return AnyLayer(LayerNormalization()); }),
+       entry<LSTM>("LSTM", [] { return AnyLayer(LSTM(1)); }),
+       entry<LSTMCell>("LSTMCell", [] { return AnyLayer(LSTMCell(1)); }),
+       entry<Masking>("Masking", [] { return AnyLayer(Masking()); }),
+       entry<Permute>("Permute", [] { return AnyLayer(Permute({})); }),
+       entry<RepeatVector>("RepeatVector", [] { return AnyLayer(RepeatVector(1)); }),
+       entry<Reshape>("Reshape", [] { return AnyLayer(Reshape({})); }),
+       entry<RNN>("RNN", [] { return AnyLayer(RNN(LSTMCell(1))); }),
+       entry<SimpleRNN>("SimpleRNN", [] { return AnyLayer(SimpleRNN(1)); }),
+       entry<SimpleRNNCell>("SimpleRNNCell", [] { return AnyLayer(SimpleRNNCell(1)); }),
+       entry<StackedRNNCells>("StackedRNNCells",
+                              [] { return AnyLayer(StackedRNNCells(LSTMCell(1))); }),
+       entry<TimeDistributed>("TimeDistributed",
+                              [] { return AnyLayer(TimeDistributed(Dense(1))); }),
+       {typeid(AttentionLayer), LayerClass{"AttentionLayer", "keratin",
+                                           [](const Layer& layer) {
+                                             return AnyLayer(AttentionLayer(
+                                                 static_cast<const AttentionLayer&>(layer)));
+                                           },
+                                           [] { return AnyLayer(AttentionLayer(1)); }}}}};
+  return all;
+}
+
+std::string full_name(const LayerClass& known) {
+  return known.package.empty() ? known.name : known.package + ">" + known.name;
+}
+
+std::optional<LayerClass> class_of(const Layer& layer) {
+  Registry& all = registry();
+  std::lock_guard lock(all.mutex);
+  auto found = all.classes.find(typeid(layer));
+  if (found == all.classes.end()) return {};
+  LayerClass known = found->second;
+  if (known.name.empty()) known.name = layer.class_name();
+  return known;
+}
+
+LayerClass class_named(const std::string& name) {
+  Registry& all = registry();
+  std::lock_guard lock(all.mutex);
+  std::vector<std::string> names;
+  for (const auto& [type, known] : all.classes) {
+    if (name == full_name(known) || name == known.name) return known;
+    names.push_back(full_name(known));
+  }
+  std::ranges::sort(names);
+  fail_unknown("unknown layer class", name, names);
+}
+
+// "float32", or Keras's object for it.
+DType dtype_in(const std::string& who, const Option& option) {
+  std::string name;
+  if (auto object = object_in(option)) {
+    if (const Option* inner = find_option(object->second, "name")) from_option(*inner, name);
+  } else {
+    from_option(option, name);
+  }
+  for (DType dtype : {float32, float64, int32, boolean})
+    if (name == name_of(dtype)) return dtype;
+  fail("{}: dtype: only float32 and float64 are known, got \"{}\"", who, name);
+}
+
+}  // namespace
+
+void register_layer_class(const std::type_info& type, LayerClass known) {
+  if (known.name.empty() && known.make) known.name = known.make()->class_name();
+  Registry& all = registry();
+  std::lock_guard lock(all.mutex);
+  all.classes.insert_or_assign(type, std::move(known));
+}
+
+AnyLayer reference_to(const Layer& layer) {
+  auto known = class_of(layer);
+  if (!known)
+    throw LayerError(
+        fmt::format("{0} ({1}): a class of one's own joins a graph as layer<{1}>(...)(x), or after "
+                    "register_keras_serializable<{1}>()",
+                    layer.name(), layer.class_name()));
+  return known->reference(layer);
+}
+
+AnyLayer layer_from_config(const std::string& class_name, const Config& config) {
+  const LayerClass known = class_named(class_name);
+  if (!known.make)
+    fail("{}: give register_keras_serializable a function that makes a layer", class_name);
+  AnyLayer layer = known.make();
+  Config own;
+  for (const auto& [name, value] : config) {
+    bool trainable = true;
+    std::string text;
+    Regularizer regularizer;
+    if (name == "name" && from_option(value, text))
+      layer->set_name(text);
+    else if (name == "dtype")
+      layer->set_dtype(dtype_in(class_name, value));
+    else if (name == "activity_regularizer" && from_option(value, regularizer))
+      layer->set_activity_regularizer(regularizer);
+    else if (name == "trainable" && from_option(value, trainable))
+      layer->set_trainable(trainable);
+    else
+      own.emplace_back(name, value);
+  }
+  configure(class_name, layer->fields(), own);
+  layer->configured();
+  return layer;
+}
+
+std::vector<Field> Layer::fields() { return {}; }
+
+Config Layer::get_config() const {
+  Config config{
+      {"name", name()},
+      {"trainable", trainable()},
+      {"dtype", object_option("keras", "DTypePolicy", {{"name", std::string(name_of(dtype()))}})}};
+  const bool regularized = activity_regularizer().function() != nullptr;
+  if (regularized) config.emplace_back("activity_regularizer", to_option(activity_regularizer()));
+  for (auto& option : config_of(const_cast<Layer*>(this)->fields()))
+    if (!regularized || option.first != "activity_regularizer") config.push_back(std::move(option));
+  return config;
+}
+
+Option to_option(const AnyLayer& layer) {
+  auto known = class_of(*layer);
+  if (!known)
+    fail("{} ({}): its class is not registered: write register_keras_serializable<{}>(...)",
+         layer->name(), layer->class_name(), layer->class_name());
+  return object_option("keras.layers", known->name, layer->get_config(),
+                       known->package.empty() ? "" : full_name(*known));
+}
+bool from_option(const Option& option, AnyLayer& layer) {
+  auto object = object_in(option);
+  return object && (layer = layer_from_config(object->first, object->second), true);
+}
+Option to_option(const std::vector<AnyLayer>& layers) {
+  std::vector<Option> list;
+  for (const AnyLayer& layer : layers) list.push_back(to_option(layer));
+  return list;
+}
+bool from_option(const Option& option, std::vector<AnyLayer>& layers) {
+  auto* list = std::get_if<std::vector<Option>>(&option);
+  if (list == nullptr || list->empty()) return false;
+  layers.clear();
+  for (const Option& one : *list) {
+    auto object = object_in(one);
+    if (!object) return false;
+    layers.push_back(layer_from_config(object->first, object->second));
+  }
+  return true;
+}
+
+}  // namespace keratin

@@ -1,0 +1,64 @@
+"""configs.json: what get_config gives for objects of each class, as [kind, class name, config]."""
+
+import json
+
+from keras import constraints, initializers, layers, losses, metrics, optimizers, regularizers
+
+L, I, R, C, O = layers, initializers, regularizers, constraints, optimizers
+S = optimizers.schedules
+
+
+def objects():
+    rnn = {"dropout": 0.25, "recurrent_dropout": 0.5, "return_sequences": True, "go_backwards": True,
+           "kernel_regularizer": R.L2(0.5), "activity_regularizer": R.L1(0.25), "name": "named",
+           "recurrent_constraint": C.MaxNorm(3.0), "activation": "relu", "use_bias": False}
+    cell = {key: rnn[key] for key in ("dropout", "kernel_regularizer", "activation", "use_bias", "name")}
+    yield "layer", [
+        L.Dense(3), L.Dense(4, activation="relu", use_bias=False, kernel_regularizer=R.L2(0.5), name="head",
+                            kernel_initializer=I.RandomNormal(0.5, 2.0, seed=7), bias_constraint="non_neg",
+                            activity_regularizer=R.L1L2(0.5, 0.25)),
+        L.Activation("tanh"), L.Dropout(0.5), L.Dropout(0.25, seed=3), L.Flatten(), L.Reshape((2, -1)),
+        L.Permute((2, 1)), L.RepeatVector(3), L.Masking(), L.Masking(-1.5), L.InputLayer(shape=(None, 3)),
+        L.Embedding(5, 2), L.Embedding(6, 3, mask_zero=True, embeddings_initializer="he_normal",
+                                       activity_regularizer="l2"),
+        L.BatchNormalization(), L.BatchNormalization(axis=1, momentum=0.5, epsilon=0.25, center=False,
+                                                     gamma_constraint=C.UnitNorm(1)),
+        L.LayerNormalization(), L.LayerNormalization(axis=[1, 2], scale=False),
+        L.LSTM(4), L.LSTM(5, **rnn, unit_forget_bias=False, recurrent_activation="hard_sigmoid", seed=5),
+        L.GRU(4), L.GRU(5, **rnn, reset_after=False), L.SimpleRNN(4), L.SimpleRNN(5, **rnn),
+        L.LSTMCell(3), L.LSTMCell(4, **cell), L.GRUCell(3), L.GRUCell(4, **cell), L.SimpleRNNCell(3),
+        L.SimpleRNNCell(4, **cell), L.RNN(L.GRUCell(3), return_sequences=True, return_state=True),
+        L.StackedRNNCells([L.LSTMCell(3), L.GRUCell(2)]), L.Bidirectional(L.LSTM(3)),
+        L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode=None),
+        L.Bidirectional(L.LSTM(3), merge_mode="ave", backward_layer=L.GRU(3, go_backwards=True)),
+        L.TimeDistributed(L.Dense(2))]
+    yield "initializer", [
+        I.Zeros(), I.Ones(), I.Constant(2.0), I.RandomNormal(), I.RandomNormal(1.0, 2.0, seed=3), I.TruncatedNormal(),
+        I.RandomUniform(-1.0, 2.0), I.VarianceScaling(), I.VarianceScaling(2.0, "fan_avg", "uniform", seed=1),
+        I.GlorotUniform(), I.GlorotNormal(seed=9), I.HeUniform(), I.HeNormal(), I.LecunUniform(), I.LecunNormal(),
+        I.Orthogonal(2.0), I.Identity()]
+    yield "regularizer", [R.L1(0.5), R.L2(), R.L1L2(0.5, 0.25), R.OrthogonalRegularizer(0.5, "columns")]
+    yield "constraint", [C.NonNeg(), C.MaxNorm(3.0, 1), C.UnitNorm(), C.MinMaxNorm(0.5, 2.0, 0.25, 1)]
+    yield "loss", [losses.CategoricalCrossentropy(True, 0.25), losses.SparseCategoricalCrossentropy(ignore_class=0),
+                   losses.BinaryCrossentropy(), losses.BinaryFocalCrossentropy(True, 0.5, 3.0),
+                   losses.CategoricalFocalCrossentropy(), losses.MeanSquaredError(reduction="sum"),
+                   losses.MeanAbsoluteError(), losses.MeanAbsolutePercentageError(),
+                   losses.MeanSquaredLogarithmicError(), losses.LogCosh(), losses.KLDivergence(), losses.Poisson(),
+                   losses.Hinge(), losses.SquaredHinge(), losses.CategoricalHinge(), losses.Huber(),
+                   losses.CosineSimilarity(axis=1), losses.Dice(), losses.Tversky(alpha=0.25)]
+    yield "metric", [metrics.AUC(), metrics.AUC(num_thresholds=50, curve="PR"), metrics.Precision(),
+                     metrics.Recall(thresholds=0.25, class_id=1), metrics.BinaryAccuracy(threshold=0.25),
+                     metrics.CategoricalAccuracy(), metrics.SparseCategoricalAccuracy(name="acc"),
+                     metrics.TopKCategoricalAccuracy(3), metrics.SparseTopKCategoricalAccuracy(),
+                     metrics.RootMeanSquaredError(), metrics.MeanSquaredError(), metrics.Accuracy()]
+    yield "optimizer", [O.SGD(0.5, momentum=0.25, nesterov=True), O.Adam(0.5, amsgrad=True, clipnorm=2.0), O.AdamW(0.5),
+                        O.RMSprop(0.5, rho=0.5), O.Adagrad(0.5), O.Adadelta(0.5), O.Adamax(0.5), O.Nadam(0.5),
+                        O.Ftrl(0.5), O.Lion(0.5), O.Lamb(0.5), O.Adam(S.CosineDecay(0.5, 10, warmup_target=1.0))]
+    yield "schedule", [S.ExponentialDecay(0.5, 10, 0.25, staircase=True), S.InverseTimeDecay(0.5, 10, 0.25),
+                       S.PolynomialDecay(0.5, 10), S.CosineDecay(0.5, 10), S.CosineDecayRestarts(0.5, 10),
+                       S.PiecewiseConstantDecay([1, 5], [0.5, 0.25, 0.125])]
+
+
+def text():
+    rows = [[kind, type(o).__name__, o.get_config()] for kind, group in objects() for o in group]
+    return "[" + ",\n".join(json.dumps(row) for row in rows) + "]\n"
