@@ -1,3 +1,5 @@
+#include <limits>
+
 #include <keratin/autograd/ops.h>
 #include <keratin/layers/attention.h>
 #include <keratin/layers/internal/options.h>
@@ -17,11 +19,14 @@ void AttentionLayer::build(const Shape& input_shape) {
 }
 
 Tensor AttentionLayer::call(const Tensor& inputs) {
-  auto e = tanh(dot(inputs, W) + b);  // (batch, time, attention_dim)
-  auto scores = dot(e, u);            // (batch, time, 1)
-  if (mask().defined()) scores = where(expand_dims(mask(), -1), scores, scores - 1e9);
+  Tensor x = inputs, valid;
+  if (mask().defined()) valid = expand_dims(mask(), -1);
+  if (valid.defined()) x = where(valid, x, 0.0);  // padding may hold anything, NaN too
+  auto e = tanh(dot(x, W) + b);                   // (batch, time, attention_dim)
+  auto scores = dot(e, u);                        // (batch, time, 1)
+  if (valid.defined()) scores = where(valid, scores, -std::numeric_limits<double>::infinity());
   auto a = name("attention", softmax(scores, /*axis=*/1));  // how much each step counts
-  return sum(inputs * a, /*axis=*/1);                       // (batch, features)
+  return sum(x * a, /*axis=*/1);                            // (batch, features)
 }
 
 }  // namespace keratin

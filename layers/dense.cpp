@@ -6,6 +6,8 @@ namespace keratin {
 
 Dense::Dense(int units, const DenseOptions& options) : units_(units), options_(options) {
   check_fields("Dense", fields());
+  if (units == 1 && options.activation.name() == "softmax")
+    warn("Dense: softmax of one unit is 1 whatever comes in; sigmoid is what one unit needs");
   apply_common(*this, options);
 }
 

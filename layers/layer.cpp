@@ -216,6 +216,7 @@ std::pair<Tensors, Tensors> Layer::call_with_mask(const Tensors& inputs,
     Tensors masks =
         context.output_masks_known ? context.output_masks : compute_mask(x, context.masks);
     masks.resize(y.size());
+    warn_of_lost_mask(masks);
     return {std::move(y), std::move(masks)};
   } catch (const LayerError&) {
     throw;
@@ -238,6 +239,16 @@ void Layer::keep_outputs(const Tensors& outputs) const {
   if (context.losses == nullptr || !regularizer) return;
   for (const Tensor& y : outputs)
     add_loss(regularizer(y) / static_cast<double>(std::max<std::int64_t>(1, y.size(0))));
+}
+
+void Layer::warn_of_lost_mask(const Tensors& output_masks) const {
+  const CallContext& context = *current_call;
+  const bool read = context.mask_read || std::ranges::none_of(context.masks, &Tensor::defined) ||
+                    std::ranges::any_of(output_masks, &Tensor::defined);
+  if (read || supports_masking() || state().warned) return;
+  state().warned = true;
+  warn("{} ({}): was given a mask, which it neither reads nor passes on; padding counts from here",
+       name(), class_name());
 }
 
 // --- shapes
@@ -288,6 +299,7 @@ bool Layer::training() const { return current_call != nullptr && current_call->t
 const Tensor& Layer::mask(std::size_t input) const {
   static const Tensor nothing;
   const bool known = current_call != nullptr && input < current_call->masks.size();
+  if (known) current_call->mask_read = true;
   return known ? current_call->masks[input] : nothing;
 }
 

@@ -203,6 +203,7 @@ class Layer {
   friend class LayerMemory;
   struct State;
   State& state() const;
+  void warn_of_lost_mask(const Tensors& output_masks) const;
   void keep_outputs(const Tensors& outputs) const;
   void make(const Shapes& input_shapes);
   void join();

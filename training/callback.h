@@ -17,6 +17,22 @@ class Model;
 /// Values by name, sorted: {"accuracy", 0.97}, {"loss", 0.09}, {"val_loss", 0.2}.
 using Logs = std::map<std::string, double>;
 
+/// What evaluate returns: the values by name, scores["loss"], or by their place in metrics_names(),
+/// scores[0].
+class Scores : public Logs {
+ public:
+  Scores() = default;
+  Scores(Logs logs, std::vector<std::string> names)
+      : Logs(std::move(logs)), names_(std::move(names)) {}
+  const std::vector<std::string>& names() const { return names_; }
+  double operator[](const char* name) const { return at(name); }
+  double operator[](const std::string& name) const { return at(name); }
+  double operator[](int place) const { return at(names_.at(static_cast<std::size_t>(place))); }
+
+ private:
+  std::vector<std::string> names_;
+};
+
 /// What fit tells its callbacks before it begins.
 struct TrainingParams {
   int epochs = 1;

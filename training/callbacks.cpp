@@ -18,8 +18,6 @@ namespace {
 
 void print(const std::string& message) { std::cout << message << std::endl; }
 
-void warn(const std::string& message) { std::cerr << "Warning: " << message << std::endl; }
-
 // As Python writes a float: the shortest digits that read back the same, with a point.
 std::string python_float(double value) {
   if (std::isnan(value)) return "nan";
@@ -49,7 +47,7 @@ MonitorCallback::MonitorCallback(std::string who, std::string monitor, std::stri
       mode_(std::move(mode)),
       min_delta_(std::abs(min_delta)) {
   if (mode_ != "auto" && mode_ != "min" && mode_ != "max") {
-    warn(fmt::format("{} mode '{}' is unknown, fallback to auto mode.", who_, mode_));
+    warn("{}", fmt::format("{} mode '{}' is unknown, fallback to auto mode.", who_, mode_));
     mode_ = "auto";
   }
 }
@@ -74,7 +72,7 @@ bool MonitorCallback::improves(double value, const std::optional<double>& refere
 std::optional<double> MonitorCallback::monitored(const Logs& logs, const std::string& warning) {
   auto found = logs.find(monitor_);
   if (found != logs.end()) return found->second;
-  if (!warned_) warn(warning);
+  if (!warned_) warn("{}", warning);
   warned_ = true;
   return std::nullopt;
 }

@@ -50,6 +50,25 @@ MetricLists spread(const char* option, const Metrics& given,
   return lists;
 }
 
+// A threshold of 0.5 between the classes is one for probabilities.
+void warn_of_logits(const Loss& loss, const std::vector<AnyMetric>& metrics) {
+  if (!loss.defined() || loss.class_name() != "BinaryCrossentropy") return;
+  bool from_logits = false;
+  if (const Option* option = find_option(loss.config(), "from_logits"))
+    from_option(*option, from_logits);
+  for (const AnyMetric& metric : metrics) {
+    double threshold = metric.identifier() == "accuracy" || metric.identifier() == "acc" ? 0.5 : 0;
+    if (metric->class_name() == "BinaryAccuracy")
+      if (const Option* option = find_option(metric->config(), "threshold"))
+        from_option(*option, threshold);
+    if (from_logits && threshold == 0.5)
+      warn(
+          "compile: {} compares logits with a threshold of 0.5; BinaryAccuracy({{.threshold = 0}}) "
+          "is what logits need",
+          metric->name());
+  }
+}
+
 // How many outputs the options speak of, for a model that does not say itself.
 std::vector<std::string> names_by_options(const CompileOptions& options) {
   std::vector<std::string> names;
@@ -101,6 +120,7 @@ void Model::compile(const CompileOptions& options) {
   for (const Compiled::Output& output : state.outputs)
     for (const AnyMetric& metric : output.weighted_metrics)
       add_name(output.name, metric->name(), true);
+  for (const Compiled::Output& output : state.outputs) warn_of_logits(output.loss, output.metrics);
   state.optimizer = options.optimizer.taken_by(compiled_);
   compiled = std::move(state);
 }

@@ -82,6 +82,13 @@ void check_batch_size(const char* who, int batch_size) {
   if (batch_size < 1) fail("{}: expected a batch_size of at least 1, got {}", who, batch_size);
 }
 
+bool is_stateful(const Layer& layer) {
+  const auto* rnn = dynamic_cast<const RNN*>(&layer);
+  return (rnn != nullptr && rnn->options().stateful) ||
+         std::ranges::any_of(layer.sublayers(),
+                             [](const AnyLayer& inside) { return is_stateful(*inside); });
+}
+
 void check_stateful(const char* who, const Layer& layer, std::int64_t samples, int batch_size) {
   const auto* rnn = dynamic_cast<const RNN*>(&layer);
   const std::int64_t rest = samples > batch_size ? samples % batch_size : 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
@@ -53,6 +54,20 @@ Data cut_off(Data& data, double share) {
   return {rest.x, rest.y, rest.sample_weight};
 }
 
+// Scores on held data say nothing of a class that it lacks.
+void warn_of_missing_classes(const Loss& loss, const Data& data, const Data& held) {
+  const bool labels = loss.defined() && loss.class_name() == "SparseCategoricalCrossentropy";
+  if (!labels || data.y.size() != 1 || held.y.size() != 1) return;
+  auto classes = [](const Tensor& y) {
+    const std::vector<int> labels = y.to_vector<int>();
+    return std::set<int>(labels.begin(), labels.end());
+  };
+  const std::set<int> known = classes(data.y[0]), seen = classes(held.y[0]);
+  if (known.size() > 1000) return;
+  for (int label : known)
+    if (!seen.contains(label)) return warn("fit: the validation data lacks class {}", label);
+}
+
 }  // namespace
 
 /// The loops over the batches of a source.
@@ -75,9 +90,15 @@ History Model::fit(const Arrays& x, const Arrays& y, const FitOptions& options) 
                                       : data_of("fit: validation_data", *this, given.x, given.y,
                                                 given.sample_weight);
     check_stateful("fit: validation_data", *this, held.size(), validation_size);
+    warn_of_missing_classes(loss(), data, held);
     validation = source_of(held, validation_size, false);
   }
   check_stateful("fit", *this, data.size(), options.batch_size);
+  if (options.shuffle && is_stateful(*this))
+    warn(
+        "{} ({}): fit: samples are shuffled, and a stateful layer carries states from batch to "
+        "batch; write .shuffle = false",
+        name(), class_name());
   return Loops::fit(*this, *source_of(data, options.batch_size, options.shuffle), validation.get(),
                     options);
 }
@@ -114,6 +135,9 @@ History Model::Loops::fit(Model& model, Source& source, Source* validation,
       callback->attach(model, {options.epochs, source.steps(), verbose, validation != nullptr});
   };
   attach();
+
+  if (model.built() && model.trainable_weights().empty() && !model.weights().empty())
+    warn("{} ({}): fit: no weight is trainable", model.name(), model.class_name());
 
   History history;
   model.stop_training = false;
@@ -154,14 +178,16 @@ History Model::Loops::fit(Model& model, Source& source, Source* validation,
 
 // --- evaluate and predict
 
-Logs Model::evaluate(const Arrays& x, const Arrays& y, const EvaluateOptions& options) {
+Scores Model::evaluate(const Arrays& x, const Arrays& y, const EvaluateOptions& options) {
   check_batch_size("evaluate", options.batch_size);
   const Data data = data_of("evaluate", *this, x, y, options.sample_weight);
   check_stateful("evaluate", *this, data.size(), options.batch_size);
-  return Loops::evaluate(*this, *source_of(data, options.batch_size, false), options);
+  return {Loops::evaluate(*this, *source_of(data, options.batch_size, false), options),
+          metrics_names()};
 }
-Logs Model::evaluate(const Dataset& data, const EvaluateOptions& options) {
-  return Loops::evaluate(*this, *source_of("evaluate", data, options.steps), options);
+Scores Model::evaluate(const Dataset& data, const EvaluateOptions& options) {
+  return {Loops::evaluate(*this, *source_of("evaluate", data, options.steps), options),
+          metrics_names()};
 }
 
 Logs Model::Loops::evaluate(Model& model, Source& source, const EvaluateOptions& options) {
@@ -183,7 +209,7 @@ void Model::copy_scores(const Logs& logs, double* values, std::size_t count) con
   for (std::size_t i = 0; i < count; ++i) values[i] = logs.at(names[i]);
 }
 
-Outputs Model::predict(const Arrays& x, const PredictOptions& options) {
+Outputs Model::predict(const Arrays& x, const PredictOptions& options) const {
   check_batch_size("predict", options.batch_size);
   Data data{in_order("predict", "x", x, input_names()), {}, {}};
   if (data.x.empty() || !data.x[0].defined() || data.x[0].rank() == 0)
@@ -206,10 +232,12 @@ Outputs Model::predict(const Arrays& x, const PredictOptions& options) {
   return whole;
 }
 
-Outputs Model::predict_on_batch(const Arrays& x) {
+Outputs Model::predict_on_batch(const Arrays& x) const {
   FlushDenormals guard;
   NoGradient scope;
-  Tensors outputs = predict_step(in_order("predict", "x", x, input_names()));
+  // A model of one's own may change in predict_step, for which it is not const; others do not.
+  Tensors outputs =
+      const_cast<Model*>(this)->predict_step(in_order("predict", "x", x, input_names()));
   for (Tensor& y : outputs)
     if (!y.is_contiguous()) y = y.copy();  // its reader may walk data()
   return outputs;

@@ -101,8 +101,8 @@ class Model : public Layer {
   History fit(const Dataset& data, const FitOptions& options = {});
 
   /// Loss and metrics over x and y, by name.
-  Logs evaluate(const Arrays& x, const Arrays& y = {}, const EvaluateOptions& options = {});
-  Logs evaluate(const Dataset& data, const EvaluateOptions& options = {});
+  Scores evaluate(const Arrays& x, const Arrays& y = {}, const EvaluateOptions& options = {});
+  Scores evaluate(const Dataset& data, const EvaluateOptions& options = {});
   /// The same in order, loss first: auto [loss, accuracy] = model.evaluate<2>(x, y);
   template <std::size_t N>
   std::array<double, N> evaluate(const Arrays& x, const Arrays& y,
@@ -112,13 +112,13 @@ class Model : public Layer {
     return values;
   }
 
-  /// The outputs for all of x, row-major.
-  Outputs predict(const Arrays& x, const PredictOptions& options = {});
+  /// The outputs for all of x, row-major. Once the model is built, several threads may call it.
+  Outputs predict(const Arrays& x, const PredictOptions& options = {}) const;
 
   /// One step on one batch; loss and metrics of that batch alone.
   Logs train_on_batch(const Arrays& x, const Arrays& y = {}, const Arrays& sample_weight = {});
   Logs test_on_batch(const Arrays& x, const Arrays& y = {}, const Arrays& sample_weight = {});
-  Outputs predict_on_batch(const Arrays& x);
+  Outputs predict_on_batch(const Arrays& x) const;
 
   /// What fit, evaluate and predict do with a batch; a model of one's own may override it. What
   /// train_step and test_step return is logged: values for the epoch so far, such as those of a

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 #include <fmt/format.h>
+#include <cstdio>
 #include <stdexcept>
 
 #include <keratin/core/dtype.h>
@@ -35,6 +36,13 @@ template <class... Args>
 template <class... Args>
 [[noreturn]] void fail_io(fmt::format_string<Args...> format, Args&&... args) {
   throw std::runtime_error(fmt::format(format, std::forward<Args>(args)...));
+}
+
+void print_warning(const std::string& text);
+/// Prints "Warning: ..." on standard error: nothing is wrong yet, but hardly meant.
+template <class... Args>
+void warn(fmt::format_string<Args...> format, Args&&... args) {
+  print_warning(fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace keratin

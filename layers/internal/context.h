@@ -19,6 +19,7 @@ struct CallContext {
   const Layer* layer = nullptr;
   bool training = false;
   std::vector<Tensor> masks = {};         // of the inputs
+  bool mask_read = false;                 // by the call
   std::vector<Tensor> output_masks = {};  // what the call itself says of its outputs
   bool output_masks_known = false;
   // All layers inside draw from it: a check calls the same function many times and must see the

@@ -25,6 +25,7 @@ struct Layer::State {
   Shapes input_shapes = {};
   Shapes tried_shapes = {};  // of the outputs, in the last trial
   Regularizer activity_regularizer = {};
+  bool warned = false;                     // of a mask that is lost here
   std::vector<Weight> weights = {};        // follow trainable
   std::vector<Weight> fixed_weights = {};  // never trained: statistics, for example
   std::vector<AnyLayer> sublayers = {};

@@ -8,7 +8,7 @@ from .common import Arrays, generator, numbered, pullback, randomize
 
 
 class AttentionLayer(layers.Layer):
-    """The layer of docs and examples; `mask_aware` adds -1e9 to the logits of masked steps."""
+    """The layer of docs and examples; with `mask_aware` a masked step has no share, and a row of them is 0."""
 
     def __init__(self, attention_dim, mask_aware=False, **kwargs):
         super().__init__(**kwargs)
@@ -25,7 +25,9 @@ class AttentionLayer(layers.Layer):
         e = ops.tanh(ops.matmul(inputs, self.W) + self.b)
         logits = ops.matmul(e, self.u)
         if self.mask_aware and mask is not None:
-            logits = logits - 1e9 * (1 - ops.cast(mask, logits.dtype))[:, :, None]
+            valid = ops.cast(mask, logits.dtype)[:, :, None]
+            logits = logits - 1e9 * (1 - valid)
+            inputs = inputs * valid
         return ops.sum(inputs * ops.softmax(logits, axis=1), axis=1)
 
     def compute_mask(self, inputs, mask=None):

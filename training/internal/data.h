@@ -37,6 +37,8 @@ void check_batch_size(const char* who, int batch_size);
 /// A stateful layer carries the states of each sample from batch to batch.
 void check_stateful(const char* who, const Layer& layer, std::int64_t samples, int batch_size);
 
+bool is_stateful(const Layer& layer);
+
 /// The weight of each label's class. Labels are one for each prediction, with or without a last
 /// axis of 1, or one-hot rows. Throws std::invalid_argument for a label that is no whole number.
 Tensor weights_of_classes(const Tensor& y, const Shape& prediction,
