@@ -44,6 +44,7 @@ struct Option : std::variant<std::monostate, bool, std::int64_t, double, std::st
 
 /// The option of that name, or null.
 const Option* find_option(const Config& config, const std::string& name);
+const Option* find_option(Config&&, const std::string&) = delete;  // it would not outlive the call
 
 /// An object as Keras writes it, {"module", "class_name", "config", "registered_name"}.
 Option object_option(const std::string& module, const std::string& class_name, Config config,

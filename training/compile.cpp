@@ -58,9 +58,9 @@ void warn_of_logits(const Loss& loss, const std::vector<AnyMetric>& metrics) {
     from_option(*option, from_logits);
   for (const AnyMetric& metric : metrics) {
     double threshold = metric.identifier() == "accuracy" || metric.identifier() == "acc" ? 0.5 : 0;
+    const Config config = metric->config();
     if (metric->class_name() == "BinaryAccuracy")
-      if (const Option* option = find_option(metric->config(), "threshold"))
-        from_option(*option, threshold);
+      if (const Option* option = find_option(config, "threshold")) from_option(*option, threshold);
     if (from_logits && threshold == 0.5)
       warn(
           "compile: {} compares logits with a threshold of 0.5; BinaryAccuracy({{.threshold = 0}}) "
