@@ -11,7 +11,7 @@ std::vector<Field> AttentionLayer::fields() {
 }
 
 void AttentionLayer::build(const Shape& input_shape) {
-  check_positive("build", "attention_dim", attention_dim_);
+  check_fields("build", fields());
   if (input_shape.rank() != 3) fail("expected inputs (batch, time, features), got {}", input_shape);
   W = add_weight("W", {known_last_axis(input_shape), attention_dim_}, "random_normal");
   b = add_weight("b", {attention_dim_}, "zeros");

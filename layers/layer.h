@@ -106,13 +106,13 @@ class Layer {
   Outputs operator()(const Tensor& inputs, const CallOptions& options = {});
   Outputs operator()(const Tensors& inputs, const CallOptions& options = {});
   Outputs operator()(const Outputs& inputs, const CallOptions& options = {});
-  /// In the functional API: this layer on the outputs of others (layers/symbolic.h).
-  SymbolicTensor operator()(const SymbolicTensor& inputs);
-  SymbolicTensor operator()(const std::vector<SymbolicTensor>& inputs);
   /// The same, with the mask that goes with each output (undefined when there is none).
   std::pair<Tensor, Tensor> call_with_mask(const Tensor& inputs, const CallOptions& options = {});
   std::pair<Tensors, Tensors> call_with_mask(const Tensors& inputs,
                                              const CallOptions& options = {});
+  /// In the functional API: this layer on the outputs of others (layers/symbolic.h).
+  SymbolicTensor operator()(const SymbolicTensor& inputs);
+  SymbolicTensor operator()(const std::vector<SymbolicTensor>& inputs);
   /// Makes the weights for inputs of this shape, or of these shapes, now.
   void ensure_built(const Shape& input_shape);
   void ensure_built(const Shapes& input_shapes);

@@ -18,9 +18,10 @@ struct Registry {
 };
 
 template <class L>
-std::pair<const std::type_index, LayerClass> entry(const char* name, AnyLayer (*make)()) {
+std::pair<const std::type_index, LayerClass> entry(const char* name, AnyLayer (*make)(),
+                                                   const char* package = "") {
   return {typeid(L),
-          LayerClass{name, "",
+          LayerClass{name, package,
                      [](const Layer& layer) { return AnyLayer(L(static_cast<const L&>(layer))); },
                      make}};
 }
@@ -55,12 +56,8 @@ Registry& registry() {
                               [] { return AnyLayer(StackedRNNCells(LSTMCell(1))); }),
        entry<TimeDistributed>("TimeDistributed",
                               [] { return AnyLayer(TimeDistributed(Dense(1))); }),
-       {typeid(AttentionLayer), LayerClass{"AttentionLayer", "keratin",
-                                           [](const Layer& layer) {
-                                             return AnyLayer(AttentionLayer(
-                                                 static_cast<const AttentionLayer&>(layer)));
-                                           },
-                                           [] { return AnyLayer(AttentionLayer(1)); }}}}};
+       entry<AttentionLayer>(
+           "AttentionLayer", [] { return AnyLayer(AttentionLayer(1)); }, "keratin")}};
   return all;
 }
 
@@ -125,7 +122,10 @@ AnyLayer reference_to(const Layer& layer) {
 AnyLayer layer_from_config(const std::string& class_name, const Config& config) {
   const LayerClass known = class_named(class_name);
   if (!known.make)
-    fail("{}: give register_keras_serializable a function that makes a layer", class_name);
+    fail(
+        "{}: no layer of this class can be made from a config: give register_keras_serializable a "
+        "function that makes one",
+        class_name);
   AnyLayer layer = known.make();
   Config own;
   for (const auto& [name, value] : config) {

@@ -21,9 +21,10 @@ struct LayerClass {
 };
 void register_layer_class(const std::type_info& type, LayerClass known);
 
-/// A class of one's own joins: its objects can be called on symbolic tensors without layer<L>, and
-/// layer_from_config makes one. `make` gives a layer with any options, which those of the config
-/// replace; a class that can be made without arguments needs none.
+/// A class of one's own, which states its options in fields(), joins: its objects can be called on
+/// symbolic tensors without layer<L>, and layer_from_config makes one. `make` gives a layer with
+/// any options, which those of the config replace; a class that can be made without arguments needs
+/// none.
 ///
 ///   register_keras_serializable<AttentionLayer>("my_package", [] { return AttentionLayer(1); });
 template <std::derived_from<Layer> L>

@@ -250,10 +250,8 @@ namespace {
 
 // The cell's share of the options. What is wrong with them is said of the layer.
 RNNOptions of_cell(const char* layer, int units, const RNNOptions& options, const char* name) {
-  check_positive(layer, "units", units);
-  check_rate(layer, "dropout", options.dropout);
-  check_rate(layer, "recurrent_dropout", options.recurrent_dropout);
   RNNOptions cell = options;
+  check_fields(layer, cell_fields(units, cell));
   cell.return_sequences = cell.return_state = cell.go_backwards = cell.stateful =
       cell.zero_output_for_mask = false;
   cell.name = name;

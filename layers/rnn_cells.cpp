@@ -25,7 +25,7 @@ Shape RNNCell::compute_output_shape(const Shape& input_shape) {
 
 GatedCell::GatedCell(const char* class_name, int units, int gates, const RNNOptions& options)
     : units_(units), gates_(gates), options_(options) {
-  check_fields(class_name, common_fields());
+  check_fields(class_name, cell_fields(units_, options_));
   if (options.return_sequences || options.return_state || options.go_backwards ||
       options.stateful || options.zero_output_for_mask)
     fail(
@@ -35,9 +35,8 @@ GatedCell::GatedCell(const char* class_name, int units, int gates, const RNNOpti
   if (!options.name.empty()) set_name(options.name);
 }
 
-std::vector<Field> GatedCell::common_fields() {
-  RNNOptions& o = options_;
-  return {{"units", &units_, at_least(1)},
+std::vector<Field> cell_fields(int& units, RNNOptions& o) {
+  return {{"units", &units, at_least(1)},
           {"activation", &o.activation},
           {"recurrent_activation", &o.recurrent_activation},
           {"use_bias", &o.use_bias},
@@ -58,7 +57,7 @@ std::vector<Field> GatedCell::common_fields() {
 }
 
 std::vector<Field> GatedCell::fields() {
-  std::vector<Field> fields = common_fields();
+  std::vector<Field> fields = cell_fields(units_, options_);
   std::erase_if(fields, [this](const Field& field) {
     const bool special = field.name == "recurrent_activation" || field.name == "unit_forget_bias" ||
                          field.name == "reset_after";

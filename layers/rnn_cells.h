@@ -61,6 +61,9 @@ struct RNNOptions {
   Shape input_shape = {};
 };
 
+/// Where these options are kept, those of the loop left out.
+std::vector<Field> cell_fields(int& units, RNNOptions& options);
+
 /// What the library's cells share: a kernel for the inputs, one for the state h, a bias, and
 /// dropout. The gates stand side by side in the columns.
 class GatedCell : public RNNCell {
@@ -96,7 +99,6 @@ class GatedCell : public RNNCell {
  private:
   friend class FusedSequence;  // layers/rnn.cpp: the same steps as one op
   /// Which of the options the cell has, apart from those that all have.
-  std::vector<Field> common_fields();
   virtual bool has_option(const std::string& name) const = 0;
   virtual Shape bias_shape() const { return {gates_ * units_}; }
 

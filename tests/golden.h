@@ -47,6 +47,12 @@ inline const Golden& golden(const std::string& name) {
   return files.try_emplace(name, name).first->second;
 }
 
+/// While it lives, layers are made in float64, in which the numbers were recorded.
+struct Float64 {
+  Float64() { set_floatx(float64); }
+  ~Float64() { set_floatx(float32); }
+};
+
 /// The largest |a - b| over the larger of `floor` and the largest |b|: infinite when the shapes
 /// differ or when NaN or infinity stands in one of them alone.
 inline double max_relative_difference(const Tensor& a, const Tensor& b, double floor = 1e-12) {

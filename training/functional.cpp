@@ -11,7 +11,15 @@ namespace keratin {
 
 namespace {
 
-[[maybe_unused]] const bool registered = (register_keras_serializable<Model>("keratin"), true);
+// A model can be called on symbolic tensors; it cannot be made from a config.
+[[maybe_unused]] const bool registered =
+    (register_layer_class(
+         typeid(Model),
+         {"Functional",
+          "",
+          [](const Layer& layer) { return AnyLayer(Model(static_cast<const Model&>(layer))); },
+          {}}),
+     true);
 
 // A known extent must be as declared, and so must the rank.
 void check_input(const SymbolicTensor& input, const Tensor& given) {
@@ -75,6 +83,13 @@ bool Model::supports_masking() const { return !graph().empty(); }
 std::string Model::class_name() const {
   const bool functional = typeid(*this) == typeid(Model) && graph_ != nullptr && !graph_->empty();
   return functional ? "Functional" : Layer::class_name();
+}
+
+Config Model::get_config() const {
+  if (!graph().empty() || typeid(*this) != typeid(Model))
+    if (const_cast<Model*>(this)->fields().empty())
+      fail("{} ({}): models have no config here", name(), class_name());
+  return Layer::get_config();
 }
 
 std::vector<std::string> Model::input_names() const { return graph().input_names(); }

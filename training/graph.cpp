@@ -180,20 +180,24 @@ std::pair<Tensors, Tensors> ModelGraph::run(const std::vector<AnyLayer>& layers,
 }
 
 Shapes ModelGraph::shapes(const std::vector<AnyLayer>& layers, const Shapes& inputs) const {
-  Shapes shapes;
-  for (const SymbolicTensor& value : values_) shapes.push_back(value.shape());
-  bool known = inputs.size() == inputs_.size();
-  for (std::size_t i = 0; known && i < inputs.size(); ++i) known = inputs[i] == inputs_[i].shape();
-  for (std::size_t i = 0; i < inputs.size() && i < inputs_.size(); ++i)
+  Shapes shapes(values_.size());
+  bool as_declared = inputs.size() == inputs_.size();
+  for (std::size_t i = 0; i < inputs.size() && i < inputs_.size(); ++i) {
     shapes[input_values_[i]] = inputs[i];
-  for (const Call& call : known ? std::vector<Call>() : calls_) {
+    as_declared = as_declared && inputs[i] == inputs_[i].shape();
+  }
+  Shapes outputs;
+  if (as_declared) {
+    for (const SymbolicTensor& output : outputs_) outputs.push_back(output.shape());
+    return outputs;
+  }
+  for (const Call& call : calls_) {
     Shapes of_inputs;
     for (std::size_t input : call.inputs) of_inputs.push_back(shapes[input]);
     const Shapes found =
         naming_path(call, [&] { return layers[call.layer]->compute_output_shape(of_inputs); });
     for (std::size_t i = 0; i < call.outputs.size(); ++i) shapes[call.outputs[i]] = found.at(i);
   }
-  Shapes outputs;
   for (std::size_t output : output_values_) outputs.push_back(shapes[output]);
   return outputs;
 }

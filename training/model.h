@@ -86,6 +86,8 @@ class Model : public Layer {
   bool supports_masking() const override;
   /// "Functional" for a model of symbolic inputs and outputs.
   std::string class_name() const override;
+  /// Throws std::invalid_argument, but for a class of one's own that states its fields().
+  Config get_config() const override;
   /// Of such a model: the names of the layers that its inputs and outputs come from. A model of
   /// one's own with several of them may name them, too.
   virtual std::vector<std::string> input_names() const;

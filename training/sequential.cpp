@@ -10,7 +10,16 @@ namespace keratin {
 
 namespace {
 
-[[maybe_unused]] const bool registered = (register_keras_serializable<Sequential>("keratin"), true);
+// A model can be called on symbolic tensors; it cannot be made from a config.
+[[maybe_unused]] const bool registered =
+    (register_layer_class(typeid(Sequential),
+                          {"Sequential",
+                           "",
+                           [](const Layer& layer) {
+                             return AnyLayer(Sequential(static_cast<const Sequential&>(layer)));
+                           },
+                           {}}),
+     true);
 
 }  // namespace
 

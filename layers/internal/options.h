@@ -27,14 +27,6 @@ bool is_exactly(const Layer& layer) {
   return typeid(layer) == typeid(L);
 }
 
-inline void check_positive(const char* who, const char* what, std::int64_t value) {
-  if (value <= 0) fail("{}: expected {} of at least 1, got {}", who, what, value);
-}
-
-inline void check_rate(const char* who, const char* what, double rate) {
-  if (!(rate >= 0 && rate <= 1)) fail("{}: expected {} between 0 and 1, got {}", who, what, rate);
-}
-
 /// The layer's last input axis, which must be known to make weights.
 inline std::int64_t known_last_axis(const Shape& shape) {
   if (shape.rank() == 0 || shape[-1] == None)

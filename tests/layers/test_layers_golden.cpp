@@ -22,11 +22,6 @@ namespace {
 constexpr double tolerance = 1e-9;
 
 /// Weights and inputs in float64 while it lives.
-struct Float64 {
-  Float64() { set_floatx(float64); }
-  ~Float64() { set_floatx(float32); }
-};
-
 void compare(const std::string& what, const Tensor& found, const Tensor& expected) {
   double difference = max_relative_difference(found, expected, 1e-3);
   INFO(what, ": expected ", expected, ", got ", found);

@@ -11,16 +11,12 @@
 #include <keratin/layers/attention.h>
 
 #include "error_of.h"
+#include "golden.h"
 
 TEST_SUITE_BEGIN("keras");
 
 namespace keratin {
 namespace {
-
-struct Float64 {
-  Float64() { set_floatx(float64); }
-  ~Float64() { set_floatx(float32); }
-};
 
 struct Row {
   std::string kind, class_name;
@@ -135,6 +131,15 @@ TEST_CASE("wrong configs are refused, and name the class, the option and the val
             }});
   CHECK(error_of([&] { own.get_config(); }) ==
         "initializer: a function of one's own has no class name that a config could hold");
+}
+
+TEST_CASE("a model has no config, and says so instead of losing its layers") {
+  Sequential inner({Dense(2)}, "inner");
+  CHECK(error_of([&] { TimeDistributed(inner).get_config(); }) ==
+        "inner (Sequential): models have no config here");
+  CHECK(error_of([] {
+          layer_from_config("Sequential", {});
+        }).starts_with("Sequential: no layer of this class can be made from a config"));
 }
 
 TEST_CASE("a class of one's own joins by registering") {

@@ -12,11 +12,6 @@ TEST_SUITE_BEGIN("keras");
 namespace keratin {
 namespace {
 
-struct Float64 {
-  Float64() { set_floatx(float64); }
-  ~Float64() { set_floatx(float32); }
-};
-
 /// The fields of a case that are numbered: x0, x1, ...
 Tensors all_of(const std::string& name, const std::string& field, const std::string& after = "") {
   Tensors values;

@@ -30,7 +30,6 @@ class ModelGraph {
   bool empty() const { return calls_.empty() && layers_.empty(); }
   /// By Keras's order: those farthest from the outputs first, InputLayers among them.
   const std::vector<AnyLayer>& layers() const { return layers_; }
-  const std::vector<Call>& calls() const { return calls_; }
   const SymbolicTensors& inputs() const { return inputs_; }
   const SymbolicTensors& outputs() const { return outputs_; }
   /// Of the inputs and outputs: the names of their layers.
