@@ -8,7 +8,7 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/attention.h>
 #include <keratin/layers/internal/context.h>
-#include <keratin/layers/internal/node.h>
+#include <keratin/layers/internal/graph_node.h>
 #include <keratin/layers/layers.h>
 #include <keratin/layers/registry.h>
 
@@ -48,7 +48,7 @@ SymbolicTensors flat(const SymbolicTensors& tensors) {
   return list;
 }
 
-SymbolicTensor Node::outputs_of(std::shared_ptr<const Node> node) {
+SymbolicTensor GraphNode::outputs_of(std::shared_ptr<const GraphNode> node) {
   SymbolicTensor outputs;
   if (node->shapes.size() > 1) outputs.output_ = SymbolicTensor::all_outputs;
   outputs.node_ = std::move(node);
@@ -56,7 +56,7 @@ SymbolicTensor Node::outputs_of(std::shared_ptr<const Node> node) {
 }
 
 SymbolicTensor placeholder(const Shape& shape, DType dtype) {
-  return Node::outputs_of(std::make_shared<Node>(Node{{}, {}, {shape}, {dtype}}));
+  return GraphNode::outputs_of(std::make_shared<GraphNode>(GraphNode{{}, {}, {shape}, {dtype}}));
 }
 
 SymbolicTensor Input(const Shape& shape, const InputOptions& options) {
@@ -64,11 +64,12 @@ SymbolicTensor Input(const Shape& shape, const InputOptions& options) {
   const Shape batch = shape.inserted(0, options.batch_size);
   layer.name();  // automatic names are given in this order
   layer.ensure_built(batch);
-  return Node::outputs_of(std::make_shared<Node>(Node{layer, {}, {batch}, {options.dtype}}));
+  return GraphNode::outputs_of(
+      std::make_shared<GraphNode>(GraphNode{layer, {}, {batch}, {options.dtype}}));
 }
 
 std::string path_to(const SymbolicTensor& tensor) {
-  const Node* node = Node::of(tensor).get();
+  const GraphNode* node = GraphNode::of(tensor).get();
   if (!node->layer) return "";
   std::string before = node->inputs.empty() ? "" : path_to(node->inputs[0]);
   return fmt::format("{}{} {} -> ", before, tensor.name(), tensor.shape());
@@ -89,7 +90,8 @@ SymbolicTensor call_symbolic(const AnyLayer& layer, const SymbolicTensors& tenso
     throw LayerError(fmt::format("{}.\n  {}{}", error.what(), path_to(inputs[0]), layer->name()));
   }
   std::vector<DType> dtypes(shapes.size(), layer->dtype());
-  return Node::outputs_of(std::make_shared<Node>(Node{layer, inputs, shapes, dtypes}));
+  return GraphNode::outputs_of(
+      std::make_shared<GraphNode>(GraphNode{layer, inputs, shapes, dtypes}));
 }
 
 }  // namespace
@@ -171,7 +173,7 @@ SymbolicTensor operation(std::string_view name, std::function<Tensors(const Tens
     }
   };
   const Tensors small = tried(2), large = tried(3);
-  Node node{layer, inputs, {}, {}};
+  GraphNode node{layer, inputs, {}, {}};
   for (std::size_t i = 0; i < small.size(); ++i) {
     Shape shape = small[i].shape();
     for (int axis = 0; axis < shape.rank(); ++axis)
@@ -182,7 +184,7 @@ SymbolicTensor operation(std::string_view name, std::function<Tensors(const Tens
   Shapes shapes;
   for (const SymbolicTensor& input : inputs) shapes.push_back(input.shape());
   layer->ensure_built(shapes);
-  return Node::outputs_of(std::make_shared<Node>(std::move(node)));
+  return GraphNode::outputs_of(std::make_shared<GraphNode>(std::move(node)));
 }
 
 }  // namespace keratin

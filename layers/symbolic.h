@@ -39,13 +39,13 @@ class SymbolicTensor {
   operator std::vector<SymbolicTensor>() const { return {*this}; }
 
  private:
-  friend struct Node;
+  friend struct GraphNode;
   static constexpr std::size_t all_outputs = SIZE_MAX;
   SymbolicTensor() = default;
   std::size_t one_output() const;
   std::size_t several() const;
 
-  std::shared_ptr<const struct Node> node_;
+  std::shared_ptr<const struct GraphNode> node_;
   std::size_t output_ = 0;
 };
 

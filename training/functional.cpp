@@ -2,7 +2,7 @@
 
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/internal/context.h>
-#include <keratin/layers/internal/node.h>
+#include <keratin/layers/internal/graph_node.h>
 #include <keratin/layers/registry.h>
 #include <keratin/training/internal/graph.h>
 #include <keratin/training/model.h>
@@ -23,7 +23,7 @@ namespace {
 
 // A known extent must be as declared, and so must the rank.
 void check_input(const SymbolicTensor& input, const Tensor& given) {
-  if (!Node::of(input)->layer) return;  // the first layer of a Sequential has its own errors
+  if (!GraphNode::of(input)->layer) return;  // the first layer of a Sequential has its own errors
   const Shape& expected = input.shape();
   bool fits = given.defined() && given.rank() == expected.rank();
   for (int axis = 0; fits && axis < expected.rank(); ++axis)

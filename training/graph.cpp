@@ -4,16 +4,16 @@
 #include <map>
 
 #include <keratin/core/internal/message.h>
-#include <keratin/layers/internal/node.h>
+#include <keratin/layers/internal/graph_node.h>
 #include <keratin/training/internal/graph.h>
 
 namespace keratin {
 namespace {
 
-using NodePointer = std::shared_ptr<const Node>;
+using GraphNodePointer = std::shared_ptr<const GraphNode>;
 
 bool same(const SymbolicTensor& a, const SymbolicTensor& b) {
-  return Node::of(a) == Node::of(b) && Node::output_of(a) == Node::output_of(b);
+  return GraphNode::of(a) == GraphNode::of(b) && GraphNode::output_of(a) == GraphNode::output_of(b);
 }
 bool contains(const SymbolicTensors& list, const SymbolicTensor& tensor) {
   return std::ranges::any_of(list,
@@ -29,11 +29,11 @@ std::size_t place_of(const AnyLayer& layer, const std::vector<AnyLayer>& list) {
 /// the order in which they are met on the way from the outputs.
 struct Walk {
   const SymbolicTensors& inputs;
-  std::vector<NodePointer> nodes = {};
+  std::vector<GraphNodePointer> nodes = {};
   std::vector<AnyLayer> layers = {};
 
   void visit(const SymbolicTensor& tensor) {
-    const NodePointer& node = Node::of(tensor);
+    const GraphNodePointer& node = GraphNode::of(tensor);
     if (std::ranges::find(nodes, node) != nodes.end()) return;
     const bool begins = node->inputs.empty(), is_input = contains(inputs, tensor);
     if (is_input && !begins) return;  // what made this tensor is not part of the graph
@@ -47,14 +47,14 @@ struct Walk {
 
   /// The layers, those farthest from the outputs first.
   std::vector<AnyLayer> by_depth() const {
-    std::map<NodePointer, int> depths;
+    std::map<GraphNodePointer, int> depths;
     std::vector<int> of_layers(layers.size(), 0);  // the largest of their nodes
     for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
       if (!(*node)->layer) continue;
       int &depth = depths[*node], &of_layer = of_layers[place_of(*(*node)->layer, layers)];
       depth = of_layer = std::max(depth, of_layer);
       for (const SymbolicTensor& input : (*node)->inputs) {
-        int& before = depths[Node::of(input)];
+        int& before = depths[GraphNode::of(input)];
         before = std::max(before, depth + 1);
       }
     }
@@ -77,7 +77,7 @@ ModelGraph::ModelGraph(const SymbolicTensors& inputs, const SymbolicTensors& out
   for (const SymbolicTensor& output : outputs_) walk.visit(output);
   layers_ = walk.by_depth();
   for (const SymbolicTensor& input : inputs_) {  // those that no output needs come last
-    const Node& node = *Node::of(input);
+    const GraphNode& node = *GraphNode::of(input);
     if (node.inputs.empty() && node.layer && place_of(*node.layer, layers_) == layers_.size())
       layers_.push_back(*node.layer);
   }
@@ -88,12 +88,12 @@ ModelGraph::ModelGraph(const SymbolicTensors& inputs, const SymbolicTensors& out
 
   for (const SymbolicTensor& input : inputs_) input_values_.push_back(value_of(input));
   std::vector<int> calls_of(layers_.size(), 0);
-  for (const NodePointer& node : walk.nodes) {
+  for (const GraphNodePointer& node : walk.nodes) {
     if (node->inputs.empty()) continue;
     Call call{.layer = place_of(*node->layer, layers_)};
     call.index = calls_of[call.layer]++;
     for (const SymbolicTensor& input : node->inputs) call.inputs.push_back(value_of(input));
-    for (const SymbolicTensor& output : flat({Node::outputs_of(node)}))
+    for (const SymbolicTensor& output : flat({GraphNode::outputs_of(node)}))
       call.outputs.push_back(value_of(output));
     calls_.push_back(call);
   }
@@ -140,7 +140,7 @@ auto ModelGraph::naming_path(const Call& call, const F& f) const {
 void ModelGraph::build(const std::vector<AnyLayer>& layers) const {
   auto shape = [&](std::size_t value) { return values_[value].shape(); };
   for (std::size_t i = 0; i < inputs_.size(); ++i)
-    if (const Node& node = *Node::of(inputs_[i]); node.inputs.empty() && node.layer)
+    if (const GraphNode& node = *GraphNode::of(inputs_[i]); node.inputs.empty() && node.layer)
       layers[place_of(*node.layer, layers_)]->ensure_built(inputs_[i].shape());
   for (const Call& call : calls_) {
     Shapes shapes;
@@ -207,7 +207,8 @@ Shapes ModelGraph::shapes(const std::vector<AnyLayer>& layers, const Shapes& inp
 Shapes ModelGraph::output_shapes(std::size_t layer) const {
   Shapes shapes;
   for (std::size_t i = 0; i < inputs_.size(); ++i)
-    if (const auto& begin = Node::of(inputs_[i])->layer; begin && (*begin)->is(*layers_[layer]))
+    if (const auto& begin = GraphNode::of(inputs_[i])->layer;
+        begin && (*begin)->is(*layers_[layer]))
       shapes = {inputs_[i].shape()};
   for (const Call& call : calls_) {
     if (call.layer != layer) continue;

@@ -1,7 +1,7 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/internal/context.h>
-#include <keratin/layers/internal/node.h>
+#include <keratin/layers/internal/graph_node.h>
 #include <keratin/layers/registry.h>
 #include <keratin/training/internal/graph.h>
 #include <keratin/training/sequential.h>

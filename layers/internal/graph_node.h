@@ -10,15 +10,15 @@
 
 namespace keratin {
 
-struct Node {
+struct GraphNode {
   std::optional<AnyLayer> layer;  // where a graph begins an InputLayer, or none
   SymbolicTensors inputs;         // none where a graph begins
   Shapes shapes;                  // of the outputs
   std::vector<DType> dtypes;
 
   /// The outputs of this call, as one.
-  static SymbolicTensor outputs_of(std::shared_ptr<const Node> node);
-  static const std::shared_ptr<const Node>& of(const SymbolicTensor& tensor) {
+  static SymbolicTensor outputs_of(std::shared_ptr<const GraphNode> node);
+  static const std::shared_ptr<const GraphNode>& of(const SymbolicTensor& tensor) {
     return tensor.node_;
   }
   /// Which output of its node the tensor is.
