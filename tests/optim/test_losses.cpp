@@ -1,4 +1,5 @@
 #include "golden.h"
+#include "golden_configs.h"
 #include "pooled.h"
 
 #include <doctest/doctest.h>
@@ -18,42 +19,10 @@ using namespace keratin;
 
 namespace {
 
-// The options behind a variant's name (tools/golden/losses.py).
-Config config_of_variant(const std::string& variant) {
-  Config config;
-  auto has = [&](const char* word) { return variant.find(word) != std::string::npos; };
-  if (has("mean_with_sample_weight"))
-    config.push_back({"reduction", std::string("mean_with_sample_weight")});
-  else if (has("none") || has("logits_20") || has("logits_50") || has("logits_104") ||
-           has("zero_one"))
-    config.push_back({"reduction", std::string("none")});
-  else if (has("sum"))
-    config.push_back({"reduction", std::string("sum")});
-  if (has("logits")) config.push_back({"from_logits", true});
-  if (has("smoothing")) config.push_back({"label_smoothing", 0.1});
-  return config;
-}
-
-// Cases whose options do not follow from their names.
-const std::map<std::string, Loss> special{
-    {"huber/delta_0.5", Huber({.delta = 0.5, .reduction = "none"})},
-    {"huber/delta_0.5_default_reduction", Huber({.delta = 0.5})},
-    {"sparse_categorical_crossentropy/ignore_class_2",
-     SparseCategoricalCrossentropy({.ignore_class = 2})},
-    {"tversky/alpha_0.3_beta_0.7", Tversky({.alpha = 0.3, .beta = 0.7})},
-    {"hinge/zero_one_labels", Hinge({.reduction = "none"})},
-    {"binary_focal_crossentropy/balanced",
-     BinaryFocalCrossentropy({.apply_class_balancing = true, .reduction = "none"})},
-    {"binary_focal_crossentropy/logits",
-     BinaryFocalCrossentropy({.from_logits = true, .reduction = "none"})},
-    {"categorical_focal_crossentropy/logits",
-     CategoricalFocalCrossentropy({.from_logits = true, .reduction = "none"})},
-};
-
 Loss loss_of(const std::string& name) {
-  if (special.contains(name)) return special.at(name);
-  std::string kind = name.substr(0, name.find('/'));
-  return Loss::from_config(Loss(kind).class_name(), config_of_variant(name.substr(kind.size())));
+  static const std::map<std::string, GoldenConfig> objects = golden_cases("loss");
+  const GoldenConfig& object = objects.at(name);
+  return Loss::from_config(object.class_name, object.config);
 }
 
 struct Case {

@@ -1,4 +1,5 @@
 #include "golden.h"
+#include "golden_configs.h"
 #include "pooled.h"
 
 #include <doctest/doctest.h>
@@ -20,33 +21,12 @@ using namespace keratin;
 
 namespace {
 
-const std::map<std::string, std::function<AnyMetric()>> metrics{
-    {"accuracy", [] { return AnyMetric("accuracy"); }},
-    {"binary_accuracy", [] { return BinaryAccuracy(); }},
-    {"binary_accuracy_0.3", [] { return BinaryAccuracy({.threshold = 0.3}); }},
-    {"categorical_accuracy", [] { return CategoricalAccuracy(); }},
-    {"sparse_categorical_accuracy", [] { return SparseCategoricalAccuracy(); }},
-    {"top_2_categorical_accuracy", [] { return TopKCategoricalAccuracy({.k = 2}); }},
-    {"sparse_top_2_categorical_accuracy", [] { return SparseTopKCategoricalAccuracy({.k = 2}); }},
-    {"mean_squared_error", [] { return MeanSquaredError(); }},
-    {"root_mean_squared_error", [] { return RootMeanSquaredError(); }},
-    {"mean_absolute_error", [] { return AnyMetric("mae"); }},
-    {"precision", [] { return Precision(); }},
-    {"precision_0.3", [] { return Precision({.thresholds = 0.3}); }},
-    {"precision_two_thresholds",
-     [] {
-       return Precision({.thresholds = {0.3, 0.7}});
-     }},
-    {"recall", [] { return Recall(); }},
-    {"recall_0.3", [] { return Recall({.thresholds = 0.3}); }},
-    {"recall_two_thresholds",
-     [] {
-       return Recall({.thresholds = {0.3, 0.7}});
-     }},
-    {"auc", [] { return AUC(); }},
-    {"auc_pr", [] { return AUC({.curve = "PR"}); }},
-    {"auc_5_thresholds", [] { return AUC({.num_thresholds = 5}); }},
-};
+AnyMetric metric_of(const std::string& name) {
+  static const std::map<std::string, GoldenConfig> objects = golden_cases("metric");
+  if (name.starts_with("accuracy/")) return "accuracy";  // of no class before its first batch
+  const GoldenConfig& object = objects.at(name);
+  return AnyMetric::from_config(object.class_name, object.config);
+}
 
 // Three batches, and the result after each.
 void check_against_keras(const std::string& name, Metric& metric, DType dtype, double tolerance) {
@@ -62,8 +42,6 @@ void check_against_keras(const std::string& name, Metric& metric, DType dtype, d
   }
 }
 
-std::string kind_of(const std::string& name) { return name.substr(0, name.find('/')); }
-
 double result_of(AnyMetric metric, const Tensor& y_true, const Tensor& y_pred,
                  const Tensor& sample_weight = {}, const Tensor& mask = {}) {
   metric->update(y_true, y_pred, sample_weight, mask);
@@ -75,8 +53,7 @@ double result_of(AnyMetric metric, const Tensor& y_true, const Tensor& y_pred,
 TEST_CASE("metrics have Keras' running results") {
   for (const std::string& name : golden("metrics").cases()) {
     CAPTURE(name);
-    REQUIRE(metrics.contains(kind_of(name)));
-    AnyMetric metric = metrics.at(kind_of(name))();
+    AnyMetric metric = metric_of(name);
     check_against_keras(name, *metric, float64, 1e-12);
     metric->reset_state();
     CHECK(metric->result() == 0);
@@ -89,13 +66,13 @@ TEST_CASE("metrics of float32 predictions") {
     // With equal spacing 0.1 in float32 may fall on the other side of a threshold.
     if (name.starts_with("auc")) continue;
     CAPTURE(name);
-    check_against_keras(name, *metrics.at(kind_of(name))(), float32, 1e-5);
+    check_against_keras(name, *metric_of(name), float32, 1e-5);
   }
 }
 
 TEST_CASE("a metric made from its config is the same metric") {
   for (const std::string& name : golden("metrics").cases()) {
-    AnyMetric metric = metrics.at(kind_of(name))();
+    AnyMetric metric = metric_of(name);
     if (metric->class_name().empty()) continue;  // "accuracy" chooses on its first batch
     CAPTURE(name);
     AnyMetric again = AnyMetric::from_config(metric->class_name(), metric->config());

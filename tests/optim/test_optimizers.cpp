@@ -1,4 +1,5 @@
 #include "golden.h"
+#include "golden_configs.h"
 #include "pooled.h"
 
 #include <doctest/doctest.h>
@@ -19,62 +20,15 @@ using namespace keratin;
 
 namespace {
 
-const std::map<std::string, std::function<AnyOptimizer()>> optimizers{
-    {"sgd/default", [] { return SGD(); }},
-    {"sgd/learning_rate_0.1", [] { return SGD(0.1); }},
-    {"sgd/momentum", [] { return SGD({.learning_rate = 0.1, .momentum = 0.9}); }},
-    {"sgd/nesterov", [] { return SGD({.learning_rate = 0.1, .momentum = 0.9, .nesterov = true}); }},
-    {"sgd/clipnorm", [] { return SGD({.learning_rate = 0.1, .clipnorm = 1.0}); }},
-    {"sgd/clipvalue", [] { return SGD({.learning_rate = 0.1, .clipvalue = 0.5}); }},
-    {"sgd/global_clipnorm", [] { return SGD({.learning_rate = 0.1, .global_clipnorm = 1.0}); }},
-    {"sgd/weight_decay",
-     [] { return SGD({.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.05}); }},
-    {"adam/default", [] { return Adam(); }},
-    {"adam/learning_rate_0.1", [] { return Adam(0.1); }},
-    {"adam/amsgrad", [] { return Adam({.learning_rate = 0.1, .amsgrad = true}); }},
-    {"adam/betas",
-     [] { return Adam({.learning_rate = 0.1, .beta_1 = 0.7, .beta_2 = 0.95, .epsilon = 1e-3}); }},
-    {"adam/clipnorm", [] { return Adam({.learning_rate = 0.1, .clipnorm = 1.0}); }},
-    {"adam/clipvalue", [] { return Adam({.learning_rate = 0.1, .clipvalue = 0.5}); }},
-    {"adam/global_clipnorm", [] { return Adam({.learning_rate = 0.1, .global_clipnorm = 1.0}); }},
-    {"adam/weight_decay", [] { return Adam({.learning_rate = 0.1, .weight_decay = 0.05}); }},
-    {"adam/exponential_decay",
-     [] { return Adam({.learning_rate = ExponentialDecay(0.1, 5, 0.7)}); }},
-    {"adam/cosine_decay", [] { return Adam({.learning_rate = CosineDecay(0.1, 15)}); }},
-    {"adam/ema",
-     [] {
-       return Adam({.learning_rate = 0.1,
-                    .use_ema = true,
-                    .ema_momentum = 0.9,
-                    .ema_overwrite_frequency = 4});
-     }},
-    {"adam/gradient_accumulation_2",
-     [] { return Adam({.learning_rate = 0.1, .gradient_accumulation_steps = 2}); }},
-    {"adamw/default", [] { return AdamW(); }},
-    {"adamw/learning_rate_0.1", [] { return AdamW({.learning_rate = 0.1, .weight_decay = 0.05}); }},
-    {"rmsprop/default", [] { return RMSprop(); }},
-    {"rmsprop/momentum", [] { return RMSprop({.learning_rate = 0.01, .momentum = 0.9}); }},
-    {"rmsprop/centered", [] { return RMSprop({.learning_rate = 0.01, .centered = true}); }},
-    {"rmsprop/centered_momentum",
-     [] {
-       return RMSprop({.learning_rate = 0.01, .rho = 0.8, .momentum = 0.5, .centered = true});
-     }},
-    {"adagrad/default", [] { return Adagrad(); }},
-    {"adadelta/default", [] { return Adadelta(); }},
-    {"adamax/default", [] { return Adamax(); }},
-    {"nadam/default", [] { return Nadam(); }},
-    {"ftrl/default", [] { return Ftrl(); }},
-    {"ftrl/regularised",
-     [] {
-       return Ftrl({.learning_rate = 0.1,
-                    .l1_regularization_strength = 0.01,
-                    .l2_regularization_strength = 0.02,
-                    .l2_shrinkage_regularization_strength = 0.03,
-                    .beta = 0.1});
-     }},
-    {"lion/default", [] { return Lion(); }},
-    {"lamb/default", [] { return Lamb(); }},
-};
+const std::map<std::string, GoldenConfig>& optimizers() {
+  static const std::map<std::string, GoldenConfig> objects = golden_cases("optimizer");
+  return objects;
+}
+
+AnyOptimizer optimizer_of(const std::string& name) {
+  const GoldenConfig& object = optimizers().at(name);
+  return AnyOptimizer::from_config(object.class_name, object.config);
+}
 
 std::string key(const char* name, int step, int i) {
   return "shared/" + std::string(name) + std::to_string(step) + "_" + std::to_string(i);
@@ -116,25 +70,23 @@ TEST_CASE("optimizers take Keras' steps") {
   for (const std::string& name : golden("optimizers").cases()) {
     if (name == "shared") continue;
     CAPTURE(name);
-    REQUIRE(optimizers.contains(name));
-    AnyOptimizer optimizer = optimizers.at(name)();
+    AnyOptimizer optimizer = optimizer_of(name);
     check_steps(name, *optimizer, start(), 1e-12);
   }
 }
 
 TEST_CASE("optimizers take the same steps in float32") {
-  for (const auto& [name, make] : optimizers) {
-    AnyOptimizer optimizer = make();
+  for (const auto& [name, object] : optimizers()) {
+    AnyOptimizer optimizer = optimizer_of(name);
     check_steps(name, *optimizer, start(float32), 1e-5);
   }
 }
 
 TEST_CASE("an optimizer made from its config, with the variables of another, goes on like it") {
-  for (const auto& entry : optimizers) {
-    const auto& name = entry.first;
-    const auto& make = entry.second;
+  for (const auto& [case_name, object] : optimizers()) {
+    const std::string& name = case_name;
     CAPTURE(name);
-    AnyOptimizer first = make();
+    AnyOptimizer first = optimizer_of(name);
     std::vector<Weight> weights = start();
     for (int step = 1; step <= 7; ++step) first->apply(gradients(step), weights);
     AnyOptimizer second = AnyOptimizer::from_config(first->class_name(), first->config());
@@ -255,11 +207,10 @@ TEST_CASE("constraints hold after each step") {
 }
 
 TEST_CASE("a zero gradient, a zero weight and a zero learning rate do no harm") {
-  for (const auto& entry : optimizers) {
-    const auto& name = entry.first;
-    const auto& make = entry.second;
+  for (const auto& [case_name, object] : optimizers()) {
+    const std::string& name = case_name;
     CAPTURE(name);
-    AnyOptimizer optimizer = make();
+    AnyOptimizer optimizer = optimizer_of(name);
     Weight w = weight_of({0, 0, 1});
     for (int step = 0; step < 3; ++step) optimizer->apply({zeros({3}, float64)}, {w});
     for (double value : w.value().to_vector<double>()) CHECK(std::isfinite(value));
@@ -369,11 +320,10 @@ TEST_CASE("a learning rate or a bound that makes no sense is refused") {
 }
 
 TEST_CASE("after the first steps no memory is asked of the system") {
-  for (const auto& entry : optimizers) {
-    const auto& name = entry.first;
-    const auto& make = entry.second;
+  for (const auto& [case_name, object] : optimizers()) {
+    const std::string& name = case_name;
     CAPTURE(name);
-    AnyOptimizer optimizer = make();
+    AnyOptimizer optimizer = optimizer_of(name);
     Random random(3);
     std::vector<Weight> weights{Weight("a", random.normal({40, 30})),
                                 Weight("b", random.normal({500}))};

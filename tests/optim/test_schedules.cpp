@@ -1,4 +1,5 @@
 #include "golden.h"
+#include "golden_configs.h"
 
 #include <doctest/doctest.h>
 
@@ -13,27 +14,6 @@ using namespace keratin;
 
 namespace {
 
-const std::map<std::string, LearningRate> schedules{
-    {"exponential_decay/plain", ExponentialDecay(0.1, 7, 0.8)},
-    {"exponential_decay/staircase", ExponentialDecay(0.1, 7, 0.8, true)},
-    {"cosine_decay/plain", CosineDecay(0.1, 20)},
-    {"cosine_decay/alpha", CosineDecay(0.1, 20, {.alpha = 0.3})},
-    {"cosine_decay/warmup", CosineDecay(0.02, 20, {.warmup_target = 0.1, .warmup_steps = 6})},
-    {"cosine_decay/warmup_alpha",
-     CosineDecay(0.0, 20, {.alpha = 0.1, .warmup_target = 0.1, .warmup_steps = 6})},
-    {"cosine_decay_restarts/default", CosineDecayRestarts(0.1, 5)},
-    {"cosine_decay_restarts/options",
-     CosineDecayRestarts(0.1, 5, {.t_mul = 1.5, .m_mul = 0.8, .alpha = 0.1})},
-    {"piecewise_constant_decay/plain",
-     PiecewiseConstantDecay({5, 12, 20}, {0.1, 0.05, 0.01, 0.001})},
-    {"polynomial_decay/plain", PolynomialDecay(0.1, 20)},
-    {"polynomial_decay/power_2", PolynomialDecay(0.1, 20, {.end_learning_rate = 0.01, .power = 2})},
-    {"polynomial_decay/cycle",
-     PolynomialDecay(0.1, 8, {.end_learning_rate = 0.01, .power = 0.5, .cycle = true})},
-    {"inverse_time_decay/plain", InverseTimeDecay(0.1, 7, 0.5)},
-    {"inverse_time_decay/staircase", InverseTimeDecay(0.1, 7, 0.5, true)},
-};
-
 void check_against_keras(const LearningRate& rate, const std::string& name) {
   const Golden& keras = golden("schedules");
   std::vector<double> values;
@@ -45,20 +25,12 @@ void check_against_keras(const LearningRate& rate, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("schedules give Keras' learning rates") {
+TEST_CASE("schedules made from Keras' configs, and from their own, give Keras' learning rates") {
+  std::map<std::string, GoldenConfig> objects = golden_cases("schedule");
   for (const std::string& name : golden("schedules").cases()) {
     if (name == "shared") continue;
-    CAPTURE(name);
-    REQUIRE(schedules.contains(name));
-    check_against_keras(schedules.at(name), name);
-  }
-}
-
-TEST_CASE("a schedule made from its config is the same schedule") {
-  for (const auto& entry : schedules) {
-    const auto& name = entry.first;
-    const auto& rate = entry.second;
-    CAPTURE(name);
+    LearningRate rate = schedule_from_config(objects[name].class_name, objects[name].config);
+    check_against_keras(rate, name);
     REQUIRE(rate.is_schedule());
     check_against_keras(
         schedule_from_config(rate.schedule()->class_name(), rate.schedule()->config()), name);

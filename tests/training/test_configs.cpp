@@ -5,43 +5,26 @@
 
 #include <algorithm>
 
-#include <keratin/io/file.h>
 #include <keratin/io/json.h>
 #include <keratin/keratin.h>
 #include <keratin/layers/attention.h>
 
 #include "error_of.h"
 #include "golden.h"
+#include "golden_configs.h"
 
 TEST_SUITE_BEGIN("keras");
 
 namespace keratin {
 namespace {
 
-struct Row {
-  std::string kind, class_name;
-  Config config;
-};
-
-std::vector<Row> rows(const std::string& kind) {
-  const std::string file = KERATIN_SOURCE_DIR "/tests/golden/configs.json";
-  const Option all = parse_json(read_file(file), file);
-  std::vector<Row> found;
-  for (const Option& option : std::get<std::vector<Option>>(all)) {
-    const auto& row = std::get<std::vector<Option>>(option);
-    if (std::get<std::string>(row[0]) == kind)
-      found.push_back({kind, std::get<std::string>(row[1]), std::get<Config>(row[2])});
-  }
-  return found;
-}
-
 /// Keras's text and ours, key for key in one order.
 template <class F>
 void check_all(const std::string& kind, std::size_t count, const F& config_by_way_of) {
   Float64 scope;
-  const std::vector<Row> all = rows(kind);
+  const std::vector<GoldenConfig> all = golden_configs(kind);
   CHECK(all.size() == count);
-  for (const Row& row : all) {
+  for (const GoldenConfig& row : all) {
     CAPTURE(row.class_name);
     std::string ours = error_of([&] { config_by_way_of(row.class_name, row.config); });
     if (ours == "no error") ours = format_json(config_by_way_of(row.class_name, row.config));
@@ -52,7 +35,7 @@ void check_all(const std::string& kind, std::size_t count, const F& config_by_wa
 }  // namespace
 
 TEST_CASE("a layer made from Keras's config gives that config back") {
-  check_all("layer", 36, [](const std::string& name, const Config& config) {
+  check_all("layer", 124, [](const std::string& name, const Config& config) {
     return layer_from_config(name, config)->get_config();
   });
 }
@@ -71,7 +54,7 @@ TEST_CASE("initializers, regularizers and constraints give Keras's config back")
 
 TEST_CASE("losses give Keras's config back, and what Keras leaves out") {
   // Keras 3.15 loses the options of these classes in get_config.
-  check_all("loss", 19, [](const std::string& name, const Config& config) {
+  check_all("loss", 63, [](const std::string& name, const Config& config) {
     Config ours = Loss::from_config(name, config).config();
     std::erase_if(ours,
                   [&](const auto& entry) { return find_option(config, entry.first) == nullptr; });
@@ -83,13 +66,13 @@ TEST_CASE("losses give Keras's config back, and what Keras leaves out") {
 }
 
 TEST_CASE("metrics, optimizers and schedules give Keras's config back") {
-  check_all("metric", 12, [](const std::string& name, const Config& config) {
+  check_all("metric", 25, [](const std::string& name, const Config& config) {
     return AnyMetric::from_config(name, config)->config();
   });
-  check_all("optimizer", 12, [](const std::string& name, const Config& config) {
+  check_all("optimizer", 46, [](const std::string& name, const Config& config) {
     return AnyOptimizer::from_config(name, config)->config();
   });
-  check_all("schedule", 6, [](const std::string& name, const Config& config) {
+  check_all("schedule", 20, [](const std::string& name, const Config& config) {
     return schedule_from_config(name, config).schedule()->config();
   });
 }

@@ -1,8 +1,16 @@
-"""configs.json: what get_config gives for objects of each class, as [kind, class name, config]."""
+"""configs.json: what get_config gives for objects of each class, as [kind, class name, config, cases]: the cases of
+layers.npz, losses.npz, ... that such an object computed."""
 
 import json
 
+import keras
 from keras import constraints, initializers, layers, losses, metrics, optimizers, regularizers
+
+from . import layers as layer_cases
+from . import losses as loss_cases
+from . import metrics as metric_cases
+from . import optimizers as optimizer_cases
+from . import schedules as schedule_cases
 
 L, I, R, C, O = layers, initializers, regularizers, constraints, optimizers
 S = optimizers.schedules
@@ -59,6 +67,32 @@ def objects():
                        S.PiecewiseConstantDecay([1, 5], [0.5, 0.25, 0.125])]
 
 
+CASES = {"layer": layer_cases, "loss": loss_cases, "metric": metric_cases, "optimizer": optimizer_cases,
+         "schedule": schedule_cases}
+
+
+def config_of(o):
+    """get_config, and the options that Keras 3.15 leaves out for some losses."""
+    config = o.get_config()
+    if isinstance(o, losses.Loss):
+        config |= {k: v for k, v in o._fn_kwargs.items() if k not in config}
+    return config
+
+
 def text():
-    rows = [[kind, type(o).__name__, o.get_config()] for kind, group in objects() for o in group]
-    return "[" + ",\n".join(json.dumps(row) for row in rows) + "]\n"
+    rows = {}  # (kind, class, config as text) -> cases
+
+    def add(kind, o, *cases):
+        name = keras.saving.get_registered_name(type(o))
+        rows.setdefault((kind, name, json.dumps(config_of(o))), []).extend(cases)
+
+    for kind, group in objects():
+        for o in group:
+            add(kind, o)
+    for kind, module in CASES.items():
+        for case, make in module.objects():
+            keras.backend.clear_session()  # so that equal objects have equal names
+            add(kind, make(), case)
+    lines = (f"[{json.dumps(kind)}, {json.dumps(name)}, {config}, {json.dumps(cases)}]"
+             for (kind, name, config), cases in rows.items())
+    return "[" + ",\n".join(lines) + "]\n"

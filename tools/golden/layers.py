@@ -1,5 +1,7 @@
 """layers.npz: outputs and gradients of layers and activations."""
 
+from functools import partial
+
 import keras
 import numpy as np
 from keras import activations, layers, ops
@@ -7,6 +9,7 @@ from keras import activations, layers, ops
 from .common import Arrays, generator, numbered, pullback, randomize
 
 
+@keras.saving.register_keras_serializable("keratin")
 class AttentionLayer(layers.Layer):
     """The layer of docs and examples; with `mask_aware` a masked step has no share, and a row of them is 0."""
 
@@ -32,6 +35,9 @@ class AttentionLayer(layers.Layer):
 
     def compute_mask(self, inputs, mask=None):
         return None
+
+    def get_config(self):
+        return super().get_config() | {"attention_dim": self.attention_dim}
 
 
 # --- inputs ------------------------------------------------------------------------------------------------
@@ -93,10 +99,23 @@ GRU_ONLY = {
 }
 
 
-def recurrent(arrays, kind, make, variants, states):
+# kind: class, variants, number of states
+RECURRENT_KINDS = {
+    "lstm": (layers.LSTM, RECURRENT | GATED, 2),
+    "gru": (layers.GRU, RECURRENT | GATED | GRU_ONLY, 1),
+    "simple_rnn": (layers.SimpleRNN, RECURRENT, 1),
+}
+
+
+def recurrent_layer(kind, options):
+    return RECURRENT_KINDS[kind][0](**({"units": 4} | options))
+
+
+def recurrent(arrays, kind):
+    _, variants, states = RECURRENT_KINDS[kind]
     for variant, options in variants.items():
         case = f"{kind}/{variant}"
-        layer = make(**({"units": 4} | options))
+        layer = recurrent_layer(kind, options)
         rng = generator(case)
         masked = "mask" in variant.split("_")
         shape = MASKED_SEQUENCE if masked else (3, 1, 2) if variant == "time_1" else SEQUENCE
@@ -200,6 +219,20 @@ BIDIRECTIONAL = {
     "gru_mask_return_sequences": (layers.GRU, SEQUENCES, "concat", MASK),
     "simple_rnn_return_sequences": (layers.SimpleRNN, SEQUENCES, "concat", None),
 }
+
+
+def bidirectional_layer(inner, options, merge_mode, mask):
+    return layers.Bidirectional(inner(3, **options), merge_mode=merge_mode)
+
+
+def objects():
+    """case -> how its layer is made."""
+    yield from ((case, make) for case, (make, _, _) in LAYERS.items())
+    for kind, (_, variants, _) in RECURRENT_KINDS.items():
+        yield from ((f"{kind}/{variant}", partial(recurrent_layer, kind, options))
+                    for variant, options in variants.items())
+    yield from ((f"bidirectional/{variant}", partial(bidirectional_layer, *row))
+                for variant, row in BIDIRECTIONAL.items())
 
 
 def record(arrays, case, layer, x, rng, mask=None, training=None, initial_state=None):
@@ -327,13 +360,12 @@ def cases():
         rng = generator(case)
         x = padded(rng) if isinstance(source, str) else rng.normal(size=source) if isinstance(source, tuple) else source
         record(arrays, case, make(), x, rng, **options)
-    recurrent(arrays, "lstm", layers.LSTM, RECURRENT | GATED, states=2)
-    recurrent(arrays, "gru", layers.GRU, RECURRENT | GATED | GRU_ONLY, states=1)
-    recurrent(arrays, "simple_rnn", layers.SimpleRNN, RECURRENT, states=1)
-    for variant, (inner, options, merge_mode, mask) in BIDIRECTIONAL.items():
-        case = f"bidirectional/{variant}"
+    for kind in RECURRENT_KINDS:
+        recurrent(arrays, kind)
+    for variant, row in BIDIRECTIONAL.items():
+        case, mask = f"bidirectional/{variant}", row[-1]
         rng = generator(case)
         x = rng.normal(size=SEQUENCE if mask is None else MASKED_SEQUENCE)
-        record(arrays, case, layers.Bidirectional(inner(3, **options), merge_mode=merge_mode), x, rng, mask=mask)
+        record(arrays, case, bidirectional_layer(*row), x, rng, mask=mask)
     keras.backend.clear_session()
     return arrays

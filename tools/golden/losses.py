@@ -1,5 +1,7 @@
 """losses.npz: value and gradient of losses. A case is `loss/variant`; gpred = d sum(value) / d y_pred."""
 
+from functools import partial
+
 import jax
 import numpy as np
 from keras import losses
@@ -167,26 +169,42 @@ def record(arrays, case, loss, kind, time=False, weight=None, mask=False, logits
                value=value, gpred=vjp(jax.numpy.ones_like(value))[0])
 
 
+def variants_of(name):
+    variants = dict(FOR_ALL)
+    if name in REDUCED:
+        variants |= REDUCTIONS
+    if name in CROSSENTROPIES:
+        variants |= LOGITS | EDGES
+    if name in ("categorical_crossentropy", "binary_crossentropy"):
+        variants |= SMOOTHED
+    if name == "kl_divergence":
+        variants |= EDGES
+    return variants
+
+
+def family_loss(name, options):
+    keywords = {"reduction": options["reduction"]} if "reduction" in options else {}
+    if "smoothing" in options:
+        keywords["label_smoothing"] = options["smoothing"]
+    if options.get("logits"):
+        keywords["from_logits"] = True
+    return FAMILIES[name][0](**keywords)
+
+
+def objects():
+    """case -> how its loss is made."""
+    for name in FAMILIES:
+        yield from ((f"{name}/{variant}", partial(family_loss, name, options))
+                    for variant, options in variants_of(name).items())
+    yield from ((case, make) for case, (make, _, _) in OTHERS.items())
+
+
 def cases():
     arrays = Arrays()
-    for name, (make, kind) in FAMILIES.items():
-        variants = dict(FOR_ALL)
-        if name in REDUCED:
-            variants |= REDUCTIONS
-        if name in CROSSENTROPIES:
-            variants |= LOGITS | EDGES
-        if name in ("categorical_crossentropy", "binary_crossentropy"):
-            variants |= SMOOTHED
-        if name == "kl_divergence":
-            variants |= EDGES
-        for variant, options in variants.items():
+    for name, (_, kind) in FAMILIES.items():
+        for variant, options in variants_of(name).items():
             data = {k: v for k, v in options.items() if k not in ("reduction", "smoothing")}
-            keywords = {"reduction": options["reduction"]} if "reduction" in options else {}
-            if "smoothing" in options:
-                keywords["label_smoothing"] = options["smoothing"]
-            if options.get("logits"):
-                keywords["from_logits"] = True
-            record(arrays, f"{name}/{variant}", make(**keywords), kind, **data)
+            record(arrays, f"{name}/{variant}", family_loss(name, options), kind, **data)
     for case, (make, kind, logits) in OTHERS.items():
         record(arrays, case, make(), kind, logits=logits)
     return arrays

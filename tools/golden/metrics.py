@@ -70,19 +70,29 @@ METRICS = {
 }
 
 
-def cases():
-    arrays = Arrays()
+def rows():
     for name, (make, kinds) in METRICS.items():
         for kind in kinds:
-            for weighted in (False,) if name == "accuracy" else (False, True):
-                case = f"{name}/{kind}" + ("_weight" if weighted else "")
-                rng, metric = generator(case), make()
-                for i, n in enumerate(BATCHES):
-                    y_true, y_pred = DATA[kind](rng, n)
-                    # Weights have one value per sample, or per step where the data has steps.
-                    shape = (n, T) if kind.endswith("_steps") else (n,)
-                    sample_weight = rng.uniform(0.2, 2, size=shape) if weighted else None
-                    metric.update_state(y_true, y_pred, sample_weight=sample_weight)
-                    arrays.put(case, **{f"y_true{i}": y_true, f"y_pred{i}": y_pred,
-                                        f"sample_weight{i}": sample_weight, f"result{i}": metric.result()})
+            yield f"{name}/{kind}", make, kind, False
+            if make != Automatic:
+                yield f"{name}/{kind}_weight", make, kind, True
+
+
+def objects():
+    """case -> how its metric is made; "accuracy" has no class until it sees data."""
+    yield from ((case, make) for case, make, _, _ in rows() if make != Automatic)
+
+
+def cases():
+    arrays = Arrays()
+    for case, make, kind, weighted in rows():
+        rng, metric = generator(case), make()
+        for i, n in enumerate(BATCHES):
+            y_true, y_pred = DATA[kind](rng, n)
+            # Weights have one value per sample, or per step where the data has steps.
+            shape = (n, T) if kind.endswith("_steps") else (n,)
+            sample_weight = rng.uniform(0.2, 2, size=shape) if weighted else None
+            metric.update_state(y_true, y_pred, sample_weight=sample_weight)
+            arrays.put(case, **{f"y_true{i}": y_true, f"y_pred{i}": y_pred,
+                                f"sample_weight{i}": sample_weight, f"result{i}": metric.result()})
     return arrays

@@ -51,6 +51,11 @@ OPTIMIZERS = {
 }
 
 
+def objects():
+    """case -> how its optimizer is made."""
+    return OPTIMIZERS.items()
+
+
 def cases():
     arrays = Arrays()
     rng = generator("optimizers")

@@ -24,6 +24,11 @@ SCHEDULES = {
 }
 
 
+def objects():
+    """case -> how its schedule is made."""
+    return ((case, lambda schedule=schedule: schedule) for case, schedule in SCHEDULES.items())
+
+
 def cases():
     arrays = Arrays()
     arrays.put("shared", steps=STEPS)
