@@ -81,7 +81,7 @@ void Saved::overwritten() const {
 
 // --- the tape
 
-GradientTape::GradientTape() : record_(current_record()), thread_(std::this_thread::get_id()) {
+GradientTape::GradientTape() : record_(current_record()), thread_(&recording) {
   // Inside a NoGradient scope the tapes outside must not see what this one records.
   std::unique_ptr<Record> own;
   if (record_->silenced > 0) {
@@ -115,7 +115,7 @@ GradientTape::~GradientTape() {
 }
 
 Record& GradientTape::record() const {
-  if (thread_ != std::this_thread::get_id()) fail("tape: it belongs to the thread that made it");
+  if (thread_ != &recording) fail("tape: it belongs to the thread that made it");
   return *record_;
 }
 

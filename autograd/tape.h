@@ -16,7 +16,6 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -96,7 +95,7 @@ class GradientTape {
   Record& record() const;
 
   Record* record_;
-  std::thread::id thread_;
+  const void* thread_;  // an address that no other thread has
   std::size_t first_node_;
   mutable bool spent_ = false;
 };

@@ -6,11 +6,14 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/layers/attention.h>
+#include <keratin/layers/internal/operation.h>
 #include <keratin/layers/layers.h>
 #include <keratin/layers/registry.h>
 
 namespace keratin {
 namespace {
+
+using List = std::vector<Option>;
 
 struct Registry {
   std::mutex mutex;
@@ -19,23 +22,31 @@ struct Registry {
 
 template <class L>
 std::pair<const std::type_index, LayerClass> entry(const char* name, AnyLayer (*make)(),
-                                                   const char* package = "") {
-  return {typeid(L),
-          LayerClass{name, package,
-                     [](const Layer& layer) { return AnyLayer(L(static_cast<const L&>(layer))); },
-                     make}};
+                                                   const char* package = "",
+                                                   bool any_shape = false) {
+  return {
+      typeid(L),
+      LayerClass{
+          .name = name,
+          .package = package,
+          .reference = [](const Layer& layer) { return AnyLayer(L(static_cast<const L&>(layer))); },
+          .make = make,
+          .any_shape = any_shape}};
 }
 
 // The layers of the library: one line each.
 Registry& registry() {
+  constexpr bool any_shape = true;
   static Registry all{
       {},
-      {entry<Activation>("Activation", [] { return AnyLayer(Activation("linear")); }),
+      {entry<Activation>(
+           "Activation", [] { return AnyLayer(Activation("linear")); }, "", any_shape),
        entry<BatchNormalization>("BatchNormalization",
                                  [] { return AnyLayer(BatchNormalization()); }),
        entry<Bidirectional>("Bidirectional", [] { return AnyLayer(Bidirectional(LSTM(1))); }),
        entry<Dense>("Dense", [] { return AnyLayer(Dense(1)); }),
-       entry<Dropout>("Dropout", [] { return AnyLayer(Dropout(0)); }),
+       entry<Dropout>(
+           "Dropout", [] { return AnyLayer(Dropout(0)); }, "", any_shape),
        entry<Embedding>("Embedding", [] { return AnyLayer(Embedding(1, 1)); }),
        entry<Flatten>("Flatten", [] { return AnyLayer(Flatten()); }),
        entry<GRU>("GRU", [] { return AnyLayer(GRU(1)); }),
@@ -45,7 +56,8 @@ Registry& registry() {
                                  [] { return AnyLayer(LayerNormalization()); }),
        entry<LSTM>("LSTM", [] { return AnyLayer(LSTM(1)); }),
        entry<LSTMCell>("LSTMCell", [] { return AnyLayer(LSTMCell(1)); }),
-       entry<Masking>("Masking", [] { return AnyLayer(Masking()); }),
+       entry<Masking>(
+           "Masking", [] { return AnyLayer(Masking()); }, "", any_shape),
        entry<Permute>("Permute", [] { return AnyLayer(Permute({})); }),
        entry<RepeatVector>("RepeatVector", [] { return AnyLayer(RepeatVector(1)); }),
        entry<Reshape>("Reshape", [] { return AnyLayer(Reshape({})); }),
@@ -121,6 +133,7 @@ AnyLayer reference_to(const Layer& layer) {
 
 AnyLayer layer_from_config(const std::string& class_name, const Config& config) {
   const LayerClass known = class_named(class_name);
+  if (known.from_config) return known.from_config(config);
   if (!known.make)
     fail(
         "{}: no layer of this class can be made from a config: give register_keras_serializable a "
@@ -162,25 +175,58 @@ Config Layer::get_config() const {
   return config;
 }
 
+namespace {
+
+// The shapes that a layer was built for: what Keras builds it for again.
+Option build_config(const Layer& layer) {
+  const Shapes& shapes = layer.input_shapes();
+  List all;
+  for (const Shape& shape : shapes) all.push_back(to_option(shape));
+  if (all.size() == 1) return Config{{"input_shape", all[0]}};
+  const bool states =
+      dynamic_cast<const RNN*>(&layer) || dynamic_cast<const Bidirectional*>(&layer);
+  if (!states) return Config{{"input_shape", all}};
+  return Config{{"shapes_dict", Config{{"sequences_shape", all[0]},
+                                       {"initial_state_shape", List(all.begin() + 1, all.end())}}}};
+}
+
+}  // namespace
+
 Option to_option(const AnyLayer& layer) {
-  auto known = class_of(*layer);
-  if (!known)
+  LayerClass known;
+  if (auto* operation = dynamic_cast<const Operation*>(&*layer)) {
+    known = {.name = operation->class_name(), .module = "keras.src.ops"};
+    if (operation->op() != nullptr) known.module += "." + operation->op()->module;
+  } else if (auto found = class_of(*layer)) {
+    known = *found;
+  } else {
     fail("{} ({}): its class is not registered: write register_keras_serializable<{}>(...)",
          layer->name(), layer->class_name(), layer->class_name());
-  return object_option("keras.layers", known->name, layer->get_config(),
-                       known->package.empty() ? "" : full_name(*known));
+  }
+  const bool own = !known.package.empty(), is_public = !known.module.starts_with("keras.src");
+  Config object{{"module", own ? Option() : Option(known.module)},
+                {"class_name", known.name},
+                {"config", layer->get_config()},
+                {"registered_name", own || !is_public ? Option(full_name(known)) : Option()}};
+  const bool begins = known.name == "InputLayer", an_op = known.module.starts_with("keras.src.ops");
+  if (known.name == "Functional")
+    object.emplace_back("build_config", Config{{"input_shape", {}}});
+  else if (layer->built() && !begins && !an_op && !known.any_shape)
+    object.emplace_back("build_config", build_config(*layer));
+  if (known.from_config) object.emplace_back("compile_config", Config{});
+  return object;
 }
 bool from_option(const Option& option, AnyLayer& layer) {
   auto object = object_in(option);
   return object && (layer = layer_from_config(object->first, object->second), true);
 }
 Option to_option(const std::vector<AnyLayer>& layers) {
-  std::vector<Option> list;
+  List list;
   for (const AnyLayer& layer : layers) list.push_back(to_option(layer));
   return list;
 }
 bool from_option(const Option& option, std::vector<AnyLayer>& layers) {
-  auto* list = std::get_if<std::vector<Option>>(&option);
+  auto* list = std::get_if<List>(&option);
   if (list == nullptr || list->empty()) return false;
   layers.clear();
   for (const Option& one : *list) {

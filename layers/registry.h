@@ -14,10 +14,13 @@ namespace keratin {
 
 /// What is known of one class.
 struct LayerClass {
-  std::string name;     ///< Keras's class name
-  std::string package;  ///< of a class of one's own; Keras calls the class "package>name"
-  AnyLayer (*reference)(const Layer&);  ///< an object that is the same layer
-  std::function<AnyLayer()> make;       ///< a layer with any options; empty if there is no way
+  std::string name = {};     ///< Keras's class name
+  std::string package = {};  ///< of a class of one's own; Keras calls the class "package>name"
+  std::string module = "keras.layers";                      ///< where Keras has the class
+  AnyLayer (*reference)(const Layer&) = nullptr;            ///< an object that is the same layer
+  std::function<AnyLayer()> make = {};                      ///< a layer with any options
+  std::function<AnyLayer(const Config&)> from_config = {};  ///< of a class without fields
+  bool any_shape = false;  ///< Keras builds it in its constructor and keeps no shape
 };
 void register_layer_class(const std::type_info& type, LayerClass known);
 
@@ -30,10 +33,10 @@ void register_layer_class(const std::type_info& type, LayerClass known);
 template <std::derived_from<Layer> L>
 void register_keras_serializable(const std::string& package = "Custom",
                                  std::function<L()> make = nullptr, std::string name = "") {
-  LayerClass known{std::move(name),
-                   package,
-                   [](const Layer& layer) { return AnyLayer(L(static_cast<const L&>(layer))); },
-                   {}};
+  LayerClass known{
+      .name = std::move(name), .package = package, .reference = [](const Layer& layer) {
+        return AnyLayer(L(static_cast<const L&>(layer)));
+      }};
   if constexpr (std::default_initializable<L>) known.make = [] { return AnyLayer(L()); };
   if (make) known.make = [make] { return AnyLayer(make()); };
   register_layer_class(typeid(L), std::move(known));

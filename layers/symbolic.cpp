@@ -1,10 +1,6 @@
-// Calls of layers and ops on symbolic tensors. A call finds the outputs' shapes and remembers what
+// Calls of layers on symbolic tensors. A call finds the outputs' shapes and remembers what
 // was called on what; training/graph.cpp makes a model of that.
 
-#include <cctype>
-
-#include <keratin/autograd/tape.h>
-#include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/attention.h>
 #include <keratin/layers/internal/context.h>
@@ -61,11 +57,17 @@ SymbolicTensor placeholder(const Shape& shape, DType dtype) {
 
 SymbolicTensor Input(const Shape& shape, const InputOptions& options) {
   InputLayer layer(shape, {.name = options.name});
-  const Shape batch = shape.inserted(0, options.batch_size);
   layer.name();  // automatic names are given in this order
-  layer.ensure_built(batch);
+  layer.set_dtype(options.dtype);
+  layer.set_input_shape(shape.inserted(0, options.batch_size));
+  return begin_graph(layer);
+}
+
+SymbolicTensor begin_graph(const AnyLayer& input_layer) {
+  const Shape shape = input_layer->input_shape();
+  input_layer->ensure_built(shape);
   return GraphNode::outputs_of(
-      std::make_shared<GraphNode>(GraphNode{layer, {}, {batch}, {options.dtype}}));
+      std::make_shared<GraphNode>(GraphNode{input_layer, {}, {shape}, {input_layer->dtype()}}));
 }
 
 std::string path_to(const SymbolicTensor& tensor) {
@@ -107,84 +109,6 @@ SymbolicTensor AnyLayer::operator()(const SymbolicTensor& inputs) const {
 }
 SymbolicTensor AnyLayer::operator()(const SymbolicTensors& inputs) const {
   return call_symbolic(*this, inputs);
-}
-
-// --- operations
-
-namespace {
-
-/// A function of tensors as a layer; constants among its operands are part of it.
-class Operation : public Layer {
- public:
-  Operation(std::string_view name, std::function<Tensors(const Tensors&)> function)
-      : class_name_(class_name_of(name)), function_(std::move(function)) {}
-  std::string class_name() const override { return class_name_; }
-  Tensors call(const Tensors& inputs) override { return function_(inputs); }
-
- private:
-  // "log_softmax" -> "LogSoftmax"
-  static std::string class_name_of(std::string_view name) {
-    std::string text;
-    bool begins = true;
-    for (char c : name) {
-      if (c != '_') text += static_cast<char>(begins ? std::toupper(c) : c);
-      begins = c == '_';
-    }
-    return text;
-  }
-
-  std::string class_name_;
-  std::function<Tensors(const Tensors&)> function_;
-};
-
-}  // namespace
-
-SymbolicTensor operation(std::string_view name, std::function<Tensors(const Tensors&)> function,
-                         const std::vector<Operand>& operands) {
-  SymbolicTensors inputs;
-  Tensors constants;  // by the operand's number, undefined for inputs
-  for (const Operand& operand : operands) {
-    if (operand.symbolic) inputs.push_back(*operand.symbolic);
-    constants.push_back(operand.constant);
-    if (!operand.symbolic && !operand.constant.defined()) fail("{}: a tensor is undefined", name);
-  }
-  if (inputs.empty()) fail("{}: expected a symbolic tensor among the operands", name);
-  auto with_constants = [function = std::move(function), constants](const Tensors& given) {
-    Tensors all = constants;
-    auto next = given.begin();
-    for (Tensor& operand : all)
-      if (!operand.defined()) operand = *next++;
-    return function(all);
-  };
-  AnyLayer layer = keratin::layer<Operation>(name, with_constants);
-  NoGradient scope;
-  auto tried = [&](std::int64_t size) {
-    Tensors filled;
-    Shapes shapes;
-    for (const SymbolicTensor& input : inputs) {
-      shapes.push_back(filled_in(input.shape(), size));
-      filled.push_back(zeros(shapes.back(), input.dtype()));
-    }
-    try {
-      return with_constants(filled);
-    } catch (const std::invalid_argument& error) {
-      fail("{}: {}, while finding the output shape with zeros of shape {}.\n  {}{}", layer->name(),
-           error.what(), fmt::join(shapes, ", "), path_to(inputs[0]), layer->name());
-    }
-  };
-  const Tensors small = tried(2), large = tried(3);
-  GraphNode node{layer, inputs, {}, {}};
-  for (std::size_t i = 0; i < small.size(); ++i) {
-    Shape shape = small[i].shape();
-    for (int axis = 0; axis < shape.rank(); ++axis)
-      if (shape[axis] != large[i].size(axis)) shape[axis] = None;
-    node.shapes.push_back(shape);
-    node.dtypes.push_back(small[i].dtype());
-  }
-  Shapes shapes;
-  for (const SymbolicTensor& input : inputs) shapes.push_back(input.shape());
-  layer->ensure_built(shapes);
-  return GraphNode::outputs_of(std::make_shared<GraphNode>(std::move(node)));
 }
 
 }  // namespace keratin

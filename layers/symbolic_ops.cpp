@@ -1,254 +1,243 @@
+// The ops on symbolic tensors: each states its attributes by Keras's names; layers/operations.cpp
+// makes the op of them.
+
+#include <keratin/layers/internal/operation.h>
 #include <keratin/layers/symbolic_ops.h>
 
 namespace keratin {
 namespace {
 
-SymbolicTensor unary(const char* name, const SymbolicTensor& x, auto f) {
-  return operation(name, [f](const Tensors& in) -> Tensors { return {f(in[0])}; }, {x});
+SymbolicTensor call(const char* op, const Config& attributes,
+                    const std::vector<Operand>& operands) {
+  return operation(op_named(op), attributes, operands);
 }
-SymbolicTensor binary(const char* name, const Operand& x, const Operand& y, auto f) {
-  return operation(name, [f](const Tensors& in) -> Tensors { return {f(in[0], in[1])}; }, {x, y});
+
+Option to_option(const Axes& axes) {
+  if (axes.all()) return {};
+  if (axes.list().size() == 1) return axes.list()[0];
+  return keratin::to_option(axes.list());
+}
+Option list_of(const auto& numbers) {
+  std::vector<Option> list;
+  for (auto number : numbers) list.push_back(static_cast<std::int64_t>(number));
+  return list;
+}
+Option to_option(const Index& index) {
+  const Range range = index.range();
+  if (index.is_single()) return range.start;
+  auto limit = [](std::int64_t value) { return value == Range::open ? Option() : Option(value); };
+  return Config{{"class_name", "__slice__"},
+                {"config", Config{{"start", limit(range.start)},
+                                  {"stop", limit(range.stop)},
+                                  {"step", range.step == 1 ? Option() : Option(range.step)}}}};
 }
 
 }  // namespace
 
-#define KERATIN_UNARY(op, Functor)                               \
-  SymbolicTensor op(const SymbolicTensor& x) {                   \
-    return unary(#op, x, [](const Tensor& t) { return op(t); }); \
-  }
-#define KERATIN_BINARY(op, Functor)                                                      \
-  SymbolicTensor op(const Operand& x, const Operand& y) {                                \
-    return binary(#op, x, y, [](const Tensor& a, const Tensor& b) { return op(a, b); }); \
-  }
+#define KERATIN_UNARY(op, Functor) \
+  SymbolicTensor op(const SymbolicTensor& x) { return call(#op, {}, {x}); }
+#define KERATIN_BINARY(op, Functor) \
+  SymbolicTensor op(const Operand& x, const Operand& y) { return call(#op, {}, {x, y}); }
 #define KERATIN_FUNCTOR(Functor)
 #define KERATIN_STEP(Functor)
 #include <keratin/core/catalogue.def>
 
-SymbolicTensor add(const Operand& x, const Operand& y) {
-  return binary("add", x, y, [](const Tensor& a, const Tensor& b) { return add(a, b); });
-}
-SymbolicTensor subtract(const Operand& x, const Operand& y) {
-  return binary("subtract", x, y, [](const Tensor& a, const Tensor& b) { return subtract(a, b); });
-}
-SymbolicTensor celu(const SymbolicTensor& x, double alpha) {
-  return unary("celu", x, [=](const Tensor& t) { return celu(t, alpha); });
-}
-SymbolicTensor elu(const SymbolicTensor& x, double alpha) {
-  return unary("elu", x, [=](const Tensor& t) { return elu(t, alpha); });
-}
-SymbolicTensor leaky_relu(const SymbolicTensor& x, double negative_slope) {
-  return unary("leaky_relu", x, [=](const Tensor& t) { return leaky_relu(t, negative_slope); });
-}
-SymbolicTensor gelu(const SymbolicTensor& x, bool approximate) {
-  return unary("gelu", x, [=](const Tensor& t) { return gelu(t, approximate); });
-}
-SymbolicTensor hard_shrink(const SymbolicTensor& x, double threshold) {
-  return unary("hard_shrink", x, [=](const Tensor& t) { return hard_shrink(t, threshold); });
-}
-SymbolicTensor soft_shrink(const SymbolicTensor& x, double threshold) {
-  return unary("soft_shrink", x, [=](const Tensor& t) { return soft_shrink(t, threshold); });
-}
-SymbolicTensor squareplus(const SymbolicTensor& x, double b) {
-  return unary("squareplus", x, [=](const Tensor& t) { return squareplus(t, b); });
-}
-SymbolicTensor threshold(const SymbolicTensor& x, double threshold, double default_value) {
-  return unary("threshold", x,
-               [=](const Tensor& t) { return keratin::threshold(t, threshold, default_value); });
-}
-SymbolicTensor clip(const SymbolicTensor& x, double low, double high) {
-  return unary("clip", x, [=](const Tensor& t) { return clip(t, low, high); });
-}
-SymbolicTensor equal(const Operand& x, const Operand& y) {
-  return binary("equal", x, y, [](const Tensor& a, const Tensor& b) { return equal(a, b); });
-}
+SymbolicTensor add(const Operand& x, const Operand& y) { return call("add", {}, {x, y}); }
+SymbolicTensor subtract(const Operand& x, const Operand& y) { return call("subtract", {}, {x, y}); }
+SymbolicTensor dot(const Operand& x, const Operand& y) { return call("dot", {}, {x, y}); }
+SymbolicTensor matmul(const Operand& x, const Operand& y) { return call("matmul", {}, {x, y}); }
+SymbolicTensor equal(const Operand& x, const Operand& y) { return call("equal", {}, {x, y}); }
 SymbolicTensor not_equal(const Operand& x, const Operand& y) {
-  return binary("not_equal", x, y,
-                [](const Tensor& a, const Tensor& b) { return not_equal(a, b); });
+  return call("not_equal", {}, {x, y});
 }
-SymbolicTensor less(const Operand& x, const Operand& y) {
-  return binary("less", x, y, [](const Tensor& a, const Tensor& b) { return less(a, b); });
-}
+SymbolicTensor less(const Operand& x, const Operand& y) { return call("less", {}, {x, y}); }
 SymbolicTensor less_equal(const Operand& x, const Operand& y) {
-  return binary("less_equal", x, y,
-                [](const Tensor& a, const Tensor& b) { return less_equal(a, b); });
+  return call("less_equal", {}, {x, y});
 }
-SymbolicTensor greater(const Operand& x, const Operand& y) {
-  return binary("greater", x, y, [](const Tensor& a, const Tensor& b) { return greater(a, b); });
-}
+SymbolicTensor greater(const Operand& x, const Operand& y) { return call("greater", {}, {x, y}); }
 SymbolicTensor greater_equal(const Operand& x, const Operand& y) {
-  return binary("greater_equal", x, y,
-                [](const Tensor& a, const Tensor& b) { return greater_equal(a, b); });
+  return call("greater_equal", {}, {x, y});
 }
 SymbolicTensor logical_and(const Operand& x, const Operand& y) {
-  return binary("logical_and", x, y,
-                [](const Tensor& a, const Tensor& b) { return logical_and(a, b); });
+  return call("logical_and", {}, {x, y});
 }
 SymbolicTensor logical_or(const Operand& x, const Operand& y) {
-  return binary("logical_or", x, y,
-                [](const Tensor& a, const Tensor& b) { return logical_or(a, b); });
+  return call("logical_or", {}, {x, y});
 }
 SymbolicTensor logical_xor(const Operand& x, const Operand& y) {
-  return binary("logical_xor", x, y,
-                [](const Tensor& a, const Tensor& b) { return logical_xor(a, b); });
+  return call("logical_xor", {}, {x, y});
 }
-SymbolicTensor logical_not(const SymbolicTensor& x) {
-  return unary("logical_not", x, [](const Tensor& t) { return logical_not(t); });
-}
-SymbolicTensor isnan(const SymbolicTensor& x) {
-  return unary("isnan", x, [](const Tensor& t) { return isnan(t); });
-}
-SymbolicTensor isinf(const SymbolicTensor& x) {
-  return unary("isinf", x, [](const Tensor& t) { return isinf(t); });
-}
-SymbolicTensor isfinite(const SymbolicTensor& x) {
-  return unary("isfinite", x, [](const Tensor& t) { return isfinite(t); });
-}
-SymbolicTensor where(const Operand& condition, const Operand& x, const Operand& y) {
-  return operation("where",
-                   [](const Tensors& in) -> Tensors { return {where(in[0], in[1], in[2])}; },
-                   {condition, x, y});
-}
+SymbolicTensor logical_not(const SymbolicTensor& x) { return call("logical_not", {}, {x}); }
+SymbolicTensor isnan(const SymbolicTensor& x) { return call("isnan", {}, {x}); }
+SymbolicTensor isinf(const SymbolicTensor& x) { return call("isinf", {}, {x}); }
+SymbolicTensor isfinite(const SymbolicTensor& x) { return call("isfinite", {}, {x}); }
+SymbolicTensor stop_gradient(const SymbolicTensor& x) { return call("stop_gradient", {}, {x}); }
 SymbolicTensor sum(const SymbolicTensor& x, const Axes& axes, bool keepdims) {
-  return unary("sum", x, [=](const Tensor& t) { return sum(t, axes, keepdims); });
+  return call("sum", {{"axis", to_option(axes)}, {"keepdims", keepdims}}, {x});
 }
 SymbolicTensor mean(const SymbolicTensor& x, const Axes& axes, bool keepdims) {
-  return unary("mean", x, [=](const Tensor& t) { return mean(t, axes, keepdims); });
+  return call("mean", {{"axis", to_option(axes)}, {"keepdims", keepdims}}, {x});
 }
 SymbolicTensor max(const SymbolicTensor& x, const Axes& axes, bool keepdims) {
-  return unary("max", x, [=](const Tensor& t) { return max(t, axes, keepdims); });
+  return call("max", {{"axis", to_option(axes)}, {"keepdims", keepdims}, {"initial", {}}}, {x});
 }
 SymbolicTensor min(const SymbolicTensor& x, const Axes& axes, bool keepdims) {
-  return unary("min", x, [=](const Tensor& t) { return min(t, axes, keepdims); });
+  return call("min", {{"axis", to_option(axes)}, {"keepdims", keepdims}, {"initial", {}}}, {x});
 }
 SymbolicTensor prod(const SymbolicTensor& x, const Axes& axes, bool keepdims) {
-  return unary("prod", x, [=](const Tensor& t) { return prod(t, axes, keepdims); });
+  return call("prod", {{"axis", to_option(axes)}, {"keepdims", keepdims}, {"dtype", {}}}, {x});
 }
 SymbolicTensor var(const SymbolicTensor& x, const Axes& axes, bool keepdims) {
-  return unary("var", x, [=](const Tensor& t) { return var(t, axes, keepdims); });
+  return call("var", {{"axis", to_option(axes)}, {"keepdims", keepdims}}, {x});
 }
 SymbolicTensor std(const SymbolicTensor& x, const Axes& axes, bool keepdims) {
-  return unary("std", x, [=](const Tensor& t) { return std(t, axes, keepdims); });
+  return call("std", {{"axis", to_option(axes)}, {"keepdims", keepdims}}, {x});
 }
 SymbolicTensor logsumexp(const SymbolicTensor& x, const Axes& axes, bool keepdims) {
-  return unary("logsumexp", x, [=](const Tensor& t) { return logsumexp(t, axes, keepdims); });
-}
-SymbolicTensor norm(const SymbolicTensor& x, const Axes& axes, bool keepdims) {
-  return unary("norm", x, [=](const Tensor& t) { return norm(t, axes, keepdims); });
+  return call("logsumexp", {{"axis", to_option(axes)}, {"keepdims", keepdims}}, {x});
 }
 SymbolicTensor any(const SymbolicTensor& x, const Axes& axes, bool keepdims) {
-  return unary("any", x, [=](const Tensor& t) { return any(t, axes, keepdims); });
+  return call("any", {{"axis", to_option(axes)}, {"keepdims", keepdims}}, {x});
+}
+SymbolicTensor norm(const SymbolicTensor& x, const Axes& axes, bool keepdims) {
+  return call("norm", {{"ord", {}}, {"axis", to_option(axes)}, {"keepdims", keepdims}}, {x});
 }
 SymbolicTensor argmax(const SymbolicTensor& x, int axis, bool keepdims) {
-  return unary("argmax", x, [=](const Tensor& t) { return argmax(t, axis, keepdims); });
+  return call("argmax", {{"axis", axis}, {"keepdims", keepdims}}, {x});
 }
 SymbolicTensor argmin(const SymbolicTensor& x, int axis, bool keepdims) {
-  return unary("argmin", x, [=](const Tensor& t) { return argmin(t, axis, keepdims); });
+  return call("argmin", {{"axis", axis}, {"keepdims", keepdims}}, {x});
 }
 SymbolicTensor cumsum(const SymbolicTensor& x, int axis) {
-  return unary("cumsum", x, [=](const Tensor& t) { return cumsum(t, axis); });
+  return call("cumsum", {{"axis", axis}, {"dtype", {}}}, {x});
 }
 SymbolicTensor cumprod(const SymbolicTensor& x, int axis) {
-  return unary("cumprod", x, [=](const Tensor& t) { return cumprod(t, axis); });
-}
-SymbolicTensor dot(const Operand& x, const Operand& y) {
-  return binary("dot", x, y, [](const Tensor& a, const Tensor& b) { return dot(a, b); });
-}
-SymbolicTensor matmul(const Operand& x, const Operand& y) {
-  return binary("matmul", x, y, [](const Tensor& a, const Tensor& b) { return matmul(a, b); });
-}
-SymbolicTensor einsum(std::string_view equation, const SymbolicTensors& operands) {
-  const std::string text(equation);
-  return operation("einsum", [text](const Tensors& in) -> Tensors { return {einsum(text, in)}; },
-                   {operands.begin(), operands.end()});
+  return call("cumprod", {{"axis", axis}, {"dtype", {}}}, {x});
 }
 SymbolicTensor softmax(const SymbolicTensor& x, int axis) {
-  return unary("softmax", x, [=](const Tensor& t) { return softmax(t, axis); });
+  return call("softmax", {{"axis", axis}}, {x});
 }
 SymbolicTensor log_softmax(const SymbolicTensor& x, int axis) {
-  return unary("log_softmax", x, [=](const Tensor& t) { return log_softmax(t, axis); });
+  return call("log_softmax", {{"axis", axis}}, {x});
 }
 SymbolicTensor sparsemax(const SymbolicTensor& x, int axis) {
-  return unary("sparsemax", x, [=](const Tensor& t) { return sparsemax(t, axis); });
+  return call("sparsemax", {{"axis", axis}}, {x});
 }
-SymbolicTensor glu(const SymbolicTensor& x, int axis) {
-  return unary("glu", x, [=](const Tensor& t) { return glu(t, axis); });
+SymbolicTensor glu(const SymbolicTensor& x, int axis) { return call("glu", {{"axis", axis}}, {x}); }
+SymbolicTensor expand_dims(const SymbolicTensor& x, int axis) {
+  return call("expand_dims", {{"axis", axis}}, {x});
+}
+SymbolicTensor sort(const SymbolicTensor& x, int axis) {
+  return call("sort", {{"axis", axis}}, {x});
+}
+SymbolicTensor argsort(const SymbolicTensor& x, int axis) {
+  return call("argsort", {{"axis", axis}}, {x});
+}
+SymbolicTensor celu(const SymbolicTensor& x, double alpha) {
+  return call("celu", {{"alpha", alpha}}, {x});
+}
+SymbolicTensor elu(const SymbolicTensor& x, double alpha) {
+  return call("elu", {{"alpha", alpha}}, {x});
+}
+SymbolicTensor leaky_relu(const SymbolicTensor& x, double negative_slope) {
+  return call("leaky_relu", {{"negative_slope", negative_slope}}, {x});
+}
+SymbolicTensor squareplus(const SymbolicTensor& x, double b) {
+  return call("squareplus", {{"b", b}}, {x});
+}
+SymbolicTensor hard_shrink(const SymbolicTensor& x, double threshold) {
+  return call("hard_shrink", {{"threshold", threshold}}, {x});
+}
+SymbolicTensor soft_shrink(const SymbolicTensor& x, double threshold) {
+  return call("soft_shrink", {{"threshold", threshold}}, {x});
+}
+SymbolicTensor gelu(const SymbolicTensor& x, bool approximate) {
+  return call("gelu", {{"approximate", approximate}}, {x});
+}
+SymbolicTensor threshold(const SymbolicTensor& x, double threshold, double default_value) {
+  return call("threshold", {{"threshold", threshold}, {"default_value", default_value}}, {x});
+}
+SymbolicTensor clip(const SymbolicTensor& x, double low, double high) {
+  return call("clip", {{"x_min", low}, {"x_max", high}}, {x});
+}
+SymbolicTensor where(const Operand& condition, const Operand& x, const Operand& y) {
+  return call("where", {}, {condition, x, y});
+}
+SymbolicTensor einsum(std::string_view equation, const SymbolicTensors& operands) {
+  return call("einsum", {{"subscripts", std::string(equation)}},
+              {operands.begin(), operands.end()});
 }
 SymbolicTensor reshape(const SymbolicTensor& x, const Shape& shape) {
-  return unary("reshape", x, [=](const Tensor& t) { return reshape(t, shape); });
+  return call("reshape", {{"newshape", list_of(shape)}}, {x});
 }
 SymbolicTensor transpose(const SymbolicTensor& x, std::vector<int> axes) {
-  return unary("transpose", x, [=](const Tensor& t) { return transpose(t, axes); });
+  return call("transpose", {{"axes", keratin::to_option(axes)}}, {x});
 }
 SymbolicTensor swapaxes(const SymbolicTensor& x, int axis1, int axis2) {
-  return unary("swapaxes", x, [=](const Tensor& t) { return swapaxes(t, axis1, axis2); });
+  return call("swapaxes", {{"axis1", axis1}, {"axis2", axis2}}, {x});
 }
 SymbolicTensor moveaxis(const SymbolicTensor& x, int source, int destination) {
-  return unary("moveaxis", x, [=](const Tensor& t) { return moveaxis(t, source, destination); });
-}
-SymbolicTensor expand_dims(const SymbolicTensor& x, int axis) {
-  return unary("expand_dims", x, [=](const Tensor& t) { return expand_dims(t, axis); });
+  return call("moveaxis", {{"source", source}, {"destination", destination}}, {x});
 }
 SymbolicTensor squeeze(const SymbolicTensor& x, const Axes& axes) {
-  return unary("squeeze", x, [=](const Tensor& t) { return squeeze(t, axes); });
+  return call("squeeze", {{"axis", to_option(axes)}}, {x});
 }
 SymbolicTensor flip(const SymbolicTensor& x, const Axes& axes) {
-  return unary("flip", x, [=](const Tensor& t) { return flip(t, axes); });
+  return call("flip", {{"axis", to_option(axes)}}, {x});
 }
 SymbolicTensor concatenate(const SymbolicTensors& parts, int axis) {
-  return operation("concatenate",
-                   [=](const Tensors& in) -> Tensors { return {concatenate(in, axis)}; },
-                   {parts.begin(), parts.end()});
+  return call("concatenate", {{"axis", axis}}, {parts.begin(), parts.end()});
 }
 SymbolicTensor stack(const SymbolicTensors& parts, int axis) {
-  return operation("stack", [=](const Tensors& in) -> Tensors { return {stack(in, axis)}; },
-                   {parts.begin(), parts.end()});
+  return call("stack", {{"axis", axis}}, {parts.begin(), parts.end()});
 }
 SymbolicTensor split(const SymbolicTensor& x, int parts, int axis) {
-  return operation("split", [=](const Tensors& in) { return split(in[0], parts, axis); }, {x});
+  return call("split", {{"indices_or_sections", parts}, {"axis", axis}}, {x});
 }
 SymbolicTensor repeat(const SymbolicTensor& x, std::int64_t repeats, int axis) {
-  return unary("repeat", x, [=](const Tensor& t) { return repeat(t, repeats, axis); });
+  return call("repeat", {{"repeats", repeats}, {"axis", axis}}, {x});
 }
 SymbolicTensor pad(const SymbolicTensor& x, const std::vector<std::array<std::int64_t, 2>>& widths,
                    double constant) {
-  return unary("pad", x, [=](const Tensor& t) { return pad(t, widths, constant); });
+  std::vector<Option> pairs;
+  for (const auto& pair : widths) pairs.push_back(list_of(pair));
+  return call("pad",
+              {{"pad_width", pairs},
+               {"mode", "constant"},
+               {"constant_values", constant == 0 ? Option() : Option(constant)}},
+              {x});
 }
 SymbolicTensor tile(const SymbolicTensor& x, const std::vector<std::int64_t>& repeats) {
-  return unary("tile", x, [=](const Tensor& t) { return tile(t, repeats); });
+  return call("tile", {{"repeats", list_of(repeats)}}, {x});
 }
 SymbolicTensor diagonal(const SymbolicTensor& x, int offset) {
-  return unary("diagonal", x, [=](const Tensor& t) { return diagonal(t, offset); });
+  return call("diagonal", {{"offset", offset}, {"axis1", -2}, {"axis2", -1}}, {x});
 }
 SymbolicTensor sliding_window(const SymbolicTensor& x, int axis, std::int64_t size,
                               std::int64_t step) {
-  return unary("sliding_window", x,
-               [=](const Tensor& t) { return sliding_window(t, axis, size, step); });
-}
-SymbolicTensor sort(const SymbolicTensor& x, int axis) {
-  return unary("sort", x, [=](const Tensor& t) { return sort(t, axis); });
-}
-SymbolicTensor argsort(const SymbolicTensor& x, int axis) {
-  return unary("argsort", x, [=](const Tensor& t) { return argsort(t, axis); });
+  return call("sliding_window", {{"axis", axis}, {"size", size}, {"step", step}}, {x});
 }
 SymbolicTensor astype(const SymbolicTensor& x, DType dtype) {
-  return unary("astype", x, [=](const Tensor& t) { return astype(t, dtype); });
+  return call("astype", {{"dtype", std::string(name_of(dtype))}}, {x});
 }
 SymbolicTensor slice(const SymbolicTensor& x, const std::vector<Index>& indices) {
-  return unary("slice", x, [=](const Tensor& t) { return slice(t, indices); });
+  std::vector<Option> key;
+  for (const Index& index : indices) key.push_back(to_option(index));
+  return call("slice", {{"key", key}}, {x});
 }
 SymbolicTensor take(const Operand& x, const Operand& indices, int axis) {
-  return binary("take", x, indices,
-                [=](const Tensor& a, const Tensor& b) { return take(a, b, axis); });
+  return call("take", {{"axis", axis}}, {x, indices});
 }
 SymbolicTensor take_along_axis(const Operand& x, const Operand& indices, int axis) {
-  return binary("take_along_axis", x, indices,
-                [=](const Tensor& a, const Tensor& b) { return take_along_axis(a, b, axis); });
+  return call("take_along_axis", {{"axis", axis}}, {x, indices});
 }
 SymbolicTensor one_hot(const SymbolicTensor& indices, std::int64_t classes, DType dtype) {
-  return unary("one_hot", indices, [=](const Tensor& t) { return one_hot(t, classes, dtype); });
-}
-SymbolicTensor stop_gradient(const SymbolicTensor& x) {
-  return unary("stop_gradient", x, [](const Tensor& t) { return stop_gradient(t); });
+  return call("one_hot",
+              {{"num_classes", classes},
+               {"axis", -1},
+               {"dtype", std::string(name_of(dtype))},
+               {"sparse", false}},
+              {indices});
 }
 
 }  // namespace keratin

@@ -119,6 +119,9 @@ TimeDistributed::TimeDistributed(AnyLayer layer, const WrapperOptions& options)
   track(layer_);
 }
 
+std::vector<Field> TimeDistributed::fields() { return {{"layer", &layer_}}; }
+void TimeDistributed::configured() { replace_sublayers({layer_}); }
+
 void TimeDistributed::build(const Shape& input_shape) {
   if (input_shape.rank() < 3) fail("expected inputs (batch, time, ...), got {}", input_shape);
   layer_->ensure_built(input_shape.without(1));

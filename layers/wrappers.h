@@ -62,8 +62,8 @@ class TimeDistributed : public Layer {
   Tensor call(const Tensor& inputs) override;
   Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;
   bool supports_masking() const override { return true; }
-  std::vector<Field> fields() override { return {{"layer", &layer_}}; }
-  void configured() override { replace_sublayers({layer_}); }
+  std::vector<Field> fields() override;
+  void configured() override;
 
  private:
   AnyLayer layer_;

@@ -28,7 +28,7 @@ from keras.src.backend.common import dtypes  # noqa: E402
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
 
 FILES = ["layers", "losses", "metrics", "optimizers", "schedules", "initializers", "fit", "functional",
-         "random_ops", "configs"]
+         "models", "random_ops", "configs"]
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
 
 

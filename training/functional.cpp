@@ -5,20 +5,21 @@
 #include <keratin/layers/internal/graph_node.h>
 #include <keratin/layers/registry.h>
 #include <keratin/training/internal/graph.h>
+#include <keratin/training/internal/model_config.h>
 #include <keratin/training/model.h>
 
 namespace keratin {
 
 namespace {
 
-// A model can be called on symbolic tensors; it cannot be made from a config.
 [[maybe_unused]] const bool registered =
     (register_layer_class(
          typeid(Model),
-         {"Functional",
-          "",
-          [](const Layer& layer) { return AnyLayer(Model(static_cast<const Model&>(layer))); },
-          {}}),
+         {.name = "Functional",
+          .module = "keras.src.models.functional",
+          .reference =
+              [](const Layer& layer) { return AnyLayer(Model(static_cast<const Model&>(layer))); },
+          .from_config = functional_from_config}),
      true);
 
 // A known extent must be as declared, and so must the rank.
@@ -86,9 +87,14 @@ std::string Model::class_name() const {
 }
 
 Config Model::get_config() const {
-  if (!graph().empty() || typeid(*this) != typeid(Model))
-    if (const_cast<Model*>(this)->fields().empty())
-      fail("{} ({}): models have no config here", name(), class_name());
+  if (class_name() == "Functional") {
+    Config config{{"name", name()}, {"trainable", trainable()}};
+    for (auto& entry : graph_config(graph(), sublayers())) config.push_back(std::move(entry));
+    return config;
+  }
+  if (const_cast<Model*>(this)->fields().empty())
+    fail("{} ({}): a model of one's own has a config when it overrides fields()", name(),
+         class_name());
   return Layer::get_config();
 }
 

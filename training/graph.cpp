@@ -228,21 +228,24 @@ bool ModelGraph::is_chain() const {
   return true;
 }
 
+ModelGraph::Origin ModelGraph::origin(std::size_t value) const {
+  for (const Call& call : calls_) {
+    auto found = std::ranges::find(call.outputs, value);
+    if (found == call.outputs.end()) continue;
+    return {call.layer, call.index, static_cast<std::size_t>(found - call.outputs.begin())};
+  }
+  const auto& layer = GraphNode::of(values_[value])->layer;
+  return {layer ? place_of(*layer, layers_) : layers_.size(), 0, 0};
+}
+
 std::string ModelGraph::connections(std::size_t layer) const {
   std::string text;
   for (const Call& call : calls_) {
     if (call.layer != layer) continue;
     for (std::size_t input : call.inputs) {
-      std::size_t output = 0;
-      int index = 0;
-      for (const Call& before : calls_) {
-        auto found = std::ranges::find(before.outputs, input);
-        if (found == before.outputs.end()) continue;
-        index = before.index;
-        output = static_cast<std::size_t>(found - before.outputs.begin());
-      }
-      text += fmt::format("{}{}[{}][{}]", text.empty() ? "" : ", ", values_[input].name(), index,
-                          output);
+      const Origin from = origin(input);
+      text += fmt::format("{}{}[{}][{}]", text.empty() ? "" : ", ", values_[input].name(),
+                          from.call, from.output);
     }
   }
   return text.empty() ? "-" : text;

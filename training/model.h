@@ -86,7 +86,8 @@ class Model : public Layer {
   bool supports_masking() const override;
   /// "Functional" for a model of symbolic inputs and outputs.
   std::string class_name() const override;
-  /// Throws std::invalid_argument, but for a class of one's own that states its fields().
+  /// Its layers and how they are connected, without weights; layer_from_config makes the model
+  /// again. Throws std::invalid_argument for a class of one's own that does not state its fields().
   Config get_config() const override;
   /// Of such a model: the names of the layers that its inputs and outputs come from. A model of
   /// one's own with several of them may name them, too.

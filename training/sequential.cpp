@@ -4,21 +4,22 @@
 #include <keratin/layers/internal/graph_node.h>
 #include <keratin/layers/registry.h>
 #include <keratin/training/internal/graph.h>
+#include <keratin/training/internal/model_config.h>
 #include <keratin/training/sequential.h>
 
 namespace keratin {
 
 namespace {
 
-// A model can be called on symbolic tensors; it cannot be made from a config.
 [[maybe_unused]] const bool registered =
     (register_layer_class(typeid(Sequential),
-                          {"Sequential",
-                           "",
-                           [](const Layer& layer) {
-                             return AnyLayer(Sequential(static_cast<const Sequential&>(layer)));
-                           },
-                           {}}),
+                          {.name = "Sequential",
+                           .module = "keras",
+                           .reference =
+                               [](const Layer& layer) {
+                                 return AnyLayer(Sequential(static_cast<const Sequential&>(layer)));
+                               },
+                           .from_config = sequential_from_config}),
      true);
 
 }  // namespace
@@ -89,6 +90,21 @@ std::vector<Shape> Sequential::output_shapes() const {
   for (std::size_t i = 1; i < chain_->size(); ++i)
     shapes.push_back((*chain_)[i].count() == 1 ? (*chain_)[i].shape() : (*chain_)[i][0].shape());
   return shapes;
+}
+
+Config Sequential::get_config() const {
+  Config config = Layer::get_config();
+  std::vector<AnyLayer> layers = sublayers();
+  const bool begins = !layers.empty() && dynamic_cast<const InputLayer*>(&*layers[0]) != nullptr;
+  if (built() && !begins) {
+    InputLayer input({}, {.name = "input_layer"});
+    input.set_input_shape(input_shape());
+    input.set_dtype(dtype());
+    layers.insert(layers.begin(), input);
+  }
+  config.emplace_back("layers", to_option(layers));
+  if (built()) config.emplace_back("build_input_shape", to_option(input_shape()));
+  return config;
 }
 
 }  // namespace keratin

@@ -28,6 +28,8 @@ class Sequential : public Model {
   void build(const Shape& input_shape) override;
   void build(const Shapes& input_shapes) override;
 
+  Config get_config() const override;
+
   /// The output shape of each layer, as summary shows it; empty before the model is built.
   std::vector<Shape> output_shapes() const;
 

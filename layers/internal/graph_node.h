@@ -25,6 +25,8 @@ struct GraphNode {
   static std::size_t output_of(const SymbolicTensor& tensor) { return tensor.output_; }
 };
 
+/// What an InputLayer gives.
+SymbolicTensor begin_graph(const AnyLayer& input_layer);
 /// A graph's beginning without a layer of its own, as in a Sequential.
 SymbolicTensor placeholder(const Shape& shape, DType dtype);
 

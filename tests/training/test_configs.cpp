@@ -116,15 +116,6 @@ TEST_CASE("wrong configs are refused, and name the class, the option and the val
         "initializer: a function of one's own has no class name that a config could hold");
 }
 
-TEST_CASE("a model has no config, and says so instead of losing its layers") {
-  Sequential inner({Dense(2)}, "inner");
-  CHECK(error_of([&] { TimeDistributed(inner).get_config(); }) ==
-        "inner (Sequential): models have no config here");
-  CHECK(error_of([] {
-          layer_from_config("Sequential", {});
-        }).starts_with("Sequential: no layer of this class can be made from a config"));
-}
-
 TEST_CASE("a class of one's own joins by registering") {
   class Scale : public Layer {
    public:

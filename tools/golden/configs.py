@@ -9,6 +9,7 @@ from keras import constraints, initializers, layers, losses, metrics, optimizers
 from . import layers as layer_cases
 from . import losses as loss_cases
 from . import metrics as metric_cases
+from . import models as model_cases
 from . import optimizers as optimizer_cases
 from . import schedules as schedule_cases
 
@@ -67,8 +68,8 @@ def objects():
                        S.PiecewiseConstantDecay([1, 5], [0.5, 0.25, 0.125])]
 
 
-CASES = {"layer": layer_cases, "loss": loss_cases, "metric": metric_cases, "optimizer": optimizer_cases,
-         "schedule": schedule_cases}
+CASES = {"layer": layer_cases, "loss": loss_cases, "metric": metric_cases, "model": model_cases,
+         "optimizer": optimizer_cases, "schedule": schedule_cases}
 
 
 def config_of(o):

@@ -27,11 +27,24 @@ class ModelGraph {
     std::vector<std::size_t> finished = {};  ///< values that no later call reads
   };
 
+  /// Where a value comes from: the place of its layer, which call, which of its outputs.
+  struct Origin {
+    std::size_t layer = 0;
+    int call = 0;
+    std::size_t output = 0;
+  };
+
   bool empty() const { return calls_.empty() && layers_.empty(); }
   /// By Keras's order: those farthest from the outputs first, InputLayers among them.
   const std::vector<AnyLayer>& layers() const { return layers_; }
   const SymbolicTensors& inputs() const { return inputs_; }
   const SymbolicTensors& outputs() const { return outputs_; }
+  const std::vector<Call>& calls() const { return calls_; }
+  const SymbolicTensor& value(std::size_t number) const { return values_[number]; }
+  Origin origin(std::size_t value) const;
+  /// The numbers of the inputs and outputs.
+  const std::vector<std::size_t>& input_values() const { return input_values_; }
+  const std::vector<std::size_t>& output_values() const { return output_values_; }
   /// Of the inputs and outputs: the names of their layers.
   std::vector<std::string> input_names() const { return names_of(inputs_); }
   std::vector<std::string> output_names() const { return names_of(outputs_); }

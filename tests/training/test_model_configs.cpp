@@ -1,0 +1,141 @@
+// Models made from Keras's configs: what they compute, and the config they give back
+// (tests/golden/models.npz and configs.json).
+
+#include <doctest/doctest.h>
+
+#include <keratin/io/json.h>
+#include <keratin/keratin.h>
+
+#include "error_of.h"
+#include "golden.h"
+#include "golden_configs.h"
+
+TEST_SUITE_BEGIN("keras");
+
+namespace keratin {
+namespace {
+
+Tensors numbered(const Golden& file, const std::string& prefix) {
+  Tensors found;
+  for (int i = 0; file.has(prefix + std::to_string(i)); ++i)
+    found.push_back(file[prefix + std::to_string(i)]);
+  return found;
+}
+
+/// Without the arguments that some calls of Keras spell out though they are at rest.
+Option at_rest_left_out(Option option) {
+  if (auto* list = std::get_if<std::vector<Option>>(&option))
+    for (Option& part : *list) part = at_rest_left_out(part);
+  if (auto* config = std::get_if<Config>(&option))
+    for (auto& [name, value] : *config) {
+      value = at_rest_left_out(value);
+      if (name == "kwargs")
+        std::erase_if(std::get<Config>(value), [](const auto& argument) {
+          auto* flag = std::get_if<bool>(&argument.second);
+          return argument.second.is_none() || (flag != nullptr && !*flag);
+        });
+    }
+  return option;
+}
+
+std::string text_of(const Config& config) { return format_json(at_rest_left_out(config)); }
+
+}  // namespace
+
+TEST_CASE("models made from Keras's configs compute what Keras's do, and give the config back") {
+  Float64 scope;
+  const Golden& file = golden("models");
+  std::map<std::string, GoldenConfig> objects = golden_cases("model");
+  CHECK(objects.size() == 7);
+  for (const std::string& name : file.cases()) {
+    CAPTURE(name);
+    REQUIRE(objects.contains(name));
+    const GoldenConfig& object = objects[name];
+    AnyLayer model = layer_from_config(object.class_name, object.config);
+    model->set_weights(numbered(file, name + "/w"));
+    Tensors y = model(numbered(file, name + "/x")), expected = numbered(file, name + "/y");
+    REQUIRE(y.size() == expected.size());
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      CAPTURE(i);
+      CHECK(max_relative_difference(y[i], expected[i], 1e-3) < 1e-9);
+    }
+    CHECK(text_of(model->get_config()) == text_of(object.config));
+  }
+}
+
+TEST_CASE("a model is made again from its own config") {
+  auto x = Input({4, 3}, {.name = "x"}), y = Input({3}, {.name = "y"});
+  GRU gru(3, {.name = "gru"});
+  auto h = gru({x, y * tensor({1, 2, 3})});
+  auto parts = split(concatenate({h, maximum(y, 0.5)}, -1), 2, -1);
+  Model model({x, y}, {Dense(2)(parts[0]), parts[1], slice(x, {All(), range(0, 4, 2), -1})}, "own");
+  AnyLayer again = layer_from_config("Functional", model.get_config());
+  CHECK(format_json(again->get_config()) == format_json(model.get_config()));
+}
+
+TEST_CASE("a model holds models and classes of one's own in its config") {
+  class Twice : public Layer {
+   public:
+    Tensor call(const Tensor& x) override { return 2 * x; }
+  };
+  register_keras_serializable<Twice>("tests");
+  Sequential inner({Dense(2, {.name = "d"}), Twice()}, "inner");
+  Sequential outer({TimeDistributed(inner, {.name = "each"})}, "outer");
+  Tensor x = Random(1).normal({2, 3, 4});
+  Tensor y = outer(x);
+  AnyLayer again = layer_from_config("Sequential", outer.get_config());
+  CHECK(again->built());
+  again->set_weights(outer.get_weights());
+  CHECK(all(again(x) == y).item() == 1);
+
+  class Own : public Model {
+   public:
+    Tensor call(const Tensor& x) override { return x; }
+  };
+  CHECK(error_of([] { Own().get_config(); }) ==
+        "own (Own): a model of one's own has a config when it overrides fields()");
+  auto in = Input({2});
+  Model custom({in},
+               {operation("halve", [](const Tensors& t) { return Tensors{t[0] / 2}; }, {in})});
+  CHECK(error_of([&] { custom.get_config(); }) ==
+        "halve: an operation by a function of one's own has no class that a config could hold");
+}
+
+TEST_CASE("what is wrong in a model's config is named") {
+  clear_session();
+  auto x = Input({3}, {.name = "x"});
+  Model model({x}, {Dense(2, {.name = "d"})(x) * 2}, "m");
+  const std::string text = format_json(model.get_config());
+  auto error_with = [&](const std::string& from, const std::string& to) {
+    std::string changed = text;
+    for (std::size_t at = 0; (at = changed.find(from, at)) != std::string::npos; at += to.size())
+      changed.replace(at, from.size(), to);
+    REQUIRE(changed != text);
+    return error_of(
+        [&] { layer_from_config("Functional", std::get<Config>(parse_json(changed, "text"))); });
+  };
+  CHECK(error_with(R"("keras_history":["x",0,0])", R"("keras_history":["z",0,0])") ==
+        "Functional: there is no layer \"z\"");
+  CHECK(error_with(R"("keras_history":["x",0,0])", R"("keras_history":["x",0])") ==
+        "Functional: expected [layer, call, output]");
+  CHECK(error_with(R"("keras_history":["x",0,0])", R"("keras_history":["d",7,0])") ==
+        "Functional: what the layer \"d\" is called on is not in the graph");
+  CHECK(error_with(R"("class_name":"Multiply")", R"("class_name":"Multiplied")")
+            .starts_with("unknown op class \"Multiplied\""));
+  CHECK(error_with(R"("output_layers":["multiply",0,0])", R"("output_layers":["multiply",1,0])") ==
+        "Functional: output_layers: there is no such tensor in the graph");
+  CHECK(error_with(R"("layers":[)", R"("layer":[)") ==
+        "Functional: expected \"layers\" to be a list");
+  CHECK(error_with(R"("kwargs":{})", R"("kwargs":{"mask":true})") ==
+        "Functional: the layer \"d\" is called with mask, which is not known");
+  CHECK(error_with(R"(,2],"kwargs")", R"(,"two"],"kwargs")") ==
+        "Functional: a constant has an entry that is no number");
+  CHECK(error_with(R"("units":2)", R"("units":0)") == "Dense: expected units of at least 1, got 0");
+  CHECK(error_of([] {
+          layer_from_config("Sequential", {{"layers", 3}});
+        }) == "Sequential: option \"layers\" is unknown, or of the wrong type");
+}
+
+}  // namespace keratin
+
+TEST_SUITE_END();

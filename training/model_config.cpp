@@ -1,0 +1,383 @@
+#include <algorithm>
+#include <map>
+
+#include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/layers/core_layers.h>
+#include <keratin/layers/internal/graph_node.h>
+#include <keratin/layers/internal/operation.h>
+#include <keratin/layers/registry.h>
+#include <keratin/layers/rnn.h>
+#include <keratin/layers/wrappers.h>
+#include <keratin/training/internal/model_config.h>
+#include <keratin/training/model.h>
+#include <keratin/training/sequential.h>
+
+namespace keratin {
+namespace {
+
+using List = std::vector<Option>;
+
+bool takes_states(const Layer& layer) {
+  return dynamic_cast<const RNN*>(&layer) != nullptr ||
+         dynamic_cast<const Bidirectional*>(&layer) != nullptr;
+}
+
+/// A functional model's own node comes before those of its calls.
+int calls_before(const Layer& layer) { return layer.class_name() == "Functional" ? 1 : 0; }
+
+// --- writing
+
+/// Nested lists of the numbers.
+Option numbers_of(const Tensor& tensor) {
+  if (tensor.rank() == 0)
+    return is_floating(tensor.dtype()) ? Option(tensor.item())
+                                       : Option(static_cast<std::int64_t>(tensor.item()));
+  List list;
+  for (std::int64_t i = 0; i < tensor.size(0); ++i) list.push_back(numbers_of(tensor[i]));
+  return list;
+}
+
+Option constant_option(const Tensor& tensor) {
+  if (tensor.rank() == 0) return numbers_of(tensor);
+  return Config{{"class_name", "__numpy__"},
+                {"config", Config{{"value", numbers_of(tensor)},
+                                  {"dtype", std::string(name_of(tensor.dtype()))}}}};
+}
+
+class GraphWriter {
+ public:
+  GraphWriter(const ModelGraph& graph, const std::vector<AnyLayer>& layers)
+      : graph_(graph), layers_(layers) {}
+
+  Config write() const {
+    List layers, inputs, outputs;
+    for (std::size_t place = 0; place < layers_.size(); ++place)
+      layers.push_back(layer_option(place));
+    for (std::size_t value : graph_.input_values()) inputs.push_back(history(value));
+    for (std::size_t value : graph_.output_values()) {
+      List one = history(value);
+      const Layer& layer = *layers_[graph_.origin(value).layer];
+      one[1] = std::get<std::int64_t>(one[1]) + calls_before(layer);
+      outputs.push_back(one);
+    }
+    return {{"layers", layers}, {"input_layers", alone(inputs)}, {"output_layers", alone(outputs)}};
+  }
+
+ private:
+  // One stands for itself, and not for a list of one.
+  static List alone(const List& list) { return list.size() == 1 ? std::get<List>(list[0]) : list; }
+
+  List history(std::size_t value) const {
+    const ModelGraph::Origin from = graph_.origin(value);
+    return {layers_[from.layer]->name(), from.call, static_cast<std::int64_t>(from.output)};
+  }
+
+  Option tensor(std::size_t value) const {
+    const SymbolicTensor& tensor = graph_.value(value);
+    return Config{{"class_name", "__keras_tensor__"},
+                  {"config", Config{{"shape", to_option(tensor.shape())},
+                                    {"dtype", std::string(name_of(tensor.dtype()))},
+                                    {"keras_history", history(value)}}}};
+  }
+
+  Option layer_option(std::size_t place) const {
+    const Layer& layer = *layers_[place];
+    Config object = std::get<Config>(to_option(layers_[place]));
+    List nodes;
+    for (const ModelGraph::Call& call : graph_.calls())
+      if (call.layer == place) nodes.push_back(node(layer, call));
+    object.emplace_back("name", layer.name());
+    object.emplace_back("inbound_nodes", nodes);
+    return object;
+  }
+
+  Config node(const Layer& layer, const ModelGraph::Call& call) const {
+    List args;
+    for (std::size_t input : call.inputs) args.push_back(tensor(input));
+    Config kwargs;
+    if (auto* operation = dynamic_cast<const Operation*>(&layer)) {
+      write_operands(*operation, args, kwargs);
+    } else if (args.size() > 1 && takes_states(layer)) {
+      kwargs.emplace_back("initial_state", List(args.begin() + 1, args.end()));
+      args.resize(1);
+    } else if (args.size() > 1) {
+      args = {args};
+    }
+    return {{"args", args}, {"kwargs", kwargs}};
+  }
+
+  static void write_operands(const Operation& operation, List& args, Config& kwargs) {
+    using Call = OpClass::Call;
+    List operands;
+    auto next = args.begin();
+    for (const Tensor& constant : operation.constants())
+      operands.push_back(constant.defined() ? constant_option(constant) : *next++);
+    args = operands;
+    const OpClass& op = *operation.op();
+    if (op.call == Call::as_list) args = {args};
+    if (const Option* in_call = find_option(operation.attributes(), op.in_call)) {
+      if (op.call == Call::with_key) args.push_back(*in_call);
+      if (op.call == Call::with_keyword) kwargs.emplace_back(op.in_call, *in_call);
+    }
+  }
+
+  const ModelGraph& graph_;
+  const std::vector<AnyLayer>& layers_;
+};
+
+// --- reading
+
+template <class T>
+const T& part(const Config& config, const std::string& name, const char* what) {
+  const Option* option = find_option(config, name);
+  const T* found = option == nullptr ? nullptr : std::get_if<T>(option);
+  if (found == nullptr) fail("Functional: expected \"{}\" to be {}", name, what);
+  return *found;
+}
+
+/// The numbers in nested lists, and their shape.
+void collect_numbers(const Option& option, std::size_t depth, std::vector<double>& numbers,
+                     std::vector<std::int64_t>& shape) {
+  if (auto* list = std::get_if<List>(&option)) {
+    if (shape.size() <= depth) shape.push_back(static_cast<std::int64_t>(list->size()));
+    for (const Option& inner : *list) collect_numbers(inner, depth + 1, numbers, shape);
+    return;
+  }
+  double number = 0;
+  bool flag = false;
+  if (from_option(option, flag))
+    number = flag;
+  else if (!from_option(option, number))
+    fail("Functional: a constant has an entry that is no number");
+  numbers.push_back(number);
+}
+
+bool has_fraction(const Option& option) {
+  if (auto* list = std::get_if<List>(&option)) return std::ranges::any_of(*list, has_fraction);
+  return std::holds_alternative<double>(option);
+}
+
+Tensor constant_in(const Option& option) {
+  Option value = option;
+  DType dtype = has_fraction(option) ? floatx() : int32;
+  if (auto object = object_in(option)) {
+    if (object->first != "__numpy__" && object->first != "__tensor__")
+      fail("Functional: an argument of class \"{}\" is not known", object->first);
+    if (const Option* numbers = find_option(object->second, "value")) value = *numbers;
+    std::string name;
+    if (const Option* given = find_option(object->second, "dtype")) from_option(*given, name);
+    dtype = has_fraction(value) ? floatx() : int32;
+    for (DType known : {float32, float64, boolean})
+      if (name == name_of(known)) dtype = known;
+  }
+  std::vector<double> numbers;
+  std::vector<std::int64_t> shape;
+  collect_numbers(value, 0, numbers, shape);
+  return tensor(numbers, Shape(shape)).astype(dtype);
+}
+
+class GraphReader {
+ public:
+  explicit GraphReader(const Config& config) : config_(config) {
+    for (const Option& option : part<List>(config, "layers", "a list")) {
+      auto* object = std::get_if<Config>(&option);
+      if (object == nullptr) fail("Functional: expected each layer to be a dictionary");
+      pending_.push_back(begin(*object));
+    }
+  }
+
+  AnyLayer read() {
+    // A call waits until all that it needs is there.
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (Pending& layer : pending_)
+        while (layer.next < layer.nodes->size() && call(layer)) moved = true;
+    }
+    for (const Pending& layer : pending_)
+      if (layer.next < layer.nodes->size())
+        fail("Functional: what the layer \"{}\" is called on is not in the graph", layer.name);
+    std::string name;
+    if (const Option* given = find_option(config_, "name")) from_option(*given, name);
+    Model model(tensors("input_layers", 0), tensors("output_layers", 1), name);
+    if (const Option* given = find_option(config_, "trainable"))
+      if (bool trainable = true; from_option(*given, trainable) && !trainable)
+        model.set_trainable(false);
+    return model;
+  }
+
+ private:
+  struct Pending {
+    std::string name;
+    std::optional<AnyLayer> layer;  // none for an op
+    const OpClass* op = nullptr;
+    Config attributes = {};
+    const List* nodes = nullptr;
+    std::size_t next = 0;
+    SymbolicTensors outputs = {};  // of each call
+  };
+
+  Pending begin(const Config& object) {
+    const std::string& class_name = part<std::string>(object, "class_name", "a name");
+    const Config& config = part<Config>(object, "config", "a dictionary");
+    Pending pending;
+    pending.nodes = &part<List>(object, "inbound_nodes", "a list");
+    const Option* module = find_option(object, "module");
+    const auto* text = module == nullptr ? nullptr : std::get_if<std::string>(module);
+    if (text != nullptr && text->starts_with("keras.src.ops")) {
+      pending.op = &op_of_class(class_name);
+      for (const auto& attribute : config) {
+        if (attribute.first == "name")
+          from_option(attribute.second, pending.name);
+        else
+          pending.attributes.push_back(attribute);
+      }
+      return pending;
+    }
+    pending.layer = layer_from_config(class_name_in(object), config);
+    pending.name = (*pending.layer)->name();
+    if (class_name == "InputLayer") pending.outputs.push_back(begin_graph(*pending.layer));
+    return pending;
+  }
+
+  /// Of a class of one's own with its package.
+  static std::string class_name_in(const Config& object) {
+    const Option* registered = find_option(object, "registered_name");
+    std::string name;
+    if (registered != nullptr && from_option(*registered, name) && name.find('>') != name.npos)
+      return name;
+    return part<std::string>(object, "class_name", "a name");
+  }
+
+  /// The tensor of [layer, call, output]; nothing while it is not there yet.
+  std::optional<SymbolicTensor> tensor_at(const Option& history, bool after_own_node) const {
+    auto* list = std::get_if<List>(&history);
+    std::string name;
+    int node = 0, output = 0;
+    if (list == nullptr || list->size() != 3 || !from_option((*list)[0], name) ||
+        !from_option((*list)[1], node) || !from_option((*list)[2], output))
+      fail("Functional: expected [layer, call, output]");
+    auto layer = std::ranges::find(pending_, name, &Pending::name);
+    if (layer == pending_.end()) fail("Functional: there is no layer \"{}\"", name);
+    if (after_own_node && layer->layer) node -= calls_before(**layer->layer);
+    if (node < 0 || static_cast<std::size_t>(node) >= layer->outputs.size()) return {};
+    const SymbolicTensor& outputs = layer->outputs[static_cast<std::size_t>(node)];
+    return outputs.count() == 1 ? outputs : outputs[output];
+  }
+
+  /// False when a tensor among the arguments is not there yet.
+  bool add_operands(const Option& option, std::vector<Operand>& operands) const {
+    if (auto object = object_in(option); object && object->first == "__keras_tensor__") {
+      const Option* history = find_option(object->second, "keras_history");
+      auto found = history == nullptr ? std::nullopt : tensor_at(*history, false);
+      if (found) operands.emplace_back(*found);
+      return found.has_value();
+    }
+    auto* list = std::get_if<List>(&option);
+    const bool of_objects = list != nullptr && std::ranges::any_of(*list, [](const Option& one) {
+                              return object_in(one).has_value();
+                            });
+    if (!of_objects) return operands.emplace_back(constant_in(option)), true;
+    return std::ranges::all_of(*list,
+                               [&](const Option& one) { return add_operands(one, operands); });
+  }
+
+  bool call(Pending& layer) {
+    auto* node = std::get_if<Config>(&(*layer.nodes)[layer.next]);
+    if (node == nullptr) fail("Functional: expected each node to be a dictionary");
+    List args = part<List>(*node, "args", "a list");
+    const Config& kwargs = part<Config>(*node, "kwargs", "a dictionary");
+    Config attributes = layer.attributes;
+    if (layer.op != nullptr && layer.op->call == OpClass::Call::with_key && args.size() == 2) {
+      attributes.emplace_back(layer.op->in_call, args[1]);
+      args.pop_back();
+    }
+    std::vector<Operand> operands;
+    for (const Option& argument : args)
+      if (!add_operands(argument, operands)) return false;
+    for (const auto& [name, value] : kwargs) {
+      if (layer.op != nullptr && name == layer.op->in_call) {
+        attributes.emplace_back(name, value);
+        continue;
+      }
+      bool flag = false;
+      if (value.is_none() || (from_option(value, flag) && !flag)) continue;  // at rest
+      if (name != "initial_state")
+        fail("Functional: the layer \"{}\" is called with {}, which is not known", layer.name,
+             name);
+      if (!add_operands(value, operands)) return false;
+    }
+    layer.outputs.push_back(layer.op != nullptr
+                                ? operation(*layer.op, attributes, operands, layer.name)
+                                : call_layer(layer, operands));
+    ++layer.next;
+    return true;
+  }
+
+  static SymbolicTensor call_layer(const Pending& layer, const std::vector<Operand>& operands) {
+    SymbolicTensors inputs;
+    for (const Operand& operand : operands) {
+      if (!operand.symbolic)
+        fail("Functional: the layer \"{}\" is called on a constant", layer.name);
+      inputs.push_back(*operand.symbolic);
+    }
+    return (*layer.layer)(inputs);
+  }
+
+  /// One [layer, call, output], a list of them, or a dictionary.
+  SymbolicTensors tensors(const std::string& name, bool after_own_node) const {
+    const Option* option = find_option(config_, name);
+    List histories;
+    if (auto* named = option == nullptr ? nullptr : std::get_if<Config>(option))
+      for (const auto& entry : *named) histories.push_back(entry.second);
+    else if (auto* list = option == nullptr ? nullptr : std::get_if<List>(option))
+      histories =
+          !list->empty() && std::holds_alternative<std::string>((*list)[0]) ? List{*list} : *list;
+    else
+      fail("Functional: expected \"{}\" to be a list", name);
+    SymbolicTensors found;
+    for (const Option& history : histories) {
+      auto tensor = tensor_at(history, after_own_node);
+      if (!tensor) fail("Functional: {}: there is no such tensor in the graph", name);
+      found.push_back(*tensor);
+    }
+    return found;
+  }
+
+  const Config& config_;
+  std::vector<Pending> pending_;
+};
+
+}  // namespace
+
+Config graph_config(const ModelGraph& graph, const std::vector<AnyLayer>& layers) {
+  return GraphWriter(graph, layers).write();
+}
+
+AnyLayer functional_from_config(const Config& config) { return GraphReader(config).read(); }
+
+AnyLayer sequential_from_config(const Config& config) {
+  Sequential model;
+  Shape input_shape;
+  bool trainable = true;
+  for (const auto& [name, value] : config) {
+    std::string text;
+    std::vector<AnyLayer> layers;
+    if (name == "name" && from_option(value, text))
+      model.set_name(text);
+    else if (name == "layers" && from_option(value, layers))
+      for (const AnyLayer& layer : layers) model.add(layer);
+    else if (name == "trainable" && from_option(value, trainable))
+      continue;
+    else if (name == "build_input_shape" && from_option(value, input_shape))
+      continue;
+    else if (name != "dtype")
+      fail("Sequential: option \"{}\" is unknown, or of the wrong type", name);
+  }
+  if (!model.built() && !input_shape.empty() && !model.sublayers().empty())
+    model.ensure_built(input_shape);
+  if (!trainable) model.set_trainable(false);
+  return model;
+}
+
+}  // namespace keratin
