@@ -71,19 +71,24 @@ struct Vector {
   }
 };
 
-/// Calls row(pointers) for each innermost row.
-template <class Row>
-void for_rows(const Loop& loop, const Row& row) {
+/// What is done with a row: run(this row's pointers).
+struct RowWork {
+  const void* object;
+  void (*run)(const void* object, char* const* at);
+};
+
+/// Calls the work for each innermost row. Static: each instruction set compiles its own.
+static void for_rows(const Loop& loop, const RowWork& work) {
   char *begin[Loop::max_operands], *at[Loop::max_operands];
   for (int k = 0; k < loop.operands; ++k) begin[k] = loop.data[k];
-  if (loop.rank == 1) return row(begin);
+  if (loop.rank == 1) return work.run(work.object, begin);
   const int next = loop.rank - 2;  // the axis outside the rows
   std::int64_t step[Loop::max_operands], index[Loop::max_rank] = {};
   for (int k = 0; k < loop.operands; ++k) step[k] = loop.stride[k][next] * loop.bytes[k];
   for (;;) {
     for (int k = 0; k < loop.operands; ++k) at[k] = begin[k];
     for (std::int64_t i = 0; i < loop.size[next]; ++i) {
-      row(at);
+      work.run(work.object, at);
       for (int k = 0; k < loop.operands; ++k) at[k] += step[k];
     }
     int axis = next - 1;
@@ -97,6 +102,14 @@ void for_rows(const Loop& loop, const Row& row) {
     }
     if (axis < 0) return;
   }
+}
+
+/// The same for a function object. Its code stands once for all shapes of loops.
+template <class Row>
+void for_rows(const Loop& loop, const Row& row) {
+  for_rows(loop, RowWork{&row, [](const void* object, char* const* at) {
+                           (*static_cast<const Row*>(object))(at);
+                         }});
 }
 
 /// How the operands of a row lie: all side by side; some of them one number for the whole row; or
