@@ -79,12 +79,33 @@ const Option* find_option(const Config& config, const std::string& name) {
   return nullptr;
 }
 
-Option object_option(const std::string& module, const std::string& class_name, Config config,
-                     const std::string& package) {
-  return Config{{"module", package.empty() ? Option(module) : Option()},
-                {"class_name", class_name},
+Option object_option(const std::string& module, const std::string& class_name, Config config) {
+  const auto end = class_name.find('>');
+  const bool own = end != std::string::npos;
+  // What Keras does not export goes by its own name.
+  const bool named = own || module.starts_with("keras.src");
+  return Config{{"module", own ? Option() : Option(module)},
+                {"class_name", own ? class_name.substr(end + 1) : class_name},
                 {"config", std::move(config)},
-                {"registered_name", package.empty() ? Option() : Option(package)}};
+                {"registered_name", named ? Option(class_name) : Option()}};
+}
+
+Option function_option(const std::string& name) {
+  return Config{{"module", "builtins"},
+                {"class_name", "function"},
+                {"config", name},
+                {"registered_name", "function"}};
+}
+
+std::optional<std::string> function_in(const Option& option) {
+  auto* object = std::get_if<Config>(&option);
+  const Option *class_name = object == nullptr ? nullptr : find_option(*object, "class_name"),
+               *name = object == nullptr ? nullptr : find_option(*object, "config");
+  std::string kind, text;
+  if (class_name == nullptr || name == nullptr || !from_option(*class_name, kind) ||
+      kind != "function" || !from_option(*name, text))
+    return {};
+  return text;
 }
 
 std::optional<std::pair<std::string, Config>> object_in(const Option& option) {
@@ -94,7 +115,11 @@ std::optional<std::pair<std::string, Config>> object_in(const Option& option) {
   if (name == nullptr || config == nullptr || !std::holds_alternative<std::string>(*name) ||
       !std::holds_alternative<Config>(*config))
     return {};
-  return std::pair{std::get<std::string>(*name), std::get<Config>(*config)};
+  const Option* registered = find_option(*object, "registered_name");
+  std::string full;
+  if (registered == nullptr || !from_option(*registered, full) || full.find('>') == full.npos)
+    full = std::get<std::string>(*name);
+  return std::pair{full, std::get<Config>(*config)};
 }
 
 Option to_option(const std::vector<double>& value) { return write_list(value); }

@@ -46,11 +46,15 @@ struct Option : std::variant<std::monostate, bool, std::int64_t, double, std::st
 const Option* find_option(const Config& config, const std::string& name);
 const Option* find_option(Config&&, const std::string&) = delete;  // it would not outlive the call
 
-/// An object as Keras writes it, {"module", "class_name", "config", "registered_name"}.
-Option object_option(const std::string& module, const std::string& class_name, Config config,
-                     const std::string& package = "");
+/// An object as Keras writes it, {"module", "class_name", "config", "registered_name"}. A class of
+/// one's own is "package>Name".
+Option object_option(const std::string& module, const std::string& class_name, Config config);
 /// The class and config of such an object, or nothing.
 std::optional<std::pair<std::string, Config>> object_in(const Option& option);
+/// A function that was registered as "package>name".
+Option function_option(const std::string& name);
+/// The name of such a function, or nothing.
+std::optional<std::string> function_in(const Option& option);
 
 // --- options and C++ values. A type joins by two functions of these names in its namespace; the
 // second says whether the option fits the type.

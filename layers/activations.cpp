@@ -1,6 +1,7 @@
 #include <map>
 
 #include <keratin/autograd/ops.h>
+#include <keratin/core/internal/custom_objects.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/layers/activations.h>
@@ -47,9 +48,24 @@ const std::map<std::string, Function>& by_name() {
   return table;
 }
 
+// Functions of users.
+CustomObjects<ActivationFunction>& custom() {
+  static CustomObjects<ActivationFunction> all;
+  return all;
+}
+
 }  // namespace
 
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 const ActivationFunction& function) {
+  custom().add(registered_name(package, name), function);
+}
+
 ActivationFunction::ActivationFunction(const std::string& name) : name_(name) {
+  if (auto own = custom().find(name)) {
+    function_ = own->function_;
+    return;
+  }
   auto found = by_name().find(name);
   if (name == "threshold")
     fail(
@@ -62,11 +78,13 @@ ActivationFunction::ActivationFunction(const std::string& name) : name_(name) {
 Option to_option(const ActivationFunction& activation) {
   if (activation.name() == "custom")
     fail("activation: a function of one's own has no name that a config could hold");
+  if (custom().find(activation.name())) return function_option(activation.name());
   return activation.name();
 }
 bool from_option(const Option& option, ActivationFunction& activation) {
   activation = {};
   if (option.is_none()) return true;
+  if (auto function = function_in(option)) return activation = *function, true;
   std::string name;
   if (!from_option(option, name)) return false;
   if (name != "linear") activation = name;

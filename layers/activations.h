@@ -30,6 +30,10 @@ class ActivationFunction {
   std::string name_ = "linear";
 };
 
+/// A function of one's own gets the name "package>name", by which strings and configs know it.
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 const ActivationFunction& function);
+
 /// By its name. Throws std::invalid_argument for a function of one's own, which has none.
 Option to_option(const ActivationFunction& activation);
 bool from_option(const Option& option, ActivationFunction& activation);

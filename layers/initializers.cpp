@@ -5,6 +5,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/custom_objects.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/layers/initializers.h>
@@ -151,9 +152,25 @@ const std::map<std::string, Known>& by_name() {
   return table;
 }
 
+// Functions of users.
+CustomObjects<Initializer>& custom() {
+  static CustomObjects<Initializer> all;
+  return all;
+}
+
 }  // namespace
 
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 const Initializer& function) {
+  const std::string full = registered_name(package, name);
+  custom().add(full, function.described_as(full, {}));
+}
+
 Initializer::Initializer(const std::string& name) {
+  if (auto own = custom().find(name)) {
+    *this = *own;
+    return;
+  }
   auto found = by_name().find(name);
   if (found == by_name().end()) {  // a class name: "GlorotUniform", "OrthogonalInitializer"
     std::string words = to_snake_case(name);
@@ -273,11 +290,13 @@ Option to_option(const Initializer& initializer) {
   if (!initializer.defined()) return {};
   if (initializer.class_name().empty())
     fail("initializer: a function of one's own has no class name that a config could hold");
+  if (custom().find(initializer.class_name())) return function_option(initializer.class_name());
   return object_option("keras.initializers", initializer.class_name(), initializer.config());
 }
 bool from_option(const Option& option, Initializer& initializer) {
   std::string name;
   if (option.is_none()) return initializer = Initializer(), true;
+  if (auto function = function_in(option)) return initializer = Initializer(*function), true;
   if (from_option(option, name)) return initializer = Initializer(name), true;
   auto object = object_in(option);
   return object && (initializer = Initializer::from_config(object->first, object->second), true);

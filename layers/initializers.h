@@ -50,6 +50,10 @@ class Initializer {
 Option to_option(const Initializer& initializer);
 bool from_option(const Option& option, Initializer& initializer);
 
+/// A function of one's own gets the name "package>name", by which strings and configs know it.
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 const Initializer& function);
+
 /// What an initializer by variance needs to know: the numbers of inputs and outputs of one unit.
 struct Fans {
   double in, out;

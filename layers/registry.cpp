@@ -203,11 +203,8 @@ Option to_option(const AnyLayer& layer) {
     fail("{} ({}): its class is not registered: write register_keras_serializable<{}>(...)",
          layer->name(), layer->class_name(), layer->class_name());
   }
-  const bool own = !known.package.empty(), is_public = !known.module.starts_with("keras.src");
-  Config object{{"module", own ? Option() : Option(known.module)},
-                {"class_name", known.name},
-                {"config", layer->get_config()},
-                {"registered_name", own || !is_public ? Option(full_name(known)) : Option()}};
+  Config object =
+      std::get<Config>(object_option(known.module, full_name(known), layer->get_config()));
   const bool begins = known.name == "InputLayer", an_op = known.module.starts_with("keras.src.ops");
   if (known.name == "Functional")
     object.emplace_back("build_config", Config{{"input_shape", {}}});

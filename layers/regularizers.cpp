@@ -2,6 +2,7 @@
 
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/custom_objects.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/layers/regularizers.h>
@@ -146,8 +147,16 @@ const std::vector<Known<Constraint>>& known(const Constraint*) {
   return table;
 }
 
+// Functions of users.
+template <class T>
+CustomObjects<T>& custom() {
+  static CustomObjects<T> all;
+  return all;
+}
+
 template <class T>
 T named(const std::string& kind, const std::string& name) {
+  if (auto own = custom<T>().find(name)) return *own;
   std::vector<std::string> names;
   for (const auto& entry : known(static_cast<const T*>(nullptr))) {
     names.insert(names.end(), entry.names.begin(), entry.names.end());
@@ -172,6 +181,7 @@ Option written(const std::string& kind, const T& value) {
   if (!value.function()) return {};
   if (value.class_name().empty())
     fail("{}: a function of one's own has no class name that a config could hold", kind);
+  if (custom<T>().find(value.class_name())) return function_option(value.class_name());
   return object_option("keras." + kind + "s", value.class_name(), value.config());
 }
 
@@ -180,6 +190,7 @@ bool read(const Option& option, T& value) {
   std::string name;
   if (option.is_none()) return value = T(), true;
   if (from_option(option, name)) return value = T(name), true;
+  if (auto function = function_in(option)) return value = T(*function), true;
   auto object = object_in(option);
   return object && (value = T::from_config(object->first, object->second), true);
 }
@@ -200,5 +211,16 @@ Option to_option(const Regularizer& value) { return written("regularizer", value
 Option to_option(const Constraint& value) { return written("constraint", value); }
 bool from_option(const Option& option, Regularizer& value) { return read(option, value); }
 bool from_option(const Option& option, Constraint& value) { return read(option, value); }
+
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 const Regularizer& f) {
+  const std::string full = registered_name(package, name);
+  custom<Regularizer>().add(full, Regularizer(full, {}, f.function()));
+}
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 const Constraint& f) {
+  const std::string full = registered_name(package, name);
+  custom<Constraint>().add(full, Constraint(full, {}, f.function()));
+}
 
 }  // namespace keratin

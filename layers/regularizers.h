@@ -42,6 +42,10 @@ class Regularizer {
 Option to_option(const Regularizer& value);
 bool from_option(const Option& option, Regularizer& value);
 
+/// A function of one's own gets the name "package>name", by which strings and configs know it.
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 const Regularizer& function);
+
 Regularizer L1(double l1 = 0.01);                ///< l1 * sum |w|
 Regularizer L2(double l2 = 0.01);                ///< l2 * sum w^2
 Regularizer L1L2(double l1 = 0, double l2 = 0);  ///< both
@@ -80,6 +84,9 @@ class Constraint {
 /// As an object; none stays none. Throws std::invalid_argument for a function of one's own.
 Option to_option(const Constraint& value);
 bool from_option(const Option& option, Constraint& value);
+
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 const Constraint& function);
 
 Constraint NonNeg();                                     ///< max(w, 0)
 Constraint MaxNorm(double max_value = 2, int axis = 0);  ///< columns no longer than max_value

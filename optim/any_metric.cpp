@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include <keratin/autograd/tape.h>
+#include <keratin/core/internal/custom_objects.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/optim/internal/loss_support.h>
 #include <keratin/optim/metrics.h>
@@ -70,6 +71,12 @@ constexpr Known all_metrics[] = {
      make<SparseTopKCategoricalAccuracy>},
     {"top_k_categorical_accuracy", "TopKCategoricalAccuracy", make<TopKCategoricalAccuracy>}};
 
+// Classes of users.
+CustomClasses<AnyMetric>& custom() {
+  static CustomClasses<AnyMetric> all;
+  return all;
+}
+
 /// As a metric, Keras' cosine similarity is best at 1.
 Loss negated(const Loss& loss) {
   return
@@ -110,7 +117,31 @@ AnyMetric::AnyMetric(const std::string& name) {
   identifier_ = name;
 }
 
+std::string Metric::class_name() const { return custom().name_of(typeid(*this)); }
+
+void register_metric_class(const std::type_info& type, const std::string& package,
+                           const std::string& name, std::function<AnyMetric()> make) {
+  custom().add(type, registered_name(package, name), std::move(make));
+}
+
+Option to_option(const AnyMetric& metric) {
+  if (metric->class_name().empty())
+    fail("metric \"{}\": it has no class name that a config could hold", metric->name());
+  return object_option("keras.metrics", metric->class_name(), metric->config());
+}
+bool from_option(const Option& option, AnyMetric& metric) {
+  std::string name;
+  if (from_option(option, name)) return metric = AnyMetric(name), true;
+  auto object = object_in(option);
+  return object && (metric = AnyMetric::from_config(object->first, object->second), true);
+}
+
 AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& config) {
+  if (auto make = custom().find(class_name); make && *make) {
+    AnyMetric made = (*make)();
+    configure(class_name, made->fields(), config);
+    return made;
+  }
   for (const Known& known : all_metrics) {
     if (class_name != known.class_name) continue;
     AnyMetric made = known.make();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include <keratin/core/internal/custom_objects.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/optim/optimizers.h>
 
@@ -26,6 +27,12 @@ constexpr Known all_optimizers[] = {
     {"lamb", make<Lamb>},         {"lion", make<Lion>},       {"nadam", make<Nadam>},
     {"rmsprop", make<RMSprop>},   {"sgd", make<SGD>}};
 
+// Classes of users.
+CustomClasses<AnyOptimizer>& custom() {
+  static CustomClasses<AnyOptimizer> all;
+  return all;
+}
+
 AnyOptimizer optimizer_named(const char* error, const std::string& name) {
   std::string lower = name;
   std::transform(lower.begin(), lower.end(), lower.begin(),
@@ -43,8 +50,29 @@ AnyOptimizer optimizer_named(const char* error, const std::string& name) {
 AnyOptimizer::AnyOptimizer(const std::string& name)
     : AnyOptimizer(optimizer_named("compile: unknown optimizer", name)) {}
 
+std::string Optimizer::class_name() const { return custom().name_of(typeid(*this)); }
+
+void register_optimizer_class(const std::type_info& type, const std::string& package,
+                              const std::string& name, std::function<AnyOptimizer()> make) {
+  custom().add(type, registered_name(package, name), std::move(make));
+}
+
+Option to_option(const AnyOptimizer& optimizer) {
+  if (optimizer->class_name().empty())
+    fail("optimizer \"{}\": it has no class name that a config could hold", optimizer->name());
+  return object_option("keras.optimizers", optimizer->class_name(), optimizer->config());
+}
+bool from_option(const Option& option, AnyOptimizer& optimizer) {
+  std::string name;
+  if (from_option(option, name)) return optimizer = AnyOptimizer(name), true;
+  auto object = object_in(option);
+  return object && (optimizer = AnyOptimizer::from_config(object->first, object->second), true);
+}
+
 AnyOptimizer AnyOptimizer::from_config(const std::string& class_name, const Config& config) {
-  AnyOptimizer made = optimizer_named("unknown optimizer class", class_name);
+  auto make = custom().find(class_name);
+  AnyOptimizer made =
+      make && *make ? (*make)() : optimizer_named("unknown optimizer class", class_name);
   made->configure(config);
   return made;
 }

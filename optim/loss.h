@@ -70,12 +70,22 @@ class Loss {
   static Loss from_config(const std::string& class_name, const Config& config);
 
  protected:
+  friend void register_keras_serializable(const std::string&, const std::string&, const Loss&);
   struct State;
   template <class Options>
   Loss(const char* class_name, Options options, Function function);
   const State& state() const;
   std::shared_ptr<const State> state_;
 };
+
+/// A loss of one's own gets the name "package>name", by which strings and configs know it.
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 const Loss& loss);
+
+/// As an object. Throws std::invalid_argument for a function of one's own that is not registered.
+Option to_option(const Loss& loss);
+/// From an object, a function or a name; None is no loss.
+bool from_option(const Option& option, Loss& loss);
 
 // --- the classes, with the options and defaults of Keras
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include <keratin/core/internal/custom_objects.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/optim/internal/loss_state.h>
 #include <keratin/optim/internal/loss_support.h>
@@ -223,7 +224,48 @@ std::vector<std::string> loss_names() {
   return names;
 }
 
+namespace {
+
+// Losses of users.
+CustomObjects<Loss>& custom() {
+  static CustomObjects<Loss> all;
+  return all;
+}
+
+}  // namespace
+
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 const Loss& loss) {
+  const std::string full = registered_name(package, name);
+  auto state = std::make_shared<Loss::State>(loss.state());
+  state->name = name;
+  state->class_name = full;
+  Loss named = loss;
+  named.state_ = std::move(state);
+  custom().add(full, named);
+}
+
+Option to_option(const Loss& loss) {
+  if (!loss.defined()) return {};
+  if (loss.class_name().empty())
+    fail("loss: a function of one's own has no class name that a config could hold");
+  if (custom().find(loss.class_name())) return function_option(loss.class_name());
+  return object_option("keras.losses", loss.class_name(), loss.config());
+}
+bool from_option(const Option& option, Loss& loss) {
+  std::string name;
+  if (option.is_none()) return loss = Loss(), true;
+  if (from_option(option, name)) return loss = Loss(name), true;
+  if (auto function = function_in(option)) return loss = Loss(*function), true;
+  auto object = object_in(option);
+  return object && (loss = Loss::from_config(object->first, object->second), true);
+}
+
 Loss::Loss(const std::string& name) {
+  if (auto own = custom().find(name)) {
+    *this = *own;
+    return;
+  }
   if (is_alias("crossentropy", name) || is_alias("ce", name))
     *this = Loss(name, crossentropy_by_shape);
   for (const Known& known : all_losses)

@@ -21,11 +21,13 @@
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -71,8 +73,9 @@ class Metric {
   void set_name(std::string name) { name_ = std::move(name); }
   Direction direction() const { return direction_; }
 
-  /// Keras' class name and the options of its get_config; empty for one of one's own.
-  virtual std::string class_name() const { return {}; }
+  /// Keras' class name and the options of its get_config. A class of one's own is called
+  /// "package>Name" when it is registered, else its class name is empty.
+  virtual std::string class_name() const;
   virtual Config config() const { return config_of(const_cast<Metric*>(this)->fields()); }
   virtual std::vector<Field> fields() {
     return {{"name", &name_}, Field::without_effect("dtype", std::string(name_of(floatx())))};
@@ -174,5 +177,23 @@ class AnyMetric {
   std::shared_ptr<Metric> metric_;
   std::shared_ptr<Metric> (*copy_)(const Metric&) = nullptr;
 };
+
+void register_metric_class(const std::type_info& type, const std::string& package,
+                           const std::string& name, std::function<AnyMetric()> make);
+/// A class of one's own joins: configs know it as "package>name". `make` gives a metric with any
+/// options; a class that can be made without arguments needs none.
+template <std::derived_from<Metric> M>
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 std::function<M()> make = nullptr) {
+  std::function<AnyMetric()> any;
+  if constexpr (std::default_initializable<M>) any = [] { return AnyMetric(M()); };
+  if (make) any = [make] { return AnyMetric(make()); };
+  register_metric_class(typeid(M), package, name, any);
+}
+
+/// As an object. Throws std::invalid_argument for a class that is not registered.
+Option to_option(const AnyMetric& metric);
+/// From an object or a name.
+bool from_option(const Option& option, AnyMetric& metric);
 
 }  // namespace keratin

@@ -14,10 +14,12 @@
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -92,8 +94,9 @@ class Optimizer {
   /// number or a shape differs.
   void set_variables(const std::vector<Tensor>& values);
 
-  /// Keras' class name ("Adam"; empty for a rule of one's own) and the options of its get_config.
-  virtual std::string class_name() const { return {}; }
+  /// Keras' class name ("Adam") and the options of its get_config. A class of one's own is called
+  /// "package>Name" when it is registered, else its class name is empty.
+  virtual std::string class_name() const;
   Config config() { return config_of(fields()); }
   /// Where the options are kept. An optimizer with options of its own adds them to the common ones.
   virtual std::vector<Field> fields();
@@ -173,5 +176,23 @@ class AnyOptimizer {
   std::shared_ptr<Optimizer> optimizer_;
   std::shared_ptr<Optimizer> (*copy_)(const Optimizer&) = nullptr;
 };
+
+void register_optimizer_class(const std::type_info& type, const std::string& package,
+                              const std::string& name, std::function<AnyOptimizer()> make);
+/// A class of one's own joins: configs know it as "package>name". `make` gives an optimizer with
+/// any options; a class that can be made without arguments needs none.
+template <std::derived_from<Optimizer> O>
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 std::function<O()> make = nullptr) {
+  std::function<AnyOptimizer()> any;
+  if constexpr (std::default_initializable<O>) any = [] { return AnyOptimizer(O()); };
+  if (make) any = [make] { return AnyOptimizer(make()); };
+  register_optimizer_class(typeid(O), package, name, any);
+}
+
+/// As an object. Throws std::invalid_argument for a class that is not registered.
+Option to_option(const AnyOptimizer& optimizer);
+/// From an object or a name.
+bool from_option(const Option& option, AnyOptimizer& optimizer);
 
 }  // namespace keratin

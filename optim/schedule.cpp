@@ -2,6 +2,7 @@
 #include <cmath>
 #include <numbers>
 
+#include <keratin/core/internal/custom_objects.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/optim/schedule.h>
 
@@ -186,7 +187,31 @@ std::vector<Field> CosineDecayRestarts::fields() {
           name_field("SGDRDecay")};
 }
 
+namespace {
+
+// Classes of users.
+CustomClasses<LearningRate>& custom() {
+  static CustomClasses<LearningRate> all;
+  return all;
+}
+
+}  // namespace
+
+std::string LearningRateSchedule::class_name() const { return custom().name_of(typeid(*this)); }
+
+void register_schedule_class(const std::type_info& type, const std::string& package,
+                             const std::string& name, std::function<LearningRate()> make) {
+  custom().add(type, registered_name(package, name), std::move(make));
+}
+
 LearningRate schedule_from_config(const std::string& class_name, const Config& config) {
+  if (auto make = custom().find(class_name); make && *make) {
+    LearningRate made = (*make)();
+    auto& schedule =
+        const_cast<LearningRateSchedule&>(*made.schedule());  // made here, and not shared
+    configure(class_name, schedule.fields(), config);
+    return made;
+  }
   auto make = [&](auto schedule) -> LearningRate {
     std::vector<Field> fields = schedule.fields();
     configure(class_name, fields, config);
@@ -214,6 +239,8 @@ LearningRate schedule_from_config(const std::string& class_name, const Config& c
 
 Option to_option(const LearningRate& rate) {
   if (!rate.is_schedule()) return rate.at(0);
+  if (rate.schedule()->class_name().empty())
+    fail("learning_rate: a rule of one's own has no class name that a config could hold");
   return object_option("keras.optimizers.schedules", rate.schedule()->class_name(),
                        rate.schedule()->config());
 }

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <typeinfo>
 #include <vector>
 
 #include <keratin/core/config.h>
@@ -25,9 +26,9 @@ class LearningRateSchedule {
   virtual ~LearningRateSchedule() = default;
   virtual double operator()(std::int64_t step) const = 0;
 
-  /// Keras' class name and the options of Keras' get_config; empty for a rule that no file can
-  /// hold.
-  virtual std::string class_name() const { return {}; }
+  /// Keras' class name and the options of Keras' get_config. A class of one's own is called
+  /// "package>Name" when it is registered, else its class name is empty.
+  virtual std::string class_name() const;
   Config config() const { return config_of(const_cast<LearningRateSchedule*>(this)->fields()); }
   virtual std::vector<Field> fields() { return {}; }
 };
@@ -170,6 +171,19 @@ class CosineDecayRestarts : public LearningRateSchedule {
   std::int64_t first_decay_steps_;
   CosineDecayRestartsOptions options_;
 };
+
+void register_schedule_class(const std::type_info& type, const std::string& package,
+                             const std::string& name, std::function<LearningRate()> make);
+/// A class of one's own joins: configs know it as "package>name". `make` gives a schedule with any
+/// options; a class that can be made without arguments needs none.
+template <std::derived_from<LearningRateSchedule> S>
+void register_keras_serializable(const std::string& package, const std::string& name,
+                                 std::function<S()> make = nullptr) {
+  std::function<LearningRate()> any;
+  if constexpr (std::default_initializable<S>) any = [] { return LearningRate(S()); };
+  if (make) any = [make] { return LearningRate(make()); };
+  register_schedule_class(typeid(S), package, name, any);
+}
 
 /// The schedule of that Keras class and config. Throws std::invalid_argument when there is none.
 LearningRate schedule_from_config(const std::string& class_name, const Config& config);

@@ -234,19 +234,10 @@ class GraphReader {
       }
       return pending;
     }
-    pending.layer = layer_from_config(class_name_in(object), config);
+    pending.layer = layer_from_config(object_in(object)->first, config);
     pending.name = (*pending.layer)->name();
     if (class_name == "InputLayer") pending.outputs.push_back(begin_graph(*pending.layer));
     return pending;
-  }
-
-  /// Of a class of one's own with its package.
-  static std::string class_name_in(const Config& object) {
-    const Option* registered = find_option(object, "registered_name");
-    std::string name;
-    if (registered != nullptr && from_option(*registered, name) && name.find('>') != name.npos)
-      return name;
-    return part<std::string>(object, "class_name", "a name");
   }
 
   /// The tensor of [layer, call, output]; nothing while it is not there yet.

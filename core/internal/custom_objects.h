@@ -1,0 +1,66 @@
+// What users have registered of one kind: functions by value, classes by a function that makes an
+// object of the class.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <typeinfo>
+#include <utility>
+
+#include <keratin/core/internal/message.h>
+
+namespace keratin {
+
+/// "package>name", as Keras calls them.
+inline std::string registered_name(const std::string& package, const std::string& name) {
+  if (package.empty() || name.empty() || (package + name).find('>') != std::string::npos)
+    fail(
+        "register_keras_serializable: expected a package and a name without '>', got \"{}\" and "
+        "\"{}\"",
+        package, name);
+  return package + ">" + name;
+}
+
+template <class T>
+class CustomObjects {
+ public:
+  /// A later object of the same name takes the place of the first.
+  void add(const std::string& name, T object) {
+    std::lock_guard lock(mutex_);
+    objects_.insert_or_assign(name, std::move(object));
+  }
+  std::optional<T> find(const std::string& name) const {
+    std::lock_guard lock(mutex_);
+    auto found = objects_.find(name);
+    return found == objects_.end() ? std::nullopt : std::optional(found->second);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, T> objects_;
+};
+
+/// Classes, which are also known by their C++ type.
+template <class Any>
+class CustomClasses {
+ public:
+  using Make = std::function<Any()>;
+  void add(const std::type_info& type, const std::string& name, Make make) {
+    names_.add(type.name(), name);
+    makers_.add(name, std::move(make));
+  }
+  /// "package>name", or nothing.
+  std::string name_of(const std::type_info& type) const {
+    return names_.find(type.name()).value_or("");
+  }
+  std::optional<Make> find(const std::string& name) const { return makers_.find(name); }
+
+ private:
+  CustomObjects<std::string> names_;
+  CustomObjects<Make> makers_;
+};
+
+}  // namespace keratin
