@@ -1,0 +1,286 @@
+// docs/options.md: every option of every class, from the lists that the classes state. To write it
+// again after a change: KERATIN_WRITE_DOCS=1 build/tests/keratin_tests -tc="the table of options*"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include <keratin/io/file.h>
+#include <keratin/io/json.h>
+#include <keratin/keratin.h>
+
+#include "golden_configs.h"
+
+TEST_SUITE_BEGIN("documents");
+
+namespace keratin {
+namespace {
+
+// What an option means: of one class as "Class.option", else wherever it stands.
+const std::map<std::string, std::string> meanings{
+    {"activation", "what the outputs go through: a name or a function"},
+    {"activity_regularizer", "what the outputs cost, divided by the batch size"},
+    {"alpha", "the least share of the initial learning rate"},
+    {"amsgrad", "divides by the largest second moment so far"},
+    {"apply_class_balancing", "weights the two classes by alpha and 1 - alpha"},
+    {"attention_dim", "the width of the network that weighs the steps"},
+    {"axis", "the axis, or several, that the class works along"},
+    {"backward_layer", "the layer for the backward direction; by default made like `layer`"},
+    {"batch_shape", "the shape of a batch; null where the size varies"},
+    {"beta", "the weight of false negatives"},
+    {"beta_1", "how slowly the mean of the gradients changes"},
+    {"beta_2", "how slowly the mean of their squares changes"},
+    {"beta_constraint", "what beta is held to after each step"},
+    {"beta_initializer", "how beta begins"},
+    {"beta_regularizer", "what beta costs"},
+    {"bias_constraint", "what the bias is held to after each step"},
+    {"bias_initializer", "how the bias begins"},
+    {"bias_regularizer", "what the bias costs"},
+    {"boundaries", "the last steps of the values"},
+    {"cell", "the cell that runs over time"},
+    {"cells", "the cells, one on the output of the other"},
+    {"center", "adds beta"},
+    {"centered", "divides by the variance of the gradients, and not by their mean square"},
+    {"class_id", "judges this class alone"},
+    {"clipnorm", "the largest norm of one weight's gradient"},
+    {"clipvalue", "the largest entry of a gradient"},
+    {"curve", "ROC or PR"},
+    {"cycle", "begins again with a longer period"},
+    {"data_format", "where the channels are"},
+    {"decay_rate", "what the learning rate falls by in decay_steps"},
+    {"decay_steps", "the steps of one fall"},
+    {"delta", "where the square becomes a straight line"},
+    {"dims", "the order of the axes, counted from 1"},
+    {"distribution", "truncated_normal, untruncated_normal or uniform"},
+    {"dropout", "the share of the inputs that training leaves out"},
+    {"ema_momentum", "how slowly the averages of the weights change"},
+    {"ema_overwrite_frequency", "the steps after which the averages become the weights"},
+    {"embeddings_constraint", "what the table is held to after each step"},
+    {"embeddings_initializer", "how the table begins"},
+    {"embeddings_regularizer", "what the table costs"},
+    {"end_learning_rate", "the learning rate at the end"},
+    {"epsilon", "keeps a division finite"},
+    {"factor", "the cost of one pair, times 2"},
+    {"first_decay_steps", "the steps of the first period"},
+    {"from_logits", "y_pred holds logits, and not probabilities"},
+    {"gain", "what the matrix is multiplied by"},
+    {"gamma", "how much easy samples count less"},
+    {"gamma_constraint", "what gamma is held to after each step"},
+    {"gamma_initializer", "how gamma begins"},
+    {"gamma_regularizer", "what gamma costs"},
+    {"global_clipnorm", "the largest norm of all gradients together"},
+    {"go_backwards", "runs from the last step to the first"},
+    {"gradient_accumulation_steps", "the calls whose gradients make one step"},
+    {"ignore_class", "the label of positions that do not count"},
+    {"initial_accumulator_value", "where the sums of squares begin"},
+    {"initial_learning_rate", "the learning rate at step 0"},
+    {"input_axes", "the axes of the inputs; null: found by the shape"},
+    {"input_dim", "how many ids there are"},
+    {"k", "how many best scores count as a hit"},
+    {"kernel_constraint", "what the kernel is held to after each step"},
+    {"kernel_initializer", "how the kernel begins"},
+    {"kernel_regularizer", "what the kernel costs"},
+    {"l1", "the weight of the sum of absolute values"},
+    {"l1_regularization_strength", "the weight of the sum of absolute values"},
+    {"l2", "the weight of the sum of squares"},
+    {"l2_regularization_strength", "the weight of the sum of squares"},
+    {"l2_shrinkage_regularization_strength", "the weight of the squares in the gradient alone"},
+    {"label_smoothing", "the share of the label that is spread over the classes"},
+    {"label_weights", "the weight of each label"},
+    {"layer", "the layer inside"},
+    {"learning_rate", "a number or a schedule"},
+    {"learning_rate_power", "how the learning rate falls with the sums of squares"},
+    {"loss_scale_factor", "what the loss is multiplied by"},
+    {"m_mul", "what the start of a period is, in starts of the one before"},
+    {"mask_value", "a step of this value alone is masked"},
+    {"mask_zero", "id 0 is masked"},
+    {"max_value", "the largest length"},
+    {"maxval", "the upper limit"},
+    {"mean", "the mean"},
+    {"merge_mode", "concat, sum, mul, ave, or null for both outputs"},
+    {"min_value", "the smallest length"},
+    {"minval", "the lower limit"},
+    {"mode", "fan_in, fan_out or fan_avg: what the variance is divided by"},
+    {"OrthogonalRegularizer.mode", "rows or columns"},
+    {"momentum", "how slowly the step changes"},
+    {"BatchNormalization.momentum", "how slowly the moving statistics change"},
+    {"moving_mean_initializer", "how the moving mean begins"},
+    {"moving_variance_initializer", "how the moving variance begins"},
+    {"multi_label", "judges each label by itself, and takes the mean"},
+    {"n", "how many times"},
+    {"nesterov", "looks ahead along the momentum"},
+    {"noise_shape", "the shape of the noise; null: that of the input"},
+    {"num_labels", "the number of labels"},
+    {"num_thresholds", "into how many parts the scores are sorted"},
+    {"optional", "whether the input may be left out"},
+    {"output_axes", "the axes of the outputs; null: found by the shape"},
+    {"output_dim", "the width of a row"},
+    {"power", "the exponent of the polynomial"},
+    {"quantization_config", "of quantized weights"},
+    {"ragged", "of ragged inputs"},
+    {"rate", "the share that training leaves out"},
+    {"MinMaxNorm.rate", "how far a step goes towards the limits"},
+    {"recurrent_activation", "what the gates go through"},
+    {"recurrent_constraint", "what the recurrent kernel is held to after each step"},
+    {"recurrent_dropout", "the share of the states that training leaves out"},
+    {"recurrent_initializer", "how the recurrent kernel begins"},
+    {"recurrent_regularizer", "what the recurrent kernel costs"},
+    {"reduction",
+     "what becomes of the values: sum_over_batch_size, sum, mean_with_sample_weight, none"},
+    {"renorm", "of batch renormalization"},
+    {"renorm_clipping", "of batch renormalization"},
+    {"renorm_momentum", "of batch renormalization"},
+    {"reset_after", "the reset gate acts after the recurrent product"},
+    {"return_sequences", "gives the output of each step, and not of the last alone"},
+    {"return_state", "gives the last states, too"},
+    {"rho", "how slowly the mean of the squares changes"},
+    {"rms_scaling", "divides by the root mean square alone"},
+    {"scale", "multiplies by gamma"},
+    {"VarianceScaling.scale", "the variance, times the number of inputs or outputs"},
+    {"seed", "makes the numbers the same each time"},
+    {"sparse", "of sparse inputs"},
+    {"staircase", "falls in steps"},
+    {"stateful", "goes on in the next batch where this one ended"},
+    {"stddev", "the standard deviation"},
+    {"summation_method", "interpolation, minoring or majoring"},
+    {"synchronized", "over several devices"},
+    {"t_mul", "the length of a period in lengths of the one before"},
+    {"target_shape", "the shape of a sample; one size may be -1"},
+    {"threshold", "scores above it are hits"},
+    {"thresholds", "scores above it are hits; one result for each"},
+    {"top_k", "judges the k best scores of a sample"},
+    {"unit_forget_bias", "the bias of the forget gate begins at 1"},
+    {"units", "the width of the output"},
+    {"unroll", "writes the loop over time out"},
+    {"use_bias", "adds a bias"},
+    {"use_ema", "keeps averages of the weights"},
+    {"value", "the value"},
+    {"values", "the learning rates between the boundaries"},
+    {"warmup_steps", "the steps of the rise before the fall"},
+    {"warmup_target", "where the rise ends; null: there is none"},
+    {"weight_decay", "the share of a weight that each step takes away, times the learning rate"},
+    {"zero_output_for_mask", "gives 0 at masked steps, and not the output before"},
+    {"Tversky.alpha", "the weight of false positives"},
+    {"Ftrl.beta", "added to the divisor"},
+    {"BinaryFocalCrossentropy.alpha", "the weight of class 1"},
+    {"CategoricalFocalCrossentropy.alpha", "the weight of the classes"},
+};
+
+// Options without a default; what a config shows for them is made up.
+const std::set<std::string> required{
+    "units",       "input_dim",    "output_dim",           "n",
+    "dims",        "target_shape", "batch_shape",          "cell",
+    "cells",       "layer",        "attention_dim",        "initial_learning_rate",
+    "decay_steps", "decay_rate",   "first_decay_steps",    "boundaries",
+    "values",      "Dropout.rate", "Activation.activation"};
+
+template <class T>
+const T* of_class(const std::map<std::string, T>& table, const std::string& class_name,
+                  const std::string& option) {
+  auto found = table.find(class_name + "." + option);
+  if (found == table.end()) found = table.find(option);
+  return found == table.end() ? nullptr : &found->second;
+}
+
+struct Object {
+  Config config;
+  std::vector<Field> fields;
+  AnyLayer layer = Flatten();  // what the fields speak of
+};
+
+/// An object of the class with all options at their defaults.
+Object made(const std::string& kind, const std::string& name) {
+  Object object;
+  if (kind == "layer") {
+    object.layer = layer_from_config(name, {});
+    object.fields = object.layer->fields();
+    object.config = object.layer->get_config();
+  } else if (kind == "initializer") {
+    object.config = Initializer::from_config(name, {}).config();
+  } else if (kind == "regularizer") {
+    object.config = Regularizer::from_config(name, {}).config();
+  } else if (kind == "constraint") {
+    object.config = Constraint::from_config(name, {}).config();
+  } else if (kind == "loss") {
+    object.config = Loss::from_config(name, {}).config();
+  } else if (kind == "metric") {
+    object.config = AnyMetric::from_config(name, {})->config();
+  } else if (kind == "optimizer") {
+    object.config = AnyOptimizer::from_config(name, {})->config();
+  } else {
+    const Config& config =
+        name == "PiecewiseConstantDecay"
+            ? Config{{"boundaries", std::vector<Option>{1}}, {"values", std::vector<Option>{1, 1}}}
+            : Config{};
+    object.config = schedule_from_config(name, config).schedule()->config();
+  }
+  return object;
+}
+
+std::string default_text(const std::string& class_name, const std::string& option,
+                         const Option& value) {
+  if (required.contains(option) || required.contains(class_name + "." + option)) return "required";
+  if (auto object = object_in(value)) return object->first;
+  return format_json(value);
+}
+
+std::string table() {
+  std::string text = R"(# Options
+
+Every option of every class, with Keras's names, in the order of its `get_config`. In C++ an option is a member of the
+class's options: `Dense(3, {.activation = "relu"})`. The test `tests/documents/test_options.cpp` makes this table from
+the lists that the classes state. *Fixed*: Keras knows other values, this library does not. Each object has a `name`,
+too, and each layer `trainable` and `dtype`.
+)";
+  for (const char* kind : {"layer", "initializer", "regularizer", "constraint", "loss", "metric",
+                           "optimizer", "schedule"}) {
+    text += std::string("\n## ") + (kind == std::string("loss") ? "losse" : kind) + "s\n";
+    std::set<std::string> seen;
+    for (const GoldenConfig& row : golden_configs(kind)) {
+      if (!seen.insert(row.class_name).second) continue;
+      Object object = made(kind, row.class_name);
+      text += "\n### " + row.class_name + "\n\n";
+      std::erase_if(object.config, [](const auto& option) {
+        return option.first == "name" || option.first == "trainable" || option.first == "dtype";
+      });
+      if (object.config.empty()) {
+        text += "No options.\n";
+        continue;
+      }
+      text += "| option | default | must be | meaning |\n|---|---|---|---|\n";
+      for (const auto& [option, value] : object.config) {
+        const std::string* meaning = of_class(meanings, row.class_name, option);
+        CHECK_MESSAGE(meaning != nullptr, "an option without a meaning: ", row.class_name, ".",
+                      option);
+        std::string rule;
+        for (const Field& field : object.fields)
+          if (field.name == option) rule = field.is_fixed ? "*fixed*" : field.check.rule;
+        if (rule.starts_with("of ")) rule.erase(0, 3);  // "expected units of at least 1"
+        text += "| `" + option + "` | " + default_text(row.class_name, option, value) + " | " +
+                rule + " | " + (meaning == nullptr ? "" : *meaning) + " |\n";
+      }
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("the table of options is what the classes state") {
+  clear_session();
+  const std::string file = KERATIN_SOURCE_DIR "/docs/options.md", text = table();
+  if (std::getenv("KERATIN_WRITE_DOCS") != nullptr) std::ofstream(file) << text;
+  const std::string stands = read_file(file);
+  if (stands != text) {
+    auto at = std::mismatch(stands.begin(), stands.end(), text.begin(), text.end()).first;
+    MESSAGE("docs/options.md differs from line ", 1 + std::count(stands.begin(), at, '\n'), " on");
+  }
+  CHECK((stands == text));
+}
+
+}  // namespace keratin
+
+TEST_SUITE_END();
