@@ -10,7 +10,6 @@
 // floor, log, log1p, maximum, minimum, power, round, sigmoid, sign, sin, sqrt and tanh.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <concepts>
 #include <functional>
@@ -33,7 +32,9 @@ struct Lanes {
   T v[width];
 
   Lanes() = default;
-  Lanes(double value) { std::fill_n(v, width, static_cast<T>(value)); }
+  Lanes(double value) {
+    for (T& lane : v) lane = static_cast<T>(value);
+  }
 
   struct Mask {
     bool v[width];
@@ -162,22 +163,27 @@ struct Erased {
 };
 Tensor run(Erased functor, const std::vector<Tensor>& inputs);
 
+template <class T>
+void copy_lanes(const T* from, T* to) {
+  for (int i = 0; i < fn::Lanes<T>::width; ++i) to[i] = from[i];
+}
+
 template <class T, class F, std::size_t... I>
 void forward(const F& f, T* y, const T* const* x, std::index_sequence<I...>) {
   fn::Lanes<T> in[sizeof...(I)];
-  (std::copy_n(x[I], fn::Lanes<T>::width, in[I].v), ...);
+  (copy_lanes<T>(x[I], in[I].v), ...);
   fn::Lanes<T> out = f(in[I]...);
-  std::copy_n(out.v, fn::Lanes<T>::width, y);
+  copy_lanes<T>(out.v, y);
 }
 
 template <class T, class F, std::size_t... I>
 void gradient(const F& f, T* gx, int input, const T* const* x, const T* g,
               std::index_sequence<I...> all) {
   fn::Lanes<T> in[sizeof...(I)], gy, result;
-  (std::copy_n(x[I], fn::Lanes<T>::width, in[I].v), ...);
-  std::copy_n(g, fn::Lanes<T>::width, gy.v);
+  (copy_lanes<T>(x[I], in[I].v), ...);
+  copy_lanes<T>(g, gy.v);
   ((input == int(I) ? void(result = fn::pull_back<I>(f, in, &gy, all)) : void()), ...);
-  std::copy_n(result.v, fn::Lanes<T>::width, gx);
+  copy_lanes<T>(result.v, gx);
 }
 
 template <class F, std::size_t... I>

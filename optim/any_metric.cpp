@@ -90,9 +90,21 @@ AnyMetric::AnyMetric(const std::string& name, const Loss& loss, Direction direct
 
 AnyMetric AnyMetric::copy() const {
   AnyMetric other = *this;
-  if (copy_ != nullptr) other.metric_ = copy_(*metric_);
+  if (copy_ != nullptr) {
+    other.metric_ = copy_(*metric_);
+    other.metric_->owner_ = {};
+    other.metric_->detach();
+  }
   other->reset_state();
   return other;
+}
+
+AnyMetric AnyMetric::taken_by(const std::shared_ptr<const void>& owner) const {
+  const std::shared_ptr<const void> before = metric_->owner_->lock();
+  AnyMetric taken = before != nullptr && before != owner ? copy() : *this;
+  *taken.metric_->owner_ = owner;
+  taken->reset_state();
+  return taken;
 }
 
 AnyMetric::AnyMetric(const std::string& name) {

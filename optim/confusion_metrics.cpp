@@ -127,16 +127,18 @@ void Precision::update_state(const Tensor& y_true, const Tensor& y_pred,
   NoGradient scope;
   Scores scores =
       scores_of(name().c_str(), y_true, y_pred, sample_weight, options_.top_k, options_.class_id);
-  count(scores, options_.thresholds, true_positives_, false_positives_,
+  count(scores, options_.thresholds, counts_->true_positives, counts_->false_positives,
         [](bool label, bool above) { return !label && above; });
 }
 
-std::vector<double> Precision::results() const { return ratios(true_positives_, false_positives_); }
+std::vector<double> Precision::results() const {
+  return ratios(counts_->true_positives, counts_->false_positives);
+}
 
 void Precision::reset_state() {
   check(name(), options_);
-  true_positives_.assign(options_.thresholds.size(), 0);
-  false_positives_ = true_positives_;
+  counts_->true_positives.assign(options_.thresholds.size(), 0);
+  counts_->false_positives = counts_->true_positives;
 }
 
 namespace {
@@ -172,16 +174,18 @@ void Recall::update_state(const Tensor& y_true, const Tensor& y_pred, const Tens
   NoGradient scope;
   Scores scores =
       scores_of(name().c_str(), y_true, y_pred, sample_weight, options_.top_k, options_.class_id);
-  count(scores, options_.thresholds, true_positives_, false_negatives_,
+  count(scores, options_.thresholds, counts_->true_positives, counts_->false_negatives,
         [](bool label, bool above) { return label && !above; });
 }
 
-std::vector<double> Recall::results() const { return ratios(true_positives_, false_negatives_); }
+std::vector<double> Recall::results() const {
+  return ratios(counts_->true_positives, counts_->false_negatives);
+}
 
 void Recall::reset_state() {
   check(name(), options_);
-  true_positives_.assign(options_.thresholds.size(), 0);
-  false_negatives_ = true_positives_;
+  counts_->true_positives.assign(options_.thresholds.size(), 0);
+  counts_->false_negatives = counts_->true_positives;
 }
 
 std::vector<Field> Recall::fields() { return fields_of(Metric::fields(), options_); }
@@ -214,7 +218,7 @@ void AUC::check_options() {
 
 void AUC::reset_state() {
   check_options();
-  samples_.clear();
+  counts_->samples.clear();
   const Options& o = options_;
   thresholds_ = o.thresholds;
   std::sort(thresholds_.begin(), thresholds_.end());
@@ -230,17 +234,17 @@ void AUC::reset_state() {
     double even = static_cast<double>(i) / last;
     evenly_spaced_ &= std::abs(thresholds_[i] - even) <= 2e-7 + 1e-5 * even;
   }
-  positives_.assign(thresholds_.size() + 1, 0);
-  negatives_ = positives_;
+  counts_->positives.assign(thresholds_.size() + 1, 0);
+  counts_->negatives = counts_->positives;
 }
 
 void AUC::add_samples(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight) {
-  auto old = static_cast<std::ptrdiff_t>(samples_.size());
+  auto old = static_cast<std::ptrdiff_t>(counts_->samples.size());
   scores_of(name().c_str(), y_true, y_pred, sample_weight)
       .for_each([&](bool label, double score, double weight) {
-        samples_.push_back({std::isnan(score) ? -INFINITY : score, weight, label});
+        counts_->samples.push_back({std::isnan(score) ? -INFINITY : score, weight, label});
       });
-  auto begin = samples_.begin(), middle = begin + old, end = samples_.end();
+  auto begin = counts_->samples.begin(), middle = begin + old, end = counts_->samples.end();
   auto lower = [](const Sample& a, const Sample& b) { return a.score < b.score; };
   std::stable_sort(middle, end, lower);
   std::inplace_merge(begin, middle, end, lower);
@@ -267,16 +271,16 @@ void AUC::update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor&
                            [](double threshold, T s) { return static_cast<T>(threshold) < s; }) -
           thresholds_.begin());
     }
-    (label ? positives_ : negatives_)[above] += weight;
+    (label ? counts_->positives : counts_->negatives)[above] += weight;
   });
 }
 
 double AUC::exact_area() const {
   // From the highest score down; samples with the same score become positive together.
   double tp = 0, fp = 0, roc = 0, pr = 0;
-  for (auto i = samples_.rbegin(); i != samples_.rend();) {
+  for (auto i = counts_->samples.rbegin(); i != counts_->samples.rend();) {
     double positive = 0, negative = 0;
-    for (double score = i->score; i != samples_.rend() && i->score == score; ++i)
+    for (double score = i->score; i != counts_->samples.rend() && i->score == score; ++i)
       (i->label ? positive : negative) += i->weight;
     roc += negative * (tp + positive / 2);
     tp += positive;
@@ -293,11 +297,11 @@ double AUC::result() const {
   std::vector<double> tp(n), fp(n);
   double all_positive = 0, all_negative = 0;
   for (std::size_t i = n; i > 0; --i) {
-    tp[i - 1] = all_positive += positives_[i];
-    fp[i - 1] = all_negative += negatives_[i];
+    tp[i - 1] = all_positive += counts_->positives[i];
+    fp[i - 1] = all_negative += counts_->negatives[i];
   }
-  all_positive += positives_[0];
-  all_negative += negatives_[0];
+  all_positive += counts_->positives[0];
+  all_negative += counts_->negatives[0];
 
   double area = 0;
   if (options_.curve == "PR" && options_.summation_method == "interpolation") {

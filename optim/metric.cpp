@@ -92,7 +92,7 @@ void Mean::update_state(const Tensor& values, const Tensor& sample_weight) {
 void MeanMetric::update_state(const Tensor& y_true, const Tensor& y_pred,
                               const Tensor& sample_weight) {
   NoGradient scope;
-  mean_.update_state(values(y_true, y_pred), sample_weight);
+  mean_->update_state(values(y_true, y_pred), sample_weight);
 }
 
 // --- accuracy

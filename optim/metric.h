@@ -40,6 +40,19 @@ namespace keratin {
 /// Which way a metric is better; callbacks with mode "auto" need to know.
 enum class Direction { unknown, up, down };
 
+/// The numbers of a metric so far, which its copies share: as in Keras, a metric is a reference.
+template <class T>
+class Shared {
+ public:
+  T& operator*() const { return *value_; }
+  T* operator->() const { return value_.get(); }
+  /// Goes on with a copy of its own.
+  void detach() { value_ = std::make_shared<T>(*value_); }
+
+ private:
+  std::shared_ptr<T> value_ = std::make_shared<T>();
+};
+
 class Metric {
  public:
   explicit Metric(std::string name, Direction direction = Direction::unknown)
@@ -83,8 +96,12 @@ class Metric {
 
  protected:
   virtual bool takes_mask() const { return false; }
+  /// Gives a copy numbers of its own, in a class that keeps them in a Shared.
+  virtual void detach() {}
 
  private:
+  friend class AnyMetric;
+  Shared<std::weak_ptr<const void>> owner_;  // the model that the metric serves
   std::string name_;
   Direction direction_;
 };
@@ -112,24 +129,26 @@ class MeanMetric : public Metric {
   using Metric::update_state;
   void update_state(const Tensor& y_true, const Tensor& y_pred,
                     const Tensor& sample_weight) override;
-  double result() const override { return mean_.result(); }
-  void reset_state() override { mean_.reset_state(); }
+  double result() const override { return mean_->result(); }
+  void reset_state() override { mean_->reset_state(); }
 
  protected:
   /// (batch, ...)
   virtual Tensor values(const Tensor& y_true, const Tensor& y_pred) = 0;
   /// Adds values to the mean.
   void add(const Tensor& values, const Tensor& sample_weight) {
-    mean_.update_state(values, sample_weight);
+    mean_->update_state(values, sample_weight);
   }
   bool takes_mask() const override { return true; }
+  void detach() override { mean_.detach(); }
 
  private:
-  Mean mean_;
+  Shared<Mean> mean_;
 };
 
-/// A metric from a name, a metric by value, a loss, or a function. compile copies a metric given by
-/// value, so that models do not share it; one given as a shared_ptr can be read after training.
+/// A metric from a name, a metric, a loss, or a function. A metric of the library that is given to
+/// compile is the one that the model updates: p.result() tells after training. One of a class of
+/// one's own is, too, if it keeps its numbers in a Shared, or if it is given as a shared_ptr.
 class AnyMetric {
  public:
   /// By Keras name or alias; "accuracy" and "acc" choose on the first batch: BinaryAccuracy when
@@ -162,8 +181,13 @@ class AnyMetric {
   /// The metric of that Keras class ("AUC") and config.
   static AnyMetric from_config(const std::string& class_name, const Config& config);
 
-  /// A metric of its own, which begins anew; or the same, if it was given as a shared_ptr.
+  /// This metric, begun anew; or if it serves another owner that still lives, a copy. One given as
+  /// a shared_ptr stays the same for all.
+  AnyMetric taken_by(const std::shared_ptr<const void>& owner) const;
+  /// A copy that begins anew; of a shared_ptr the same.
   AnyMetric copy() const;
+  /// Whether both are the same metric.
+  bool is(const AnyMetric& other) const { return &*metric_->owner_ == &*other.metric_->owner_; }
 
   /// The string this metric was made from; empty when it was not.
   const std::string& identifier() const { return identifier_; }

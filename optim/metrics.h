@@ -140,8 +140,12 @@ class Precision : public Metric {
   std::vector<Field> fields() override;
 
  private:
+  void detach() override { counts_.detach(); }
+  struct Counts {
+    std::vector<double> true_positives, false_positives;
+  };
   Options options_;
-  std::vector<double> true_positives_, false_positives_;
+  Shared<Counts> counts_;
 };
 
 /// Of what is positive, the part that was predicted so; options as in Precision.
@@ -165,8 +169,12 @@ class Recall : public Metric {
   std::vector<Field> fields() override;
 
  private:
+  void detach() override { counts_.detach(); }
+  struct Counts {
+    std::vector<double> true_positives, false_negatives;
+  };
   Options options_;
-  std::vector<double> true_positives_, false_negatives_;
+  Shared<Counts> counts_;
 };
 
 /// The area under the curve of true against false positives ("ROC"), or of precision against recall
@@ -208,13 +216,17 @@ class AUC : public Metric {
   void check_options();
   void add_samples(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight);
   double exact_area() const;
+  void detach() override { counts_.detach(); }
 
+  struct Counts {
+    std::vector<Sample> samples;  // exact: all of them, by score
+    // Weights of the samples above thresholds_[i - 1] but not above thresholds_[i].
+    std::vector<double> positives, negatives;
+  };
   Options options_;
-  std::vector<Sample> samples_;  // exact: all of them, by score
   bool evenly_spaced_ = true;
   std::vector<double> thresholds_;
-  // Weights of the samples above thresholds_[i - 1] but not above thresholds_[i].
-  std::vector<double> positives_, negatives_;
+  Shared<Counts> counts_;
 };
 
 }  // namespace keratin

@@ -91,12 +91,20 @@ void Model::compile(const CompileOptions& options) {
   const MetricLists metrics = spread("metrics", options.metrics, outputs),
                     weighted = spread("weighted_metrics", options.weighted_metrics, outputs);
   Compiled state;
+  std::vector<AnyMetric> all_metrics;
+  auto take = [&](const AnyMetric& metric) {
+    // One that is named twice is counted twice, and not as one.
+    const bool again =
+        std::ranges::any_of(all_metrics, [&](const AnyMetric& other) { return other.is(metric); });
+    all_metrics.push_back(again ? metric.copy() : metric.taken_by(compiled_));
+    return all_metrics.back();
+  };
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     Compiled::Output output{outputs.size() > 1 ? outputs[i] : ""};
     output.loss = losses[i];
     output.weight = weights[i];
-    for (const AnyMetric& metric : metrics[i]) output.metrics.push_back(metric.copy());
-    for (const AnyMetric& metric : weighted[i]) output.weighted_metrics.push_back(metric.copy());
+    for (const AnyMetric& metric : metrics[i]) output.metrics.push_back(take(metric));
+    for (const AnyMetric& metric : weighted[i]) output.weighted_metrics.push_back(take(metric));
     state.outputs.push_back(output);
   }
 

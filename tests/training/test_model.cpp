@@ -405,6 +405,38 @@ TEST_CASE("the optimizer that compile was given is the one that trains") {
   CHECK(adam.iterations() == 1);
 }
 
+TEST_CASE("the metrics that compile was given are those that count") {
+  const Tensor x = tensor({{0.2}, {0.4}, {0.6}, {0.8}}), y = tensor({{0}, {1}, {1}, {1}});
+  Sequential a({Flatten()});
+  Precision precision;
+  Recall recall;
+  AUC auc;
+  BinaryAccuracy accuracy;
+  const CompileOptions options{.loss = "mse",
+                               .metrics = {precision, accuracy, auc},
+                               .weighted_metrics = {recall, precision}};
+  a.compile(options);
+  const Scores scores = a.evaluate(x, y);
+  CHECK(scores["precision"] == 1);
+  CHECK(precision.result() == 1);
+  CHECK(recall.result() == doctest::Approx(2.0 / 3));
+  CHECK(accuracy.result() == 0.75);
+  CHECK(auc.result() == 1);
+  CHECK(scores["weighted_precision"] == 1);  // named twice, counted once in each list
+
+  // Another model gets metrics of its own, and the same model begins anew.
+  Sequential b({Flatten()});
+  b.compile(options);
+  CHECK(b.evaluate(x, 1 - y)["recall"] == 0);
+  CHECK(recall.result() == doctest::Approx(2.0 / 3));
+  a.compile(options);
+  CHECK(recall.result() == 0);
+  a.evaluate(x, 1 - y);
+  CHECK(accuracy.result() == 0.25);
+  CHECK(b.evaluate(x, y)["binary_accuracy"] == 0.75);
+  CHECK(accuracy.result() == 0.25);
+}
+
 TEST_CASE("one CompileOptions for two models shares nothing, and compiling again begins anew") {
   const CompileOptions options{
       .optimizer = SGD({.learning_rate = 0.0}), .loss = "mse", .metrics = {"mae", AUC()}};
