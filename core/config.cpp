@@ -7,21 +7,6 @@
 namespace keratin {
 namespace {
 
-// As a message shows it.
-std::string text_of(const Option& option) {
-  if (auto* flag = std::get_if<bool>(&option)) return *flag ? "true" : "false";
-  if (auto* whole = std::get_if<std::int64_t>(&option)) return std::to_string(*whole);
-  if (auto* number = std::get_if<double>(&option)) return fmt::format("{}", *number);
-  if (auto* text = std::get_if<std::string>(&option)) return '"' + *text + '"';
-  if (auto* list = std::get_if<std::vector<Option>>(&option)) {
-    std::vector<std::string> parts;
-    for (const Option& part : *list) parts.push_back(text_of(part));
-    return fmt::format("[{}]", fmt::join(parts, ", "));
-  }
-  if (auto object = object_in(option)) return object->first;
-  return option.is_none() ? "none" : "a dictionary";
-}
-
 std::optional<double> number_in(const Option& option) {
   if (auto* whole = std::get_if<std::int64_t>(&option)) return static_cast<double>(*whole);
   if (auto* number = std::get_if<double>(&option)) return *number;
@@ -57,6 +42,20 @@ bool same(const Option& a, const Option& b) {
 }
 
 }  // namespace
+
+std::string text_of(const Option& option) {
+  if (auto* flag = std::get_if<bool>(&option)) return *flag ? "true" : "false";
+  if (auto* whole = std::get_if<std::int64_t>(&option)) return std::to_string(*whole);
+  if (auto* number = std::get_if<double>(&option)) return fmt::format("{}", *number);
+  if (auto* text = std::get_if<std::string>(&option)) return '"' + *text + '"';
+  if (auto* list = std::get_if<std::vector<Option>>(&option)) {
+    std::vector<std::string> parts;
+    for (const Option& part : *list) parts.push_back(text_of(part));
+    return fmt::format("[{}]", fmt::join(parts, ", "));
+  }
+  if (auto object = object_in(option)) return object->first;
+  return option.is_none() ? "none" : "a dictionary";
+}
 
 Option::Option() = default;
 Option::Option(bool value) : variant(value) {}
@@ -171,6 +170,16 @@ bool from_option(const Option& option, Shape& value) {
     value.push_back(extent);
   }
   return true;
+}
+
+bool from_option(const Option& option, DType& value) {
+  std::string name;
+  const auto object = object_in(option);
+  const Option* inner = object ? find_option(object->second, "name") : nullptr;
+  if (!from_option(inner == nullptr ? option : *inner, name)) return false;
+  for (DType dtype : {float32, float64, int32, boolean})
+    if (name == name_of(dtype)) return value = dtype, true;
+  return false;
 }
 
 // --- rules

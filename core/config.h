@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include <keratin/core/dtype.h>
 #include <keratin/core/shape.h>
 
 namespace keratin {
@@ -41,6 +42,9 @@ struct Option : std::variant<std::monostate, bool, std::int64_t, double, std::st
   ~Option();
   bool is_none() const { return std::holds_alternative<std::monostate>(*this); }
 };
+
+/// As a message shows it.
+std::string text_of(const Option& option);
 
 /// The option of that name, or null.
 const Option* find_option(const Config& config, const std::string& name);
@@ -76,6 +80,7 @@ bool from_option(const Option& option, std::string& value);
 bool from_option(const Option& option, std::vector<double>& value);  ///< None: empty
 bool from_option(const Option& option, std::vector<int>& value);
 bool from_option(const Option& option, Shape& value);
+bool from_option(const Option& option, DType& value);  ///< a name, or Keras's policy of that name
 inline Option to_option(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 template <class T>
 Option to_option(const std::optional<T>& value) {

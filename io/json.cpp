@@ -60,7 +60,10 @@ Json written(const Option& option) {
 
 Option parse_json(std::string_view text, const std::string& who) {
   try {
-    return read(Json::parse(text));
+    return read(Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
+      if (depth > 500) fail_io("{}: lists and dictionaries in each other, more than 500 deep", who);
+      return true;
+    }));
   } catch (const nlohmann::json::exception& error) {
     fail_io("{}: {}", who, error.what());
   }

@@ -1,4 +1,3 @@
-#include <cxxabi.h>
 
 #include <cctype>
 #include <mutex>
@@ -8,6 +7,7 @@
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/class_name.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/layer_state.h>
@@ -82,14 +82,7 @@ const std::string& Layer::name() const {
 }
 void Layer::set_name(std::string name) { state().name = std::move(name); }
 
-std::string Layer::class_name() const {
-  int status = 0;
-  std::unique_ptr<char, void (*)(void*)> text(
-      abi::__cxa_demangle(typeid(*this).name(), nullptr, nullptr, &status), std::free);
-  std::string full = status == 0 ? text.get() : typeid(*this).name();
-  auto colon = full.rfind(':');
-  return colon == std::string::npos ? full : full.substr(colon + 1);
-}
+std::string Layer::class_name() const { return class_name_of(typeid(*this)); }
 
 // --- calling
 
@@ -254,7 +247,7 @@ void Layer::warn_of_lost_mask(const Tensors& output_masks) const {
 // --- shapes
 
 Shape Layer::compute_output_shape(const Shape& input_shape) {
-  return tried_shapes({input_shape}).at(0);
+  return (state().tried_shapes = tried_shapes({input_shape})).at(0);
 }
 // A class may know the shape of its one output, or leave it to the trial, which finds all.
 Shapes Layer::compute_output_shape(const Shapes& input_shapes) {
@@ -289,7 +282,7 @@ Shapes Layer::tried_shapes(const Shapes& input_shapes) {
   for (std::size_t i = 0; i < shapes.size(); ++i)
     for (int axis = 0; axis < shapes[i].rank(); ++axis)
       if (shapes[i][axis] != others[i][axis]) shapes[i][axis] = None;
-  return state().tried_shapes = shapes;
+  return shapes;
 }
 
 // --- what a call may ask and say

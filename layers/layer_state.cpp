@@ -172,6 +172,8 @@ Weight Layer::add_weight(const std::string& name, const Shape& shape,
                          const Initializer& initializer, const Regularizer& regularizer,
                          const Constraint& constraint, bool trainable) {
   State& s = state();
+  if (!initializer.defined())
+    return add_weight(name, shape, "glorot_uniform", regularizer, constraint, trainable);
   for (std::int64_t extent : shape)
     if (extent == None) fail("weight \"{}\": the shape {} has an unknown size", name, shape);
   if (s.building == nullptr && current_call != nullptr && current_call->layer != nullptr &&

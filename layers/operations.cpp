@@ -35,14 +35,6 @@ bool from_option(const Option& option, IntPairs& value) {
   }
   return true;
 }
-bool from_option(const Option& option, DType& value) {
-  std::string name;
-  if (!from_option(option, name)) return false;
-  for (DType dtype : {float32, float64, int32, boolean})
-    if (name == name_of(dtype)) return value = dtype, true;
-  return false;
-}
-
 // A slice of Python, or one index.
 bool from_option(const Option& option, Index& value) {
   std::int64_t one = 0;
@@ -50,10 +42,14 @@ bool from_option(const Option& option, Index& value) {
   auto object = object_in(option);
   if (!object || object->first != "__slice__") return false;
   Range range;
-  for (auto [name, member] :
-       {std::pair{"start", &range.start}, {"stop", &range.stop}, {"step", &range.step}})
-    if (const Option* given = find_option(object->second, name); given && !given->is_none())
-      if (!keratin::from_option(*given, *member)) return false;
+  for (const auto& [name, limit] : object->second) {
+    std::int64_t* member = name == "start"  ? &range.start
+                           : name == "stop" ? &range.stop
+                           : name == "step" ? &range.step
+                                            : nullptr;
+    if (member == nullptr) return false;
+    if (!limit.is_none() && !keratin::from_option(limit, *member)) return false;
+  }
   return value = Index(range), true;
 }
 bool from_option(const Option& option, std::vector<Index>& value) {
@@ -75,7 +71,12 @@ class Attributes {
   Attributes(std::string op, Config config) : op_(std::move(op)), config_(std::move(config)) {}
 
   template <class T>
-  T get(const std::string& name, T otherwise = {}) const {
+  T get(const std::string& name) const {
+    if (find_option(config_, name) == nullptr) fail("{}: option \"{}\" is missing", op_, name);
+    return get(name, T());
+  }
+  template <class T>
+  T get(const std::string& name, T otherwise) const {
     const Option* option = find_option(config_, name);
     read_.push_back(name);
     if (option != nullptr && !from_option(*option, otherwise))
@@ -84,15 +85,16 @@ class Attributes {
   }
   Axes axes(const std::string& name = "axis") const {
     const Option* option = find_option(config_, name);
-    auto list = get<std::vector<int>>(name);
+    auto list = get(name, std::vector<int>());
     return option == nullptr || option->is_none() ? Axes() : Axes(list);
   }
-  int axis() const { return get<int>("axis", -1); }
+  int axis() const { return get<int>("axis"); }
   bool keepdims() const { return get<bool>("keepdims", false); }
   /// Keras knows other values of this attribute.
   template <class T>
   void only(const std::string& name, T value) const {
-    if (get<T>(name, value) != value) fail("{}: {}: only {} is known", op_, name, value);
+    if (const T given = get(name, value); given != value)
+      fail("{}: {}: only {} is known, got {}", op_, name, value, given);
   }
   void check_all_read() const {
     std::vector<Field> fields;
@@ -111,13 +113,22 @@ namespace {
 using A = const Attributes&;
 using Call = OpClass::Call;
 
+void expect(std::size_t operands, const Tensors& in) {
+  if (in.size() != operands) fail("expected {} operands, got {}", operands, in.size());
+}
 template <class F>
 OpFunction unary(F f) {
-  return [f](const Tensors& in) -> Tensors { return {f(in[0])}; };
+  return [f](const Tensors& in) -> Tensors {
+    expect(1, in);
+    return {f(in[0])};
+  };
 }
 template <class F>
 OpFunction binary(F f) {
-  return [f](const Tensors& in) -> Tensors { return {f(in[0], in[1])}; };
+  return [f](const Tensors& in) -> Tensors {
+    expect(2, in);
+    return {f(in[0], in[1])};
+  };
 }
 
 // "log_softmax" -> "LogSoftmax"
@@ -239,7 +250,10 @@ const std::vector<OpClass>& op_classes() {
          }),
       op("where",
          [](A) -> OpFunction {
-           return [](const Tensors& in) -> Tensors { return {where(in[0], in[1], in[2])}; };
+           return [](const Tensors& in) -> Tensors {
+             expect(3, in);
+             return {where(in[0], in[1], in[2])};
+           };
          }),
       op("einsum",
          [](A a) -> OpFunction {
@@ -262,10 +276,11 @@ const std::vector<OpClass>& op_classes() {
       op("split",
          [](A a) -> OpFunction {
            return [parts = a.get<int>("indices_or_sections"), axis = a.axis()](const Tensors& in) {
+             expect(1, in);
              return split(in[0], parts, axis);
            };
          }),
-      // Here -1 is a number and not None.
+      // newshape may hold -1, which a Shape in a config would take for None.
       op("reshape",
          [](A a) {
            auto sizes = a.get<std::vector<int>>("newshape");
@@ -303,7 +318,7 @@ const std::vector<OpClass>& op_classes() {
       op("pad",
          [](A a) {
            a.only("mode", std::string("constant"));
-           const auto constant = a.get<std::optional<double>>("constant_values");
+           const auto constant = a.get("constant_values", std::optional<double>());
            return unary([widths = a.get<IntPairs>("pad_width"), value = constant.value_or(0)](
                             const Tensor& x) { return pad(x, widths, value); });
          },

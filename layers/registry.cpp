@@ -3,6 +3,8 @@
 #include <mutex>
 #include <typeindex>
 
+#include <keratin/core/internal/class_name.h>
+#include <keratin/core/internal/custom_objects.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/layers/attention.h>
@@ -83,7 +85,6 @@ std::optional<LayerClass> class_of(const Layer& layer) {
   auto found = all.classes.find(typeid(layer));
   if (found == all.classes.end()) return {};
   LayerClass known = found->second;
-  if (known.name.empty()) known.name = layer.class_name();
   return known;
 }
 
@@ -92,32 +93,22 @@ LayerClass class_named(const std::string& name) {
   std::lock_guard lock(all.mutex);
   std::vector<std::string> names;
   for (const auto& [type, known] : all.classes) {
-    if (name == full_name(known) || name == known.name) return known;
+    if (name == full_name(known)) return known;
     names.push_back(full_name(known));
   }
   std::ranges::sort(names);
   fail_unknown("unknown layer class", name, names);
 }
 
-// "float32", or Keras's object for it.
-DType dtype_in(const std::string& who, const Option& option) {
-  std::string name;
-  if (auto object = object_in(option)) {
-    if (const Option* inner = find_option(object->second, "name")) from_option(*inner, name);
-  } else {
-    from_option(option, name);
-  }
-  for (DType dtype : {float32, float64, int32, boolean})
-    if (name == name_of(dtype)) return dtype;
-  fail("{}: dtype: only float32 and float64 are known, got \"{}\"", who, name);
-}
-
 }  // namespace
 
 void register_layer_class(const std::type_info& type, LayerClass known) {
-  if (known.name.empty() && known.make) known.name = known.make()->class_name();
+  if (known.name.empty()) known.name = class_name_of(type);
+  if (!known.from_config) registered_name(known.package, known.name);  // checks them
   Registry& all = registry();
   std::lock_guard lock(all.mutex);
+  std::erase_if(all.classes,
+                [&](const auto& other) { return full_name(other.second) == full_name(known); });
   all.classes.insert_or_assign(type, std::move(known));
 }
 
@@ -145,10 +136,13 @@ AnyLayer layer_from_config(const std::string& class_name, const Config& config) 
     bool trainable = true;
     std::string text;
     Regularizer regularizer;
+    DType dtype = float32;
     if (name == "name" && from_option(value, text))
       layer->set_name(text);
+    else if (name == "dtype" && from_option(value, dtype))
+      layer->set_dtype(dtype);
     else if (name == "dtype")
-      layer->set_dtype(dtype_in(class_name, value));
+      fail("{}: dtype: only float32 and float64 are known, got {}", class_name, text_of(value));
     else if (name == "activity_regularizer" && from_option(value, regularizer))
       layer->set_activity_regularizer(regularizer);
     else if (name == "trainable" && from_option(value, trainable))
@@ -175,6 +169,11 @@ Config Layer::get_config() const {
   return config;
 }
 
+bool takes_states(const Layer& layer) {
+  return dynamic_cast<const RNN*>(&layer) != nullptr ||
+         dynamic_cast<const Bidirectional*>(&layer) != nullptr;
+}
+
 namespace {
 
 // The shapes that a layer was built for: what Keras builds it for again.
@@ -183,9 +182,7 @@ Option build_config(const Layer& layer) {
   List all;
   for (const Shape& shape : shapes) all.push_back(to_option(shape));
   if (all.size() == 1) return Config{{"input_shape", all[0]}};
-  const bool states =
-      dynamic_cast<const RNN*>(&layer) || dynamic_cast<const Bidirectional*>(&layer);
-  if (!states) return Config{{"input_shape", all}};
+  if (!takes_states(layer)) return Config{{"input_shape", all}};
   return Config{{"shapes_dict", Config{{"sequences_shape", all[0]},
                                        {"initial_state_shape", List(all.begin() + 1, all.end())}}}};
 }

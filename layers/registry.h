@@ -27,12 +27,12 @@ void register_layer_class(const std::type_info& type, LayerClass known);
 /// A class of one's own, which states its options in fields(), joins: its objects can be called on
 /// symbolic tensors without layer<L>, and layer_from_config makes one. `make` gives a layer with
 /// any options, which those of the config replace; a class that can be made without arguments needs
-/// none.
+/// none. The name is by default that of the class.
 ///
 ///   register_keras_serializable<AttentionLayer>("my_package", [] { return AttentionLayer(1); });
 template <std::derived_from<Layer> L>
-void register_keras_serializable(const std::string& package = "Custom",
-                                 std::function<L()> make = nullptr, std::string name = "") {
+void register_keras_serializable(const std::string& package, std::string name,
+                                 std::function<L()> make = nullptr) {
   LayerClass known{
       .name = std::move(name), .package = package, .reference = [](const Layer& layer) {
         return AnyLayer(L(static_cast<const L&>(layer)));
@@ -40,6 +40,11 @@ void register_keras_serializable(const std::string& package = "Custom",
   if constexpr (std::default_initializable<L>) known.make = [] { return AnyLayer(L()); };
   if (make) known.make = [make] { return AnyLayer(make()); };
   register_layer_class(typeid(L), std::move(known));
+}
+template <std::derived_from<Layer> L>
+void register_keras_serializable(const std::string& package = "Custom",
+                                 std::function<L()> make = nullptr) {
+  register_keras_serializable<L>(package, "", std::move(make));
 }
 
 /// A new layer of this class ("Dense", or "package>Name") with the options of the config. Throws

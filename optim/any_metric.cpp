@@ -108,6 +108,10 @@ AnyMetric AnyMetric::taken_by(const std::shared_ptr<const void>& owner) const {
 }
 
 AnyMetric::AnyMetric(const std::string& name) {
+  if (name.find('>') != std::string::npos) {
+    *this = custom().find(name) ? custom().made(name) : AnyMetric(Loss(name));
+    return;
+  }
   std::vector<std::string> names = loss_names();
   names.insert(names.end(), {"acc", "accuracy"});
   std::string lower = name;
@@ -139,18 +143,22 @@ void register_metric_class(const std::type_info& type, const std::string& packag
 Option to_option(const AnyMetric& metric) {
   if (metric->class_name().empty())
     fail("metric \"{}\": it has no class name that a config could hold", metric->name());
+  const bool own = metric->class_name().find('>') != std::string::npos;
+  if (own && custom().name_of(typeid(*metric)).empty())  // the mean of a loss of one's own
+    return function_option(metric->class_name());
   return object_option("keras.metrics", metric->class_name(), metric->config());
 }
 bool from_option(const Option& option, AnyMetric& metric) {
   std::string name;
   if (from_option(option, name)) return metric = AnyMetric(name), true;
+  if (auto function = function_in(option)) return metric = AnyMetric(*function), true;
   auto object = object_in(option);
   return object && (metric = AnyMetric::from_config(object->first, object->second), true);
 }
 
 AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& config) {
-  if (auto make = custom().find(class_name); make && *make) {
-    AnyMetric made = (*make)();
+  if (custom().find(class_name)) {
+    AnyMetric made = custom().made(class_name);
     configure(class_name, made->fields(), config);
     return made;
   }
@@ -168,8 +176,9 @@ AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& co
   }
   if (class_name == "LogCoshError") {
     auto named = std::ranges::find(config, "name", [](const auto& o) { return o.first; });
-    const std::string name =
-        named == config.end() ? "logcosh" : std::get<std::string>(named->second);
+    std::string name = "logcosh";
+    if (named != config.end() && !from_option(named->second, name))
+      fail("LogCoshError: the value of option \"name\" has the wrong type");
     return AnyMetric(name, Loss::from_config("LogCosh", config), Direction::down);
   }
   Loss loss = Loss::from_config(class_name, config);

@@ -34,6 +34,7 @@ CustomClasses<AnyOptimizer>& custom() {
 }
 
 AnyOptimizer optimizer_named(const char* error, const std::string& name) {
+  if (custom().find(name)) return custom().made(name);
   std::string lower = name;
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -70,9 +71,7 @@ bool from_option(const Option& option, AnyOptimizer& optimizer) {
 }
 
 AnyOptimizer AnyOptimizer::from_config(const std::string& class_name, const Config& config) {
-  auto make = custom().find(class_name);
-  AnyOptimizer made =
-      make && *make ? (*make)() : optimizer_named("unknown optimizer class", class_name);
+  AnyOptimizer made = optimizer_named("unknown optimizer class", class_name);
   made->configure(config);
   return made;
 }

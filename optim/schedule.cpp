@@ -205,8 +205,8 @@ void register_schedule_class(const std::type_info& type, const std::string& pack
 }
 
 LearningRate schedule_from_config(const std::string& class_name, const Config& config) {
-  if (auto make = custom().find(class_name); make && *make) {
-    LearningRate made = (*make)();
+  if (custom().find(class_name)) {
+    LearningRate made = custom().made(class_name);
     auto& schedule =
         const_cast<LearningRateSchedule&>(*made.schedule());  // made here, and not shared
     configure(class_name, schedule.fields(), config);

@@ -34,6 +34,17 @@ void check_input(const SymbolicTensor& input, const Tensor& given) {
          given.defined() ? given.shape().str() : "nothing");
 }
 
+// What all layers with weights compute in, or floatx().
+DType dtype_of(const std::vector<AnyLayer>& layers) {
+  std::optional<DType> common;
+  for (const AnyLayer& layer : layers) {
+    if (layer->weights().empty()) continue;
+    if (common && *common != layer->dtype()) return floatx();
+    common = layer->dtype();
+  }
+  return common.value_or(floatx());
+}
+
 }  // namespace
 
 Model::Model(const SymbolicTensors& inputs, const SymbolicTensors& outputs, const std::string& name)
@@ -44,6 +55,7 @@ Model::Model(const SymbolicTensors& inputs, const SymbolicTensors& outputs, cons
   } catch (const std::invalid_argument& error) {
     throw LayerError(fmt::format("{} (Functional): {}", this->name(), error.what()));
   }
+  set_dtype(dtype_of(graph().layers()));
   for (const AnyLayer& layer : graph().layers()) track(layer);
   Shapes shapes;
   for (const SymbolicTensor& input : graph().inputs()) shapes.push_back(input.shape());

@@ -4,6 +4,7 @@
 #include <map>
 
 #include <keratin/core/internal/message.h>
+#include <keratin/layers/core_layers.h>
 #include <keratin/layers/internal/graph_node.h>
 #include <keratin/training/internal/graph.h>
 
@@ -68,6 +69,13 @@ struct Walk {
   }
 };
 
+AnyLayer input_layer_for(const SymbolicTensor& tensor) {
+  InputLayer layer(tensor.shape().without(0));
+  layer.name();  // automatic names are given in this order
+  layer.set_dtype(tensor.dtype());
+  return layer;
+}
+
 }  // namespace
 
 ModelGraph::ModelGraph(const SymbolicTensors& inputs, const SymbolicTensors& outputs)
@@ -76,11 +84,20 @@ ModelGraph::ModelGraph(const SymbolicTensors& inputs, const SymbolicTensors& out
   Walk walk{inputs_};
   for (const SymbolicTensor& output : outputs_) walk.visit(output);
   layers_ = walk.by_depth();
-  for (const SymbolicTensor& input : inputs_) {  // those that no output needs come last
+  std::vector<std::optional<AnyLayer>> begins;
+  for (const SymbolicTensor& input : inputs_) {
     const GraphNode& node = *GraphNode::of(input);
-    if (node.inputs.empty() && node.layer && place_of(*node.layer, layers_) == layers_.size())
-      layers_.push_back(*node.layer);
+    if (node.inputs.empty()) {
+      begins.push_back(node.layer);
+      if (node.layer && place_of(*node.layer, layers_) == layers_.size())
+        layers_.push_back(*node.layer);  // those that no output needs come last
+    } else {                             // another graph's tensor: an InputLayer stands for it
+      begins.push_back(input_layer_for(input));
+      layers_.insert(layers_.begin(), *begins.back());
+    }
   }
+  for (const auto& begin : begins)
+    input_places_.push_back(begin ? place_of(*begin, layers_) : layers_.size());
   for (std::size_t i = 0; i < layers_.size(); ++i)
     for (std::size_t j = 0; j < i; ++j)
       if (layers_[i]->name() == layers_[j]->name())
@@ -119,9 +136,16 @@ void ModelGraph::find_last_reads() {
       }
 }
 
-std::vector<std::string> ModelGraph::names_of(const SymbolicTensors& tensors) {
+std::vector<std::string> ModelGraph::input_names() const {
   std::vector<std::string> names;
-  for (const SymbolicTensor& tensor : tensors) names.push_back(tensor.name());
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    names.push_back(input_places_[i] < layers_.size() ? layers_[input_places_[i]]->name()
+                                                      : inputs_[i].name());
+  return names;
+}
+std::vector<std::string> ModelGraph::output_names() const {
+  std::vector<std::string> names;
+  for (const SymbolicTensor& output : outputs_) names.push_back(output.name());
   return names;
 }
 
@@ -140,8 +164,8 @@ auto ModelGraph::naming_path(const Call& call, const F& f) const {
 void ModelGraph::build(const std::vector<AnyLayer>& layers) const {
   auto shape = [&](std::size_t value) { return values_[value].shape(); };
   for (std::size_t i = 0; i < inputs_.size(); ++i)
-    if (const GraphNode& node = *GraphNode::of(inputs_[i]); node.inputs.empty() && node.layer)
-      layers[place_of(*node.layer, layers_)]->ensure_built(inputs_[i].shape());
+    if (input_places_[i] < layers.size())
+      layers[input_places_[i]]->ensure_built(inputs_[i].shape());
   for (const Call& call : calls_) {
     Shapes shapes;
     for (std::size_t input : call.inputs) shapes.push_back(shape(input));
@@ -207,9 +231,7 @@ Shapes ModelGraph::shapes(const std::vector<AnyLayer>& layers, const Shapes& inp
 Shapes ModelGraph::output_shapes(std::size_t layer) const {
   Shapes shapes;
   for (std::size_t i = 0; i < inputs_.size(); ++i)
-    if (const auto& begin = GraphNode::of(inputs_[i])->layer;
-        begin && (*begin)->is(*layers_[layer]))
-      shapes = {inputs_[i].shape()};
+    if (input_places_[i] == layer) shapes = {inputs_[i].shape()};
   for (const Call& call : calls_) {
     if (call.layer != layer) continue;
     shapes.clear();
@@ -234,8 +256,8 @@ ModelGraph::Origin ModelGraph::origin(std::size_t value) const {
     if (found == call.outputs.end()) continue;
     return {call.layer, call.index, static_cast<std::size_t>(found - call.outputs.begin())};
   }
-  const auto& layer = GraphNode::of(values_[value])->layer;
-  return {layer ? place_of(*layer, layers_) : layers_.size(), 0, 0};
+  auto input = std::ranges::find(input_values_, value);
+  return {input_places_.at(static_cast<std::size_t>(input - input_values_.begin())), 0, 0};
 }
 
 std::string ModelGraph::connections(std::size_t layer) const {
@@ -244,8 +266,10 @@ std::string ModelGraph::connections(std::size_t layer) const {
     if (call.layer != layer) continue;
     for (std::size_t input : call.inputs) {
       const Origin from = origin(input);
-      text += fmt::format("{}{}[{}][{}]", text.empty() ? "" : ", ", values_[input].name(),
-                          from.call, from.output);
+      text += fmt::format(
+          "{}{}[{}][{}]", text.empty() ? "" : ", ",
+          from.layer < layers_.size() ? layers_[from.layer]->name() : values_[input].name(),
+          from.call, from.output);
     }
   }
   return text.empty() ? "-" : text;

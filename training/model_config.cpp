@@ -1,8 +1,9 @@
 #include <algorithm>
-#include <map>
+#include <cmath>
 
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
+#include <keratin/core/internal/tensor_data.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/internal/graph_node.h>
 #include <keratin/layers/internal/operation.h>
@@ -18,12 +19,8 @@ namespace {
 
 using List = std::vector<Option>;
 
-bool takes_states(const Layer& layer) {
-  return dynamic_cast<const RNN*>(&layer) != nullptr ||
-         dynamic_cast<const Bidirectional*>(&layer) != nullptr;
-}
-
-/// A functional model's own node comes before those of its calls.
+/// Keras counts a functional model's own node first: output_layers include it, keras_history in
+/// the arguments of calls does not.
 int calls_before(const Layer& layer) { return layer.class_name() == "Functional" ? 1 : 0; }
 
 // --- writing
@@ -39,7 +36,7 @@ Option numbers_of(const Tensor& tensor) {
 }
 
 Option constant_option(const Tensor& tensor) {
-  if (tensor.rank() == 0) return numbers_of(tensor);
+  if (TensorData::of(tensor).weak) return numbers_of(tensor);
   return Config{{"class_name", "__numpy__"},
                 {"config", Config{{"value", numbers_of(tensor)},
                                   {"dtype", std::string(name_of(tensor.dtype()))}}}};
@@ -84,12 +81,24 @@ class GraphWriter {
   Option layer_option(std::size_t place) const {
     const Layer& layer = *layers_[place];
     Config object = std::get<Config>(to_option(layers_[place]));
+    if (auto* config = std::get_if<Config>(&object[2].second)) write_input(place, *config);
     List nodes;
     for (const ModelGraph::Call& call : graph_.calls())
       if (call.layer == place) nodes.push_back(node(layer, call));
     object.emplace_back("name", layer.name());
     object.emplace_back("inbound_nodes", nodes);
     return object;
+  }
+
+  // An InputLayer does not know the batch size and the type of what it stands for.
+  void write_input(std::size_t place, Config& config) const {
+    for (std::size_t value : graph_.input_values()) {
+      if (graph_.origin(value).layer != place) continue;
+      for (auto& [name, option] : config) {
+        if (name == "batch_shape") option = to_option(graph_.value(value).shape());
+        if (name == "dtype") option = std::string(name_of(graph_.value(value).dtype()));
+      }
+    }
   }
 
   Config node(const Layer& layer, const ModelGraph::Call& call) const {
@@ -102,7 +111,7 @@ class GraphWriter {
       kwargs.emplace_back("initial_state", List(args.begin() + 1, args.end()));
       args.resize(1);
     } else if (args.size() > 1) {
-      args = {args};
+      args = {args};  // several inputs are one argument, a list
     }
     return {{"args", args}, {"kwargs", kwargs}};
   }
@@ -153,28 +162,43 @@ void collect_numbers(const Option& option, std::size_t depth, std::vector<double
   numbers.push_back(number);
 }
 
-bool has_fraction(const Option& option) {
-  if (auto* list = std::get_if<List>(&option)) return std::ranges::any_of(*list, has_fraction);
+bool holds_double(const Option& option) {
+  if (auto* list = std::get_if<List>(&option)) return std::ranges::any_of(*list, holds_double);
   return std::holds_alternative<double>(option);
 }
 
 Tensor constant_in(const Option& option) {
+  std::int64_t whole = 0;
+  double number = 0;
+  bool flag = false;
+  if (from_option(option, flag)) return Tensor(flag);  // these take on the dtype of what they meet
+  if (from_option(option, whole)) return Tensor(whole);
+  if (from_option(option, number)) return Tensor(number);
   Option value = option;
-  DType dtype = has_fraction(option) ? floatx() : int32;
+  std::optional<DType> dtype;
   if (auto object = object_in(option)) {
     if (object->first != "__numpy__" && object->first != "__tensor__")
       fail("Functional: an argument of class \"{}\" is not known", object->first);
-    if (const Option* numbers = find_option(object->second, "value")) value = *numbers;
+    const Option *numbers = find_option(object->second, "value"),
+                 *type = find_option(object->second, "dtype");
     std::string name;
-    if (const Option* given = find_option(object->second, "dtype")) from_option(*given, name);
-    dtype = has_fraction(value) ? floatx() : int32;
-    for (DType known : {float32, float64, boolean})
-      if (name == name_of(known)) dtype = known;
+    if (numbers == nullptr || type == nullptr || !from_option(*type, name))
+      fail("Functional: a constant of class \"{}\" needs a value and a dtype", object->first);
+    value = *numbers;
+    if (!from_option(*type, dtype.emplace())) {
+      if (name != "int64") fail("Functional: a constant has the unknown dtype \"{}\"", name);
+      dtype = int32;
+    }
   }
   std::vector<double> numbers;
   std::vector<std::int64_t> shape;
   collect_numbers(value, 0, numbers, shape);
-  return tensor(numbers, Shape(shape)).astype(dtype);
+  const bool whole_numbers = std::ranges::all_of(
+      numbers, [](double n) { return n == std::trunc(n) && std::abs(n) <= INT32_MAX; });
+  if (!dtype) dtype = whole_numbers && !holds_double(value) ? int32 : floatx();
+  if (*dtype == int32 && !whole_numbers)
+    fail("Functional: a constant of whole numbers has an entry that int32 cannot hold");
+  return tensor(numbers, Shape(shape)).astype(*dtype);
 }
 
 class GraphReader {
@@ -253,7 +277,9 @@ class GraphReader {
     if (after_own_node && layer->layer) node -= calls_before(**layer->layer);
     if (node < 0 || static_cast<std::size_t>(node) >= layer->outputs.size()) return {};
     const SymbolicTensor& outputs = layer->outputs[static_cast<std::size_t>(node)];
-    return outputs.count() == 1 ? outputs : outputs[output];
+    if (outputs.count() > 1) return outputs[output];
+    if (output != 0) fail("Functional: the layer \"{}\" has one output, not {}", name, output + 1);
+    return outputs;
   }
 
   /// False when a tensor among the arguments is not there yet.
@@ -293,7 +319,7 @@ class GraphReader {
       }
       bool flag = false;
       if (value.is_none() || (from_option(value, flag) && !flag)) continue;  // at rest
-      if (name != "initial_state")
+      if (name != "initial_state" || layer.op != nullptr)
         fail("Functional: the layer \"{}\" is called with {}, which is not known", layer.name,
              name);
       if (!add_operands(value, operands)) return false;
@@ -350,23 +376,30 @@ AnyLayer functional_from_config(const Config& config) { return GraphReader(confi
 AnyLayer sequential_from_config(const Config& config) {
   Sequential model;
   Shape input_shape;
+  DType dtype = floatx();
   bool trainable = true;
+  std::vector<AnyLayer> layers;
   for (const auto& [name, value] : config) {
     std::string text;
-    std::vector<AnyLayer> layers;
-    if (name == "name" && from_option(value, text))
+    const auto* list = std::get_if<List>(&value);
+    bool fits = true;
+    if (name == "name" && (fits = from_option(value, text)))
       model.set_name(text);
-    else if (name == "layers" && from_option(value, layers))
-      for (const AnyLayer& layer : layers) model.add(layer);
-    else if (name == "trainable" && from_option(value, trainable))
-      continue;
-    else if (name == "build_input_shape" && from_option(value, input_shape))
-      continue;
-    else if (name != "dtype")
-      fail("Sequential: option \"{}\" is unknown, or of the wrong type", name);
+    else if (name == "dtype")
+      fits = from_option(value, dtype);
+    else if (name == "layers")
+      fits = (list != nullptr && list->empty()) || from_option(value, layers);
+    else if (name == "trainable")
+      fits = from_option(value, trainable);
+    else if (name == "build_input_shape")
+      fits = from_option(value, input_shape);
+    else if (name != "name")
+      fail("Sequential: unknown option \"{}\"", name);
+    if (!fits) fail("Sequential: the value of option \"{}\" has the wrong type", name);
   }
-  if (!model.built() && !input_shape.empty() && !model.sublayers().empty())
-    model.ensure_built(input_shape);
+  model.set_dtype(dtype);
+  for (const AnyLayer& layer : layers) model.add(layer);
+  if (!model.built() && !input_shape.empty() && !layers.empty()) model.ensure_built(input_shape);
   if (!trainable) model.set_trainable(false);
   return model;
 }

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/internal/context.h>
@@ -97,7 +99,10 @@ Config Sequential::get_config() const {
   std::vector<AnyLayer> layers = sublayers();
   const bool begins = !layers.empty() && dynamic_cast<const InputLayer*>(&*layers[0]) != nullptr;
   if (built() && !begins) {
-    InputLayer input({}, {.name = "input_layer"});
+    std::string name = "input_layer";
+    while (std::ranges::any_of(layers, [&](const AnyLayer& l) { return l->name() == name; }))
+      name += "_";
+    InputLayer input({}, {.name = name});
     input.set_input_shape(input_shape());
     input.set_dtype(dtype());
     layers.insert(layers.begin(), input);

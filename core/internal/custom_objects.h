@@ -7,7 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <typeinfo>
+#include <typeindex>
 #include <utility>
 
 #include <keratin/core/internal/message.h>
@@ -24,15 +24,15 @@ inline std::string registered_name(const std::string& package, const std::string
   return package + ">" + name;
 }
 
-template <class T>
+template <class T, class Key = std::string>
 class CustomObjects {
  public:
   /// A later object of the same name takes the place of the first.
-  void add(const std::string& name, T object) {
+  void add(const Key& name, T object) {
     std::lock_guard lock(mutex_);
     objects_.insert_or_assign(name, std::move(object));
   }
-  std::optional<T> find(const std::string& name) const {
+  std::optional<T> find(const Key& name) const {
     std::lock_guard lock(mutex_);
     auto found = objects_.find(name);
     return found == objects_.end() ? std::nullopt : std::optional(found->second);
@@ -40,7 +40,7 @@ class CustomObjects {
 
  private:
   mutable std::mutex mutex_;
-  std::map<std::string, T> objects_;
+  std::map<Key, T> objects_;
 };
 
 /// Classes, which are also known by their C++ type.
@@ -49,17 +49,23 @@ class CustomClasses {
  public:
   using Make = std::function<Any()>;
   void add(const std::type_info& type, const std::string& name, Make make) {
-    names_.add(type.name(), name);
+    names_.add(type, name);
     makers_.add(name, std::move(make));
   }
   /// "package>name", or nothing.
-  std::string name_of(const std::type_info& type) const {
-    return names_.find(type.name()).value_or("");
-  }
+  std::string name_of(const std::type_info& type) const { return names_.find(type).value_or(""); }
   std::optional<Make> find(const std::string& name) const { return makers_.find(name); }
+  /// An object of a class that is there.
+  Any made(const std::string& name) const {
+    const Make make = find(name).value_or(nullptr);
+    if (!make)
+      fail("{}: register_keras_serializable needs a function that makes an object of this class",
+           name);
+    return make();
+  }
 
  private:
-  CustomObjects<std::string> names_;
+  CustomObjects<std::string, std::type_index> names_;
   CustomObjects<Make> makers_;
 };
 

@@ -53,6 +53,9 @@ class Operation : public Layer {
   OpFunction function_;
 };
 
+/// Whether Keras passes the inputs after the first as initial_state.
+bool takes_states(const Layer& layer);
+
 /// The op on these operands; its layer gets the name, or one by its class.
 SymbolicTensor operation(const OpClass& op, const Config& attributes,
                          const std::vector<Operand>& operands, const std::string& name = "");

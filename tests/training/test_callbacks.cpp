@@ -20,6 +20,7 @@
 #include <keratin/training/callbacks.h>
 #include <keratin/training/sequential.h>
 
+#include "error_of.h"
 #include "temporary_directory.h"
 
 TEST_SUITE_BEGIN("training");
@@ -73,15 +74,6 @@ int train(Model& model, Callback& callback, const Values& values,
   }
   callback.on_train_end(logs);
   return epoch;
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 }  // namespace

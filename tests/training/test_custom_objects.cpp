@@ -129,6 +129,52 @@ TEST_CASE("metrics, optimizers and schedules of one's own have configs once regi
         }) == "tests>Half: expected start of at least 0, got -1");
 }
 
+TEST_CASE("strings know registered losses, metrics and optimizers") {
+  register_keras_serializable<Steps>("tests", "Steps", [] { return Steps(1); });
+  register_keras_serializable<Largest>("tests", "Largest");
+  register_keras_serializable(
+      "tests", "gap", Loss([](const Tensor& y, const Tensor& p) { return mean(abs(y - p), -1); }));
+  CHECK(AnyMetric("tests>Largest")->name() == "largest");
+  CHECK(AnyOptimizer("tests>Steps")->name() == "steps");
+  AnyMetric gap = "tests>gap", again = "mse";
+  CHECK(from_option(to_option(gap), again));
+  again->update(zeros({2, 1}), full({2, 1}, 3));
+  CHECK(again->result() == 3);
+}
+
+TEST_CASE("a class of one's own stands beside a library class of its name") {
+  class Dense : public Layer {
+   public:
+    explicit Dense(int width) : width_(width) {}
+    Tensor call(const Tensor& x) override { return x * width_; }
+    std::vector<Field> fields() override { return {{"width", &width_}}; }
+
+   private:
+    int width_;
+  };
+  register_keras_serializable<Dense>("my", "Dense", [] { return Dense(1); });
+  CHECK(layer_from_config("Dense", {{"units", 2}})(ones({1, 3})).shape() == Shape{1, 2});
+  CHECK(layer_from_config("my>Dense", {{"width", 2}})(ones({1, 3})).item(0, 2) == 2);
+
+  class Wide : public Layer {
+   public:
+    explicit Wide(int) {}
+    Tensor call(const Tensor& x) override { return x; }
+  };
+  register_keras_serializable<Wide>("my");
+  CHECK(error_of([] {
+          layer_from_config("my>Wide", {});
+        }).starts_with("my>Wide: no layer of this class can be made from a config"));
+  CHECK(error_of([] { register_keras_serializable<Wide>(""); }) ==
+        "register_keras_serializable: expected a package and a name without '>', got \"\" and "
+        "\"Wide\"");
+}
+
+TEST_CASE("an initializer of none is that of Keras") {
+  Dense layer(2, {.kernel_initializer = Initializer()});
+  CHECK(max(abs(layer(ones({1, 3})))).item() > 0);
+}
+
 }  // namespace keratin
 
 TEST_SUITE_END();

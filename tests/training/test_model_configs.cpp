@@ -101,6 +101,63 @@ TEST_CASE("a model holds models and classes of one's own in its config") {
         "halve: an operation by a function of one's own has no class that a config could hold");
 }
 
+TEST_CASE("a model that begins inside another graph has an InputLayer of its own") {
+  auto x = Input({4});
+  Dense d(4, {.name = "d"});
+  auto h = d(x), y = d(h);
+  Model model({h}, {y, y * 2}, "inside");
+  AnyLayer again = layer_from_config("Functional", model.get_config());
+  again->set_weights(model.get_weights());
+  const Tensor t = Random(1).normal({2, 4});
+  CHECK(all(Tensors(again(t))[1] == Tensors(model(t))[1]).item() == 1);
+  CHECK(model.input_names()[0].starts_with("input_layer"));
+}
+
+TEST_CASE("types, batch sizes and numbers survive a config") {
+  auto ids = Input({5}, {.batch_size = 2, .dtype = int32});
+  Model model({ids}, {one_hot(ids, 4) * 0.1});
+  const std::string text = format_json(model.get_config());
+  CHECK(text.find(R"("batch_shape":[2,5],"dtype":"int32")") != text.npos);
+  CHECK(text.find("},0.1],") != text.npos);
+  AnyLayer again = layer_from_config("Functional", std::get<Config>(parse_json(text, "text")));
+  CHECK(format_json(again->get_config()) == text);
+  CHECK(again(zeros({2, 5}, int32)).shape() == Shape{2, 5, 4});
+
+  Config functional, sequential;
+  {
+    Float64 scope;
+    auto x = Input({3});
+    // A number of rank 0 with a dtype is no plain number.
+    functional = Model({x}, {Dense(2)(x) * tensor({0.5}).reshape({})}).get_config();
+    Sequential chain({Dense(2)});
+    chain(ones({1, 3}, float64));
+    sequential = chain.get_config();
+  }
+  AnyLayer f = layer_from_config("Functional", functional),
+           s = layer_from_config("Sequential", sequential);
+  CHECK(f->weights()[0].value().dtype() == float64);
+  CHECK(f(ones({1, 3}, float64)).dtype() == float64);
+  CHECK(s->weights()[0].value().dtype() == float64);
+  CHECK(format_json(f->get_config()) == format_json(functional));
+}
+
+TEST_CASE("a nested model with one input has all of its outputs") {
+  auto i = Input({4});
+  Model inner({i}, {Dense(3)(i), Dense(2)(i)});
+  auto x = Input({4});
+  auto outputs = inner(x);
+  CHECK(outputs.count() == 2);
+  Model model({x}, {outputs[1] + 1});
+  CHECK(model(ones({2, 4})).shape() == Shape{2, 2});
+}
+
+TEST_CASE("an empty model, and one with a layer named input_layer, are made again") {
+  CHECK(layer_from_config("Sequential", Sequential().get_config())->sublayers().empty());
+  Sequential named({Dense(2, {.name = "input_layer"})});
+  named(ones({1, 3}));
+  CHECK(layer_from_config("Sequential", named.get_config())->built());
+}
+
 TEST_CASE("what is wrong in a model's config is named") {
   clear_session();
   auto x = Input({3}, {.name = "x"});
@@ -131,9 +188,28 @@ TEST_CASE("what is wrong in a model's config is named") {
   CHECK(error_with(R"(,2],"kwargs")", R"(,"two"],"kwargs")") ==
         "Functional: a constant has an entry that is no number");
   CHECK(error_with(R"("units":2)", R"("units":0)") == "Dense: expected units of at least 1, got 0");
-  CHECK(error_of([] {
-          layer_from_config("Sequential", {{"layers", 3}});
-        }) == "Sequential: option \"layers\" is unknown, or of the wrong type");
+  CHECK(error_with(R"(,2],"kwargs")", R"(],"kwargs")") ==
+        "multiply: expected 2 operands, got 1, while finding the output shape with zeros of shape "
+        "(2, 2).\n  x (None, 3) -> d (None, 2) -> multiply");
+  CHECK(error_with(R"("keras_history":["x",0,0])", R"("keras_history":["x",0,5])") ==
+        "Functional: the layer \"x\" has one output, not 6");
+  CHECK(error_with(R"(,2],"kwargs":{})", R"(,2],"kwargs":{"initial_state":5})") ==
+        "Functional: the layer \"multiply\" is called with initial_state, which is not known");
+  auto sequential = [](const Config& config) { layer_from_config("Sequential", config); };
+  CHECK(error_of([&] {
+          sequential({{"layers", 3}});
+        }) == "Sequential: the value of option \"layers\" has the wrong type");
+  CHECK(error_of([&] {
+          sequential({{"dtype", "complex"}});
+        }) == "Sequential: the value of option \"dtype\" has the wrong type");
+  CHECK(error_of([] { parse_json(std::string(100000, '['), "deep"); }) ==
+        "deep: lists and dictionaries in each other, more than 500 deep");
+  std::string without = format_json(Model({x}, {clip(x, 0, 1)}, "c").get_config());
+  const std::string limit = R"(,"x_max":1.0)";
+  without.erase(without.find(limit), limit.size());
+  CHECK(error_of([&] {
+          layer_from_config("Functional", std::get<Config>(parse_json(without, "text")));
+        }) == "Clip: option \"x_max\" is missing");
 }
 
 }  // namespace keratin

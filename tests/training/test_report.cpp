@@ -9,6 +9,7 @@
 #include <keratin/io/file.h>
 #include <keratin/training/report.h>
 
+#include "error_of.h"
 #include "temporary_directory.h"
 
 TEST_SUITE_BEGIN("training");
@@ -57,15 +58,6 @@ int count_of(const std::string& text, const std::string& part) {
 }
 
 bool has(const std::string& text, const std::string& part) { return count_of(text, part) > 0; }
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 History falling() {
   History history;

@@ -46,8 +46,8 @@ class ModelGraph {
   const std::vector<std::size_t>& input_values() const { return input_values_; }
   const std::vector<std::size_t>& output_values() const { return output_values_; }
   /// Of the inputs and outputs: the names of their layers.
-  std::vector<std::string> input_names() const { return names_of(inputs_); }
-  std::vector<std::string> output_names() const { return names_of(outputs_); }
+  std::vector<std::string> input_names() const;
+  std::vector<std::string> output_names() const;
 
   /// Makes the weights of the layers at these places.
   void build(const std::vector<AnyLayer>& layers) const;
@@ -65,7 +65,6 @@ class ModelGraph {
   std::string connections(std::size_t layer) const;
 
  private:
-  static std::vector<std::string> names_of(const SymbolicTensors& tensors);
   std::size_t value_of(const SymbolicTensor& tensor);
   void find_last_reads();
   template <class F>
@@ -75,6 +74,7 @@ class ModelGraph {
   std::vector<Call> calls_;  // each after those whose values it needs
   SymbolicTensors inputs_, outputs_, values_;
   std::vector<std::size_t> input_values_, output_values_;
+  std::vector<std::size_t> input_places_;  // of their InputLayers, or the number of layers
 };
 
 }  // namespace keratin
