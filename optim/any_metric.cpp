@@ -143,9 +143,10 @@ void register_metric_class(const std::type_info& type, const std::string& packag
 Option to_option(const AnyMetric& metric) {
   if (metric->class_name().empty())
     fail("metric \"{}\": it has no class name that a config could hold", metric->name());
-  const bool own = metric->class_name().find('>') != std::string::npos;
-  if (own && custom().name_of(typeid(*metric)).empty())  // the mean of a loss of one's own
-    return function_option(metric->class_name());
+  const Metric& object = *metric;
+  const bool own = object.class_name().find('>') != std::string::npos;
+  if (own && custom().name_of(typeid(object)).empty())  // the mean of a loss of one's own
+    return function_option(object.class_name());
   return object_option("keras.metrics", metric->class_name(), metric->config());
 }
 bool from_option(const Option& option, AnyMetric& metric) {

@@ -251,7 +251,8 @@ too, and each layer `trainable` and `dtype`.
         continue;
       }
       text += "| option | default | must be | meaning |\n|---|---|---|---|\n";
-      for (const auto& [option, value] : object.config) {
+      for (const auto& entry : object.config) {
+        const std::string& option = entry.first;
         const std::string* meaning = of_class(meanings, row.class_name, option);
         CHECK_MESSAGE(meaning != nullptr, "an option without a meaning: ", row.class_name, ".",
                       option);
@@ -259,8 +260,8 @@ too, and each layer `trainable` and `dtype`.
         for (const Field& field : object.fields)
           if (field.name == option) rule = field.is_fixed ? "*fixed*" : field.check.rule;
         if (rule.starts_with("of ")) rule.erase(0, 3);  // "expected units of at least 1"
-        text += "| `" + option + "` | " + default_text(row.class_name, option, value) + " | " +
-                rule + " | " + (meaning == nullptr ? "" : *meaning) + " |\n";
+        text += "| `" + option + "` | " + default_text(row.class_name, option, entry.second) +
+                " | " + rule + " | " + (meaning == nullptr ? "" : *meaning) + " |\n";
       }
     }
   }
