@@ -111,7 +111,7 @@ class GraphWriter {
       kwargs.emplace_back("initial_state", List(args.begin() + 1, args.end()));
       args.resize(1);
     } else if (args.size() > 1) {
-      args = {args};  // several inputs are one argument, a list
+      args = List{Option(args)};  // several inputs are one argument, a list
     }
     return {{"args", args}, {"kwargs", kwargs}};
   }
@@ -124,7 +124,7 @@ class GraphWriter {
       operands.push_back(constant.defined() ? constant_option(constant) : *next++);
     args = operands;
     const OpClass& op = *operation.op();
-    if (op.call == Call::as_list) args = {args};
+    if (op.call == Call::as_list) args = List{Option(args)};
     if (const Option* in_call = find_option(operation.attributes(), op.in_call)) {
       if (op.call == Call::with_key) args.push_back(*in_call);
       if (op.call == Call::with_keyword) kwargs.emplace_back(op.in_call, *in_call);
@@ -348,8 +348,9 @@ class GraphReader {
     if (auto* named = option == nullptr ? nullptr : std::get_if<Config>(option))
       for (const auto& entry : *named) histories.push_back(entry.second);
     else if (auto* list = option == nullptr ? nullptr : std::get_if<List>(option))
-      histories =
-          !list->empty() && std::holds_alternative<std::string>((*list)[0]) ? List{*list} : *list;
+      histories = !list->empty() && std::holds_alternative<std::string>((*list)[0])
+                      ? List{Option(*list)}
+                      : *list;
     else
       fail("Functional: expected \"{}\" to be a list", name);
     SymbolicTensors found;
