@@ -4,6 +4,7 @@
 // The list writes a Config, reads one, and checks what a user gave.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -49,6 +50,14 @@ std::string text_of(const Option& option);
 /// The option of that name, or null.
 const Option* find_option(const Config& config, const std::string& name);
 const Option* find_option(Config&&, const std::string&) = delete;  // it would not outlive the call
+
+/// What makes an Any that holds a T: `make`, or else T's constructor without arguments, or nothing.
+template <class Any, class T>
+std::function<Any()> maker_of(const std::function<T()>& make) {
+  if (make) return [make] { return Any(make()); };
+  if constexpr (std::default_initializable<T>) return [] { return Any(T()); };
+  return nullptr;
+}
 
 /// An object as Keras writes it, {"module", "class_name", "config", "registered_name"}. A class of
 /// one's own is "package>Name".

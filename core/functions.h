@@ -123,7 +123,7 @@ struct Squareplus  { double b = 4;
 /// The gates (i, f, g, o) of an LSTM before activation and its cell state c give
 /// (h, c, i, f, g, o, tanh c), the gates activated.
 struct LstmForward {
-  auto operator()(auto i, auto f, auto g, auto o, auto c) const {
+  [[gnu::always_inline]] auto operator()(auto i, auto f, auto g, auto o, auto c) const {
     auto si = quick_sigmoid(i), sf = quick_sigmoid(f), so = quick_sigmoid(o);
     auto tg = quick_tanh(g), c1 = sf * c + si * tg, tc = quick_tanh(c1);
     return std::tuple(so * tc, c1, si, sf, tg, so, tc);

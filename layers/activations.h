@@ -30,7 +30,9 @@ class ActivationFunction {
   std::string name_ = "linear";
 };
 
-/// A function of one's own gets the name "package>name", by which strings and configs know it.
+/// A function of one's own gets the name "package>name", by which strings and configs know it. The
+/// call says what kind of function it is: register_keras_serializable("mine", "half",
+/// ActivationFunction(half)).
 void register_keras_serializable(const std::string& package, const std::string& name,
                                  const ActivationFunction& function);
 

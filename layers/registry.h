@@ -37,8 +37,7 @@ void register_keras_serializable(const std::string& package, std::string name,
       .name = std::move(name), .package = package, .reference = [](const Layer& layer) {
         return AnyLayer(L(static_cast<const L&>(layer)));
       }};
-  if constexpr (std::default_initializable<L>) known.make = [] { return AnyLayer(L()); };
-  if (make) known.make = [make] { return AnyLayer(make()); };
+  known.make = maker_of<AnyLayer>(make);
   register_layer_class(typeid(L), std::move(known));
 }
 template <std::derived_from<Layer> L>

@@ -137,7 +137,7 @@ std::string Metric::class_name() const { return custom().name_of(typeid(*this));
 
 void register_metric_class(const std::type_info& type, const std::string& package,
                            const std::string& name, std::function<AnyMetric()> make) {
-  custom().add(type, registered_name(package, name), std::move(make));
+  custom().add(type, package, name, std::move(make));
 }
 
 Option to_option(const AnyMetric& metric) {

@@ -55,7 +55,7 @@ std::string Optimizer::class_name() const { return custom().name_of(typeid(*this
 
 void register_optimizer_class(const std::type_info& type, const std::string& package,
                               const std::string& name, std::function<AnyOptimizer()> make) {
-  custom().add(type, registered_name(package, name), std::move(make));
+  custom().add(type, package, name, std::move(make));
 }
 
 Option to_option(const AnyOptimizer& optimizer) {

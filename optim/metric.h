@@ -204,15 +204,18 @@ class AnyMetric {
 
 void register_metric_class(const std::type_info& type, const std::string& package,
                            const std::string& name, std::function<AnyMetric()> make);
-/// A class of one's own joins: configs know it as "package>name". `make` gives a metric with any
-/// options; a class that can be made without arguments needs none.
+/// A class of one's own joins: configs know it as "package>name", where the name is by default that
+/// of the class. `make` gives a metric with any options; a class that can be made without arguments
+/// needs none.
 template <std::derived_from<Metric> M>
 void register_keras_serializable(const std::string& package, const std::string& name,
                                  std::function<M()> make = nullptr) {
-  std::function<AnyMetric()> any;
-  if constexpr (std::default_initializable<M>) any = [] { return AnyMetric(M()); };
-  if (make) any = [make] { return AnyMetric(make()); };
-  register_metric_class(typeid(M), package, name, any);
+  register_metric_class(typeid(M), package, name, maker_of<AnyMetric>(make));
+}
+template <std::derived_from<Metric> M>
+void register_keras_serializable(const std::string& package = "Custom",
+                                 std::function<M()> make = nullptr) {
+  register_keras_serializable<M>(package, "", std::move(make));
 }
 
 /// As an object. Throws std::invalid_argument for a class that is not registered.

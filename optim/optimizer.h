@@ -179,15 +179,18 @@ class AnyOptimizer {
 
 void register_optimizer_class(const std::type_info& type, const std::string& package,
                               const std::string& name, std::function<AnyOptimizer()> make);
-/// A class of one's own joins: configs know it as "package>name". `make` gives an optimizer with
-/// any options; a class that can be made without arguments needs none.
+/// A class of one's own joins: configs know it as "package>name", where the name is by default that
+/// of the class. `make` gives an optimizer with any options; a class that can be made without
+/// arguments needs none.
 template <std::derived_from<Optimizer> O>
 void register_keras_serializable(const std::string& package, const std::string& name,
                                  std::function<O()> make = nullptr) {
-  std::function<AnyOptimizer()> any;
-  if constexpr (std::default_initializable<O>) any = [] { return AnyOptimizer(O()); };
-  if (make) any = [make] { return AnyOptimizer(make()); };
-  register_optimizer_class(typeid(O), package, name, any);
+  register_optimizer_class(typeid(O), package, name, maker_of<AnyOptimizer>(make));
+}
+template <std::derived_from<Optimizer> O>
+void register_keras_serializable(const std::string& package = "Custom",
+                                 std::function<O()> make = nullptr) {
+  register_keras_serializable<O>(package, "", std::move(make));
 }
 
 /// As an object. Throws std::invalid_argument for a class that is not registered.

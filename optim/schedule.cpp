@@ -201,7 +201,7 @@ std::string LearningRateSchedule::class_name() const { return custom().name_of(t
 
 void register_schedule_class(const std::type_info& type, const std::string& package,
                              const std::string& name, std::function<LearningRate()> make) {
-  custom().add(type, registered_name(package, name), std::move(make));
+  custom().add(type, package, name, std::move(make));
 }
 
 LearningRate schedule_from_config(const std::string& class_name, const Config& config) {

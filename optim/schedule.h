@@ -174,15 +174,18 @@ class CosineDecayRestarts : public LearningRateSchedule {
 
 void register_schedule_class(const std::type_info& type, const std::string& package,
                              const std::string& name, std::function<LearningRate()> make);
-/// A class of one's own joins: configs know it as "package>name". `make` gives a schedule with any
-/// options; a class that can be made without arguments needs none.
+/// A class of one's own joins: configs know it as "package>name", where the name is by default that
+/// of the class. `make` gives a schedule with any options; a class that can be made without
+/// arguments needs none.
 template <std::derived_from<LearningRateSchedule> S>
 void register_keras_serializable(const std::string& package, const std::string& name,
                                  std::function<S()> make = nullptr) {
-  std::function<LearningRate()> any;
-  if constexpr (std::default_initializable<S>) any = [] { return LearningRate(S()); };
-  if (make) any = [make] { return LearningRate(make()); };
-  register_schedule_class(typeid(S), package, name, any);
+  register_schedule_class(typeid(S), package, name, maker_of<LearningRate>(make));
+}
+template <std::derived_from<LearningRateSchedule> S>
+void register_keras_serializable(const std::string& package = "Custom",
+                                 std::function<S()> make = nullptr) {
+  register_keras_serializable<S>(package, "", std::move(make));
 }
 
 /// The schedule of that Keras class and config. Throws std::invalid_argument when there is none.

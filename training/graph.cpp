@@ -85,6 +85,7 @@ ModelGraph::ModelGraph(const SymbolicTensors& inputs, const SymbolicTensors& out
   for (const SymbolicTensor& output : outputs_) walk.visit(output);
   layers_ = walk.by_depth();
   std::vector<std::optional<AnyLayer>> begins;
+  int new_layers = 0;
   for (const SymbolicTensor& input : inputs_) {
     const GraphNode& node = *GraphNode::of(input);
     if (node.inputs.empty()) {
@@ -93,7 +94,7 @@ ModelGraph::ModelGraph(const SymbolicTensors& inputs, const SymbolicTensors& out
         layers_.push_back(*node.layer);  // those that no output needs come last
     } else {                             // another graph's tensor: an InputLayer stands for it
       begins.push_back(input_layer_for(input));
-      layers_.insert(layers_.begin(), *begins.back());
+      layers_.insert(layers_.begin() + new_layers++, *begins.back());
     }
   }
   for (const auto& begin : begins)

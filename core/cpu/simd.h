@@ -72,7 +72,7 @@ struct Simd {
 
   /// tanh as x P(x^2) / Q(x^2), fitted to 2e-8 in relative error over 0..9 by weighted least
   /// squares (Lawson's iteration), where float32 arithmetic adds up to 4e-7; at 10 it is above 1.
-  friend Simd quick_tanh(Simd x) {
+  [[gnu::always_inline]] friend Simd quick_tanh(Simd x) {
     Simd one(1.0);
     x = within(x, Simd(10.0));
     Simd u = x * x;
@@ -84,7 +84,7 @@ struct Simd {
     q = multiply_add(u, q, Simd(0.46707776188850403));
     return within(x * multiply_add(u, p, one) / multiply_add(u, q, one), one);
   }
-  friend Simd quick_sigmoid(Simd x) {
+  [[gnu::always_inline]] friend Simd quick_sigmoid(Simd x) {
     return multiply_add(Simd(0.5), quick_tanh(Simd(0.5) * x), Simd(0.5));
   }
 

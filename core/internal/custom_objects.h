@@ -10,6 +10,7 @@
 #include <typeindex>
 #include <utility>
 
+#include <keratin/core/internal/class_name.h>
 #include <keratin/core/internal/message.h>
 
 namespace keratin {
@@ -48,9 +49,12 @@ template <class Any>
 class CustomClasses {
  public:
   using Make = std::function<Any()>;
-  void add(const std::type_info& type, const std::string& name, Make make) {
-    names_.add(type, name);
-    makers_.add(name, std::move(make));
+  /// Without a name: under that of the class.
+  void add(const std::type_info& type, const std::string& package, const std::string& name,
+           Make make) {
+    const std::string full = registered_name(package, name.empty() ? class_name_of(type) : name);
+    names_.add(type, full);
+    makers_.add(full, std::move(make));
   }
   /// "package>name", or nothing.
   std::string name_of(const std::type_info& type) const { return names_.find(type).value_or(""); }

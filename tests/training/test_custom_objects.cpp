@@ -106,7 +106,7 @@ TEST_CASE("metrics, optimizers and schedules of one's own have configs once regi
   CHECK(Largest().class_name().empty());
   CHECK(error_of([] { to_option(AnyMetric(Largest())); }) ==
         "metric \"largest\": it has no class name that a config could hold");
-  register_keras_serializable<Largest>("tests", "Largest");
+  register_keras_serializable<Largest>("tests");
   AnyMetric metric = AnyMetric::from_config("tests>Largest", {{"scale", 3.0}});
   metric->update(zeros({2, 1}), ones({2, 1}));
   CHECK(metric->result() == 3);
@@ -131,7 +131,7 @@ TEST_CASE("metrics, optimizers and schedules of one's own have configs once regi
 
 TEST_CASE("strings know registered losses, metrics and optimizers") {
   register_keras_serializable<Steps>("tests", "Steps", [] { return Steps(1); });
-  register_keras_serializable<Largest>("tests", "Largest");
+  register_keras_serializable<Largest>("tests");
   register_keras_serializable(
       "tests", "gap", Loss([](const Tensor& y, const Tensor& p) { return mean(abs(y - p), -1); }));
   CHECK(AnyMetric("tests>Largest")->name() == "largest");

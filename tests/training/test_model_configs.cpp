@@ -111,6 +111,10 @@ TEST_CASE("a model that begins inside another graph has an InputLayer of its own
   const Tensor t = Random(1).normal({2, 4});
   CHECK(all(Tensors(again(t))[1] == Tensors(model(t))[1]).item() == 1);
   CHECK(model.input_names()[0].starts_with("input_layer"));
+
+  Model both({h, y}, {tanh(h) + y});
+  CHECK(both.layers()[0]->name() == both.input_names()[0]);
+  CHECK(both.layers()[1]->name() == both.input_names()[1]);
 }
 
 TEST_CASE("types, batch sizes and numbers survive a config") {
