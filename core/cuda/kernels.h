@@ -1,0 +1,88 @@
+// The kernels' entry points: each queues its work on a stream. Pointers are to device memory and
+// sizes fit; see core/kernels.h for what each computes. Plain C++, without nvcc's words.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <keratin/core/catalogue.h>
+#include <keratin/core/dtype.h>
+#include <keratin/core/reduction.h>
+
+namespace keratin {
+enum class Comparison;
+struct Draw;
+
+namespace cuda {
+
+using Stream = struct StreamState*;
+
+/// Operands that are walked in step, outputs first: a nest of loops, the outermost first.
+struct Loop {
+  static constexpr int max_operands = 17;
+  static constexpr int max_rank = 8;
+
+  int rank = 0;
+  int operands = 0;
+  std::int64_t total = 0;  // elements
+  std::int64_t size[max_rank] = {};
+  std::int64_t stride[max_operands][max_rank] = {};  // in elements
+  void* data[max_operands] = {};  // null: an output nobody wants, or an input that is a number
+  double value[max_operands] = {};  // that number
+};
+
+/// An array around one axis, dense: (outer, n, inner).
+struct Middle {
+  std::int64_t outer, n, inner;
+};
+
+// --- pointwise; the dtype is that of all operands: float32, float64 or int32
+void pointwise(Pointwise op, const void* functor, DType dtype, const Loop& loop, Stream stream);
+void pointwise_gradient(Pointwise op, const void* functor, DType dtype, const Loop& loop,
+                        Stream stream);
+/// Operands y (boolean), a and b of `dtype`.
+void compare(Comparison op, DType dtype, const Loop& loop, Stream stream);
+/// Operands y, condition (boolean), a, b.
+void select(DType dtype, const Loop& loop, Stream stream);
+/// Operands y of dtype `to`, x of dtype `from`; x may be a number.
+void copy(DType to, DType from, const Loop& loop, Stream stream);
+/// y += x
+void accumulate(DType dtype, const Loop& loop, Stream stream);
+/// y[i] = start + i step, computed in float64; dense.
+void arange(DType dtype, void* y, std::int64_t n, double start, double step, Stream stream);
+/// y[i] = number i of the draw; float32 or float64, dense.
+void random(const Draw& draw, DType dtype, void* y, std::int64_t n, Stream stream);
+
+// --- along the middle axis
+void reduce(Reduction op, DType dtype, void* y, const void* x, const Middle& size, Stream stream);
+/// Part of a row: y[o] = the reduction of x[o n .. min((o + 1) n, length)), for each o.
+void reduce_pieces(Reduction op, DType dtype, void* y, const void* x, std::int64_t n,
+                   std::int64_t length, Stream stream);
+void arg_reduce(bool largest, DType dtype, std::int32_t* y, const void* x, const Middle& size,
+                Stream stream);
+void cumulative_sum(DType dtype, void* y, const void* x, const Middle& size, bool reverse,
+                    Stream stream);
+void softmax(DType dtype, void* y, const void* x, const Middle& size, bool log, Stream stream);
+void softmax_gradient(DType dtype, void* gx, const void* y, const void* gy, const Middle& size,
+                      bool log, Stream stream);
+
+// --- indexing
+/// What a kernel found wrong with indices, in memory that the host can read after a wait.
+struct IndexFault {
+  std::int32_t found = 0;  // 1: there is one
+  std::int32_t index = 0;
+  std::int64_t position = 0, extent = 0;
+};
+/// y[i] = indices[i], plus extent where it is negative. An index out of range becomes 0; the fault
+/// tells the first of them, unless it tells of an earlier one already.
+void check_indices(std::int32_t* y, const std::int32_t* indices, std::int64_t count,
+                   std::int64_t extent, IndexFault* fault, Stream stream);
+/// y[o, j, i] = x[o, indices[j], i]; `size` is that of x; elements of `bytes` (1, 4 or 8) bytes.
+void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices,
+          std::int64_t count, const Middle& size, Stream stream);
+/// y[o, indices[j], i] += x[o, j, i], j in order; `size` is that of y.
+void scatter_add(DType dtype, void* y, const void* x, const std::int32_t* indices,
+                 std::int64_t count, const Middle& size, Stream stream);
+
+}  // namespace cuda
+}  // namespace keratin
