@@ -72,7 +72,7 @@ void BackwardPass::begin_with(const std::vector<Tensor>& y,
   sums_.resize(needed_.size());
   for (std::size_t i = 0; i < y.size(); ++i) {
     const bool given = !output_gradients.empty() && output_gradients[i].defined();
-    Tensor g = given ? output_gradients[i].astype(y[i].dtype()) : ones_like(y[i]);
+    Tensor g = given ? output_gradients[i].astype(y[i].dtype()).to(y[i].device()) : ones_like(y[i]);
     if (g.shape() != y[i].shape())
       fail("gradient: the output gradient has shape {}, the result {}", g.shape(), y[i].shape());
     if (results_[i] >= first_) sums_[at(results_[i])].add(g);
@@ -143,7 +143,7 @@ const Tensor& Backward::output_gradient(std::uint32_t output) const {
 Tensor Backward::output_gradient_or_zeros(std::uint32_t output) const {
   const Tensor& g = output_gradient(output);
   const Variable& variable = record_->variables[node_->output + output];
-  return g.defined() ? g : zeros(variable.shape, variable.dtype);
+  return g.defined() ? g : zeros(variable.shape, variable.dtype, variable.device);
 }
 
 bool Backward::wants(std::uint32_t i) const {
@@ -155,12 +155,15 @@ void Backward::add(std::uint32_t i, const Tensor& gradient) {
   if (!wants(i)) return;
   const VariableId id = input(i);
   const Variable& as = record_->variables[id];
-  if (gradient.dtype() == as.dtype && gradient.shape() == as.shape) return sum_of(id).add(gradient);
+  if (gradient.dtype() == as.dtype && gradient.shape() == as.shape &&
+      gradient.device() == as.device)
+    return sum_of(id).add(gradient);
   const Variable variable = as;  // a copy: a tape that records this may move the list
   if (broadcast_shapes(gradient.shape(), variable.shape, "gradient") != gradient.shape())
     fail("expected a gradient of shape {} for input {}, got {}", variable.shape, i,
          gradient.shape());
-  sum_of(id).add(sum_to(gradient, variable.shape).astype(variable.dtype));
+  sum_of(id).add(
+      sum_to(gradient, variable.shape).astype(variable.dtype).to(variable.device));
 }
 
 }  // namespace keratin

@@ -7,7 +7,7 @@ namespace {
 
 // a times a mask that has the rows of one step, for the rows of one step or of several.
 Tensor times(const Tensor& a, const Tensor& mask) {
-  Tensor y = empty(a.shape(), a.dtype());
+  Tensor y = empty(a.shape(), a.dtype(), a.device());
   const std::int64_t n = mask.size(0);
   auto by_step = [&](const Tensor& t) {
     std::int64_t row = t.strides()[0];
@@ -33,7 +33,7 @@ Factor::Factor(const Tensor& matrix, std::size_t masks, std::int64_t rows, std::
     if (transposed) piece.matrix = transposed_view(piece.matrix);
     Shape shape = kernels.packed_shape(piece.matrix, rows, products);
     if (!shape.empty()) {
-      piece.packed = empty(shape, matrix.dtype());
+      piece.packed = empty(shape, matrix.dtype(), matrix.device());
       kernels.pack(piece.packed, piece.matrix);
     }
     pieces_.push_back(std::move(piece));
@@ -63,7 +63,7 @@ void Factor::multiply_transposed(const Tensor& c, const Tensor& g, bool accumula
                                  const Tensors& masks) const {
   if (masks.empty()) return pieces_[0].multiply(c, g, {}, accumulate);
   for (std::size_t i = 0; i < pieces_.size(); ++i) {
-    Tensor product = empty(c.shape(), c.dtype());
+    Tensor product = empty(c.shape(), c.dtype(), c.device());
     pieces_[i].multiply(product, columns(g, static_cast<std::int64_t>(i) * width_, width_), {},
                         false);
     product = times(product, masks[i]);

@@ -39,7 +39,7 @@ TensorFunction jacobian(TensorFunction f) {
     Shape shape = y.shape();
     for (std::int64_t extent : x.shape()) shape.push_back(extent);
     std::vector<Tensor> rows;
-    Tensor units = eye(y.numel(), y.numel(), y.dtype());
+    Tensor units = eye(y.numel(), y.numel(), y.dtype(), y.device());
     for (std::int64_t i = 0; i < y.numel(); ++i)
       rows.push_back(gradient(tape, y, own, units[i].reshape(y.shape())));
     return rows.empty() ? zeros(shape, x.dtype()) : stack(rows).reshape(shape);

@@ -9,6 +9,7 @@
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
+#include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/random.h>
 
 namespace keratin {
@@ -136,7 +137,7 @@ void Check::check_order(const Terms& f, const Inputs& inputs, int order) {
     if (!gradients[k].defined() || inputs[k].numel() == 0) continue;
     const Tensor& x = inputs[k];
     if (options_.fast) {
-      Tensor direction = random.normal(x.shape(), 0, 1, float64);
+      Tensor direction = random.normal(x.shape(), 0, 1, float64, x.device());
       directions[k] = direction / std::max(norm(direction).item(), 1e-30);
       double scale = std::max(1.0, std::sqrt(mean(square(x)).item()));
       elements.push_back({k, 0, sum(gradients[k] * directions[k]).item(), scale});
@@ -149,10 +150,11 @@ void Check::check_order(const Terms& f, const Inputs& inputs, int order) {
   auto line_of = [&](const Element& element) {
     Tensor direction = directions[element.input];
     if (!options_.fast) {
-      const Shape& shape = inputs[element.input].shape();
+      const Tensor& input = inputs[element.input];
+      const Shape& shape = input.shape();
       std::vector<double> unit(static_cast<std::size_t>(shape.numel()), 0.0);
       unit[element.position] = 1;
-      direction = tensor(unit, shape);
+      direction = tensor(unit, shape, float64, input.device());
     }
     return Line(f, inputs, element.input, direction, centre, element.scale);
   };
@@ -207,7 +209,7 @@ GradientCheck gradcheck(const ManyTensorFunction& f, const std::vector<Tensor>& 
     Tensor y = f(at);
     if (!is_floating(y.dtype())) fail("gradcheck: the result holds {}, not floats", y.dtype());
     if (!direction.defined())
-      direction = Random(options.seed).uniform(y.shape(), 0.5, 1.5, float64);
+      direction = Random(options.seed).uniform(y.shape(), 0.5, 1.5, float64, y.device());
     return y * direction;
   };
   if (!std::isfinite(sum(terms(x)).item()))
@@ -219,10 +221,10 @@ GradientCheck gradcheck(const ManyTensorFunction& f, const std::vector<Tensor>& 
     // The next function: this one's gradient, projected on fixed directions.
     terms = [now = terms, seed = options.seed](const Inputs& at) {
       Random random(seed + 1);
-      std::vector<Tensor> parts{zeros({1}, float64)};
+      std::vector<Tensor> parts{zeros({1}, float64, device_of(at))};
       for (const Tensor& g : gradients_of(now, at))
         if (g.defined())
-          parts.push_back((g * random.uniform(g.shape(), 0.5, 1.5, float64)).reshape({-1}));
+          parts.push_back((g * random.uniform(g.shape(), 0.5, 1.5, float64, g.device())).reshape({-1}));
       return concatenate(parts, 0);
     };
   }

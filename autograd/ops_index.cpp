@@ -19,19 +19,16 @@ void check_extent(const char* who, std::int64_t extent) {
   if (extent > INT32_MAX) fail("{}: expected at most {} entries, got {}", who, INT32_MAX, extent);
 }
 
-/// Dense int32 indices in 0..extent-1; throws naming the first that does not fit.
-Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t extent) {
+/// Dense int32 indices in 0..extent-1 on the device of what they look up; one that does not fit is
+/// an error.
+Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t extent,
+                       Device device) {
   if (is_floating(indices.dtype()))
     fail("{}: expected integer indices, got {}", who, indices.dtype());
   check_extent(who, extent);
-  Tensor dense = contiguous(cast(indices, int32)).copy();
-  auto* index = raw<std::int32_t>(dense);
-  for (std::int64_t i = 0; i < dense.numel(); ++i) {
-    if (index[i] < -extent || index[i] >= extent)
-      fail("{}: index {} at position {} is out of range for an axis of {}", who, index[i], i,
-           extent);
-    if (index[i] < 0) index[i] += static_cast<std::int32_t>(extent);
-  }
+  const Tensor given = on_device(contiguous(cast(indices, int32)), device);
+  Tensor dense = empty(indices.shape(), int32, device);
+  kernels_of(dense).check_indices(who, dense, given, extent);
   return dense;
 }
 
@@ -47,7 +44,7 @@ Tensor gather(const Tensor& x, const Tensor& indices) {
 }
 
 Tensor scatter(const Tensor& x, const Tensor& indices, std::int64_t n) {
-  Tensor y = zeros({x.size(0), n, x.size(2)}, x.dtype());
+  Tensor y = zeros({x.size(0), n, x.size(2)}, x.dtype(), x.device());
   kernels_of(x).scatter_add(y, contiguous(x), indices);
   return record("scatter", y, wrt(x, [indices](const Tensor& g) { return gather(g, indices); }));
 }
@@ -61,7 +58,7 @@ Tensor take(const Tensor& x, const Tensor& indices) {
 
 Tensor take(const Tensor& x, const Tensor& indices, int axis) {
   int a = normalize_axis(axis, x.rank(), "take");
-  Tensor dense = checked_indices("take", indices, x.shape()[a]);
+  Tensor dense = checked_indices("take", indices, x.shape()[a], x.device());
   std::int64_t outer = 1, inner = 1;
   Shape shape;
   for (int i = 0; i < a; ++i) outer *= x.shape()[i], shape.push_back(x.shape()[i]);
@@ -78,14 +75,14 @@ Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
   Tensor source = broadcast_to(x, shape.with(a, x.shape()[a]));
   check_extent("take_along_axis", source.numel());
   Tensor index = broadcast_to(
-      checked_indices("take_along_axis", indices, x.shape()[a]).reshape(indices.shape()), shape);
+      checked_indices("take_along_axis", indices, x.shape()[a], x.device()), shape);
   // Position in the flattened source: along the axis by index, along the others where it stands.
   Strides strides = contiguous_strides(source.shape());
   Tensor flat = index * strides[a];
   for (int i = 0; i < shape.rank(); ++i) {
     if (i == a) continue;
     Shape along = Shape::filled(shape.rank(), 1).with(i, shape[i]);
-    flat = flat + (arange(shape[i]) * strides[i]).reshape(along);
+    flat = flat + (arange(shape[i], int32, x.device()) * strides[i]).reshape(along);
   }
   return take(source, flat);
 }
@@ -99,7 +96,7 @@ Tensor argsort(const Tensor& x, int axis) {
   int a = normalize_axis(axis, x.rank(), "argsort");
   const std::int64_t n = x.shape()[a];
   check_extent("argsort", n);
-  Tensor y = empty(x.shape(), int32);
+  Tensor y = empty(x.shape(), int32, Device());  // sorted by the processor
   const std::vector<double> values = x.to_vector<double>();  // which holds every dtype exactly
   auto* out = raw<std::int32_t>(y);
   std::int64_t inner = contiguous_strides(x.shape())[a];
@@ -114,7 +111,7 @@ Tensor argsort(const Tensor& x, int axis) {
     for (std::int64_t i = 0; i < n; ++i)
       out[first + i * inner] = order[static_cast<std::size_t>(i)];
   }
-  return y;
+  return on_device(y, x.device());
 }
 
 Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype) {
@@ -123,7 +120,7 @@ Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype) {
   if (classes < 0 || classes > INT32_MAX)
     fail("one_hot: expected 0 or more classes, got {}", classes);
   Tensor wide = reshape(indices, indices.shape().inserted(indices.rank(), 1));
-  return equal(wide, arange(classes)).astype(dtype);
+  return equal(wide, arange(classes, int32, indices.device())).astype(dtype);
 }
 
 }  // namespace keratin

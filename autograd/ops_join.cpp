@@ -59,7 +59,7 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
            a);
     shape[a] += part.shape()[a];
   }
-  Tensor y = empty(shape, dtype, parts[0].device());
+  Tensor y = empty(shape, dtype, device_of(parts));
   std::int64_t at = 0;
   for (const Tensor& part : parts) {
     kernels_of(y).copy(make_view(y, part.shape(), y.strides(), at * y.strides()[a]), part);
@@ -89,7 +89,7 @@ Tensor stack(const std::vector<Tensor>& parts, int axis) {
     if (part.shape() != parts[0].shape())
       fail("stack: shapes {} and {} differ", parts[0].shape(), part.shape());
   auto count = static_cast<std::int64_t>(parts.size());
-  Tensor y = empty(parts[0].shape().inserted(a, count), dtype, parts[0].device());
+  Tensor y = empty(parts[0].shape().inserted(a, count), dtype, device_of(parts));
   Strides strides = y.strides();
   strides.erase(a);
   for (std::int64_t i = 0; i < count; ++i)
@@ -179,7 +179,7 @@ Tensor pad(const Tensor& x, const std::vector<std::array<std::int64_t, 2>>& widt
     shape[axis] += before + after;
     inside.push_back(range(before, before + x.shape()[axis]));
   }
-  Tensor y = full(shape, constant, x.dtype());
+  Tensor y = full(shape, constant, x.dtype(), x.device());
   {
     NoGradient scope;
     kernels_of(y).copy(slice(y, inside), x);
@@ -201,7 +201,7 @@ Tensor slice_update(const Tensor& x, const std::vector<std::int64_t>& start, con
     block.push_back(range(begin, end));
     around.push_back({begin, x.shape()[axis] - end});
   }
-  Tensor inside = pad(ones(update.shape(), boolean), around);
+  Tensor inside = pad(ones(update.shape(), boolean, x.device()), around);
   return where(inside, pad(update.astype(x.dtype()), around), x);
 }
 

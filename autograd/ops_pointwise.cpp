@@ -101,7 +101,7 @@ Tensor compare(const char* name, Comparison comparison, const Tensor& a, const T
   Tensor both[] = {a, b};
   DType dtype = a.dtype() == boolean && b.dtype() == boolean ? boolean : common_dtype(both, false);
   Tensor x = cast(a, dtype), y = cast(b, dtype);
-  Tensor z = empty(broadcast_shapes(x.shape(), y.shape(), name), boolean, x.device());
+  Tensor z = empty(broadcast_shapes(x.shape(), y.shape(), name), boolean, device_of(both));
   kernels_of(z).compare(comparison, z, x, y);
   return z;
 }
@@ -146,7 +146,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   Tensor c = cast(condition, boolean);
   Shape shape =
       broadcast_shapes(broadcast_shapes(c.shape(), x.shape(), "where"), y.shape(), "where");
-  Tensor z = empty(shape, x.dtype(), x.device());
+  const Tensor all[] = {condition, a, b};
+  Tensor z = empty(shape, x.dtype(), device_of(all));
   kernels_of(z).select(z, c, x, y);
   return record("where", z, wrt(x, [c](const Tensor& g) { return where(c, g, 0.0); }),
                 wrt(y, [c](const Tensor& g) { return where(c, 0.0, g); }));

@@ -191,7 +191,7 @@ Tensor prod(const Tensor& input, const Axes& axes, bool keepdims) {
   std::vector<bool> reduced = chosen("prod", x, axes);
   for (int axis = 0; axis < static_cast<int>(reduced.size()); ++axis) {
     if (!reduced[axis]) continue;
-    if (x.size(axis) == 0) x = ones(x.shape().with(axis, 1), x.dtype());
+    if (x.size(axis) == 0) x = ones(x.shape().with(axis, 1), x.dtype(), x.device());
     std::vector<Index> before(static_cast<std::size_t>(axis), all);
     auto part = [&](std::int64_t begin, std::int64_t end) {
       std::vector<Index> indices = before;
@@ -222,7 +222,7 @@ Tensor logsumexp(const Tensor& input, const Axes& axes, bool keepdims) {
   std::vector<bool> reduced = chosen("logsumexp", x, axes);
   if (count_of(x.shape(), reduced) == 0)
     return full(keepdims ? kept_shape(x.shape(), reduced) : dropped_shape(x.shape(), reduced),
-                -INFINITY, x.dtype());
+                -INFINITY, x.dtype(), x.device());
   // The shift cancels out, so its own gradient is left out; an infinite one would give inf - inf.
   Tensor top = stop_gradient(max(stop_gradient(x), axes, true));
   top = where(isfinite(top), top, 0.0);
@@ -239,7 +239,7 @@ Tensor norm(const Tensor& input, const Axes& axes, bool keepdims) {
 Tensor global_norm(const std::vector<Tensor>& tensors) {
   if (tensors.empty()) return zeros({}, floatx());
   const DType dtype = common_dtype(tensors, /*real=*/true);
-  Tensor squares = zeros({}, dtype);
+  Tensor squares = zeros({}, dtype, device_of(tensors));
   for (const Tensor& x : tensors) squares = squares + sum(square(x.astype(dtype)));
   return root(squares);
 }

@@ -24,7 +24,7 @@ Tensor look(const char* name, const Tensor& dense, const Window& window);
 
 // Zeros of `shape` with x added through the window: the adjoint of look().
 Tensor scatter(const char* name, const Tensor& x, const Shape& shape, const Window& window) {
-  Tensor y = zeros(shape, x.dtype());
+  Tensor y = zeros(shape, x.dtype(), x.device());
   kernels_of(y).accumulate(make_view(y, window.shape, window.strides, window.offset), x);
   return record(name, y, wrt(x, [name, window](const Tensor& g) { return look(name, g, window); }));
 }
@@ -269,6 +269,12 @@ Tensor Tensor::transpose(std::vector<int> axes) const {
 Tensor Tensor::operator[](std::int64_t index) const {
   if (rank() == 0) fail("[]: a tensor of rank 0 has no axis to index");
   return slice(*this, {Index(index)});
+}
+Tensor Tensor::to(Device device) const {
+  const Device from = this->device();
+  if (from == device) return *this;
+  return record("to", on_device(*this, device),
+                wrt(*this, [from](const Tensor& g) { return g.to(from); }));
 }
 Tensor Tensor::copy() const {
   Tensor y = empty(shape(), dtype(), device());

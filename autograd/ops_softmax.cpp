@@ -41,7 +41,7 @@ Tensor softmax_op(const char* name, const Tensor& input, int axis, bool log_form
 Tensor support_of_sparsemax(const Tensor& z, int a) {
   NoGradient scope;
   Tensor down = sort(-z.astype(float64), a);
-  Tensor k = arange(1, static_cast<double>(z.size(a) + 1), 1, float64)
+  Tensor k = arange(1, static_cast<double>(z.size(a) + 1), 1, float64, z.device())
                  .reshape(Shape::filled(z.rank(), 1).with(a, z.size(a)));
   Tensor first = cumsum(down, a) + 1.0 > k * down;
   return logical_not(-z > max(where(first, down, 0.0), a, true));

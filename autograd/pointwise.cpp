@@ -131,7 +131,7 @@ struct Vjp {
   template <class T, class Gradient>
   static Tensor fused(std::vector<Tensor> operands, const Tensor& g, std::uint32_t i,
                       const Gradient& gradient) {
-    Tensor gx = empty(g.shape(), g.dtype());
+    Tensor gx = empty(g.shape(), g.dtype(), Device());
     operands.push_back(contiguous(g));
     for_blocks<T>(operands, [&](const T* const* at, std::int64_t first, std::int64_t live) {
       std::array<T, width> y;
@@ -150,11 +150,15 @@ Tensor run(Erased f, const std::vector<Tensor>& inputs) {
   Shape shape;
   for (const Tensor& input : inputs) shape = broadcast_shapes(shape, input.shape(), "pointwise");
   std::vector<Tensor> x;
+  if (!device_of(inputs).is_cpu()) {
+    for (const Tensor& input : inputs) x.push_back(input.astype(dtype));
+    return broadcast_to(f.on_tensors(x.data()), shape);
+  }
   for (const Tensor& input : inputs) {
     Tensor full = broadcast_to(input.astype(dtype), shape);
     x.push_back(full.is_contiguous() ? full : full.copy());
   }
-  Tensor y = empty(shape, dtype);
+  Tensor y = empty(shape, dtype, Device());
   auto compute = [&]<class T>(T, const auto& forward) {
     for_blocks<T>(x, [&](const T* const* at, std::int64_t first, std::int64_t live) {
       std::array<T, width> block;

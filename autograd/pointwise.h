@@ -159,6 +159,7 @@ struct Erased {
   std::function<void(double* y, const double* const* x)> forward64;
   std::function<void(float* gx, int input, const float* const* x, const float* g)> gradient32;
   std::function<void(double* gx, int input, const double* const* x, const double* g)> gradient64;
+  std::function<Tensor(const Tensor* x)> on_tensors;  // where a device has no loop for it
   std::function<Tensor(int input, const Tensor* x, const Tensor& g)> composed;
 };
 Tensor run(Erased functor, const std::vector<Tensor>& inputs);
@@ -187,6 +188,11 @@ void gradient(const F& f, T* gx, int input, const T* const* x, const T* g,
 }
 
 template <class F, std::size_t... I>
+Tensor on_tensors(const F& f, const Tensor* x, std::index_sequence<I...>) {
+  return f(x[I]...);
+}
+
+template <class F, std::size_t... I>
 Tensor composed(const F& f, int input, const Tensor* x, const Tensor& g,
                 std::index_sequence<I...> all) {
   Tensor result;
@@ -210,6 +216,7 @@ Tensor pointwise(const F& f, const X&... x) {
        [=](double* gx, int i, const double* const* in, const double* g) {
          pointwise_detail::gradient(f, gx, i, in, g, all);
        },
+       [=](const Tensor* in) { return pointwise_detail::on_tensors(f, in, all); },
        [=](int i, const Tensor* in, const Tensor& g) {
          return pointwise_detail::composed(f, i, in, g, all);
        }},

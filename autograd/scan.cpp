@@ -55,6 +55,7 @@ class Scan {
 
   ScanInputs in_;
   const DType dtype_;
+  const Device device_;
   const std::int64_t batch_, time_, features_, units_, gates_;
   Cell cell_;
   std::vector<Block> blocks_;
@@ -63,19 +64,21 @@ class Scan {
 Scan::Scan(const ScanInputs& inputs, bool recorded)
     : in_(inputs),
       dtype_(in_.x.dtype()),
+      device_(in_.x.device()),
       batch_(in_.x.size(0)),
       time_(in_.x.size(1)),
       features_(in_.x.size(2)),
       units_(in_.recurrent_kernel.size(0)),
       gates_(in_.recurrent_kernel.size(1) / units_),
-      cell_{in_.cell, units_, in_.initial_states.empty(), {}, zeros({}, dtype_)} {
+      cell_{in_.cell, units_, in_.initial_states.empty(), {}, zeros({}, dtype_, device_)} {
   if (in_.bias.defined()) in_.bias = contiguous(in_.bias);
   if (is(FusedCell::gru)) cell_.state_bias = bias_row(1);
   if (in_.mask.defined()) {
     Strides s = in_.mask.strides();
     in_.mask = make_view(in_.mask, {batch_, time_, 1}, {s[0], s[1], 1});
   }
-  blocks_.resize(batch_ < 16 ? 1 : std::clamp<std::size_t>(batch_ / 32, 2, 8));
+  const bool whole = batch_ < 16 || !device_.is_cpu();  // a device is not cut for threads
+  blocks_.resize(whole ? 1 : std::clamp<std::size_t>(batch_ / 32, 2, 8));
   const auto blocks = static_cast<std::int64_t>(blocks_.size());
   for (std::int64_t k = 0; k < blocks; ++k) {
     Block& b = blocks_[k];
@@ -97,7 +100,7 @@ Scan::Scan(const ScanInputs& inputs, bool recorded)
 // they are the outputs.
 void Scan::make_memory(bool recorded) {
   auto give = [&](Steps Block::*part, std::int64_t columns, std::int64_t slots) {
-    const Tensor all = empty({slots * batch_, columns}, dtype_);
+    const Tensor all = empty({slots * batch_, columns}, dtype_, device_);
     for (Block& b : blocks_) b.*part = Steps(rows(all, slots * b.first, slots * b.count), b.count);
   };
   give(&Block::x, features_, time_);
@@ -161,9 +164,9 @@ void Scan::for_blocks(std::int64_t products, const F& f) const {
 Tensors Scan::forward() const {
   const Factors factors = this->factors(/*transposed=*/false);
   Tensors results;
-  if (in_.return_sequences) results.push_back(empty({batch_, time_, units_}, dtype_));
+  if (in_.return_sequences) results.push_back(empty({batch_, time_, units_}, dtype_, device_));
   for (int i = 0; i < (is(FusedCell::lstm) ? 2 : 1); ++i)
-    results.push_back(empty({batch_, units_}, dtype_));
+    results.push_back(empty({batch_, units_}, dtype_, device_));
   for_blocks(1, [&](std::int64_t k) { forward(blocks_[k], factors, results); });
   return results;
 }
@@ -196,12 +199,12 @@ void Scan::backward(Backward& backward) const {
   if (in_.return_sequences) g.y = backward.output_gradient(i++);
   g.last_h = backward.output_gradient(i++);
   if (is(FusedCell::lstm)) g.last_c = backward.output_gradient(i);
-  if (backward.wants(0)) g.x = empty(in_.x.shape(), dtype_);
-  g.kernel = empty({blocks, features_, gates_ * units_}, dtype_);
-  g.recurrent = empty({blocks, units_, gates_ * units_}, dtype_);
+  if (backward.wants(0)) g.x = empty(in_.x.shape(), dtype_, device_);
+  g.kernel = empty({blocks, features_, gates_ * units_}, dtype_, device_);
+  g.recurrent = empty({blocks, units_, gates_ * units_}, dtype_, device_);
   if (in_.bias.defined())
-    g.bias = empty({blocks, in_.bias.numel() / (gates_ * units_), gates_ * units_}, dtype_);
-  for (const Tensor& state : in_.initial_states) g.states.push_back(empty(state.shape(), dtype_));
+    g.bias = empty({blocks, in_.bias.numel() / (gates_ * units_), gates_ * units_}, dtype_, device_);
+  for (const Tensor& state : in_.initial_states) g.states.push_back(empty(state.shape(), dtype_, device_));
   g.factors = factors(/*transposed=*/true);
 
   for_blocks(2, [&](std::int64_t k) { this->backward(blocks_[k], k, g); });
@@ -218,14 +221,14 @@ void Scan::backward(const Block& b, std::int64_t k, const Gradients& g) const {
   const Kernels& kernels = kernels_of(in_.x);
   BlockGradients own;
   auto like = [&](const Steps& gates) {
-    return g.overwrite ? gates : Steps(empty(gates.all().shape(), dtype_), b.count);
+    return g.overwrite ? gates : Steps(empty(gates.all().shape(), dtype_, device_), b.count);
   };
   own.z = like(b.z);
   own.hz = is(FusedCell::gru) ? like(b.hz) : own.z;
   auto state = [&](const Tensor& given, Tensor& gradient, Tensor& past) {
-    gradient = empty({b.count, units_}, dtype_);
+    gradient = empty({b.count, units_}, dtype_, device_);
     kernels.copy(gradient, given.defined() ? rows_of(given, b) : cell_.zero);
-    if (b.valid.defined()) past = empty({b.count, units_}, dtype_);
+    if (b.valid.defined()) past = empty({b.count, units_}, dtype_, device_);
   };
   state(g.last_h, own.h, own.past_h);
   if (is(FusedCell::lstm)) state(g.last_c, own.c, own.past_c);
@@ -239,7 +242,7 @@ void Scan::backward(const Block& b, std::int64_t k, const Gradients& g) const {
   }
   weight_gradients(b, k, own, g);
   if (!g.x.defined()) return;
-  Tensor gx = empty(b.x.all().shape(), dtype_);
+  Tensor gx = empty(b.x.all().shape(), dtype_, device_);
   g.factors.kernel.multiply_transposed(gx, own.z.all(), false, b.input_masks);
   kernels.copy(time_major(g.x, b), by_step(gx, b));
 }

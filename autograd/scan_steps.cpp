@@ -76,7 +76,7 @@ void step_back(const Cell& cell, const Block& b, std::int64_t t, const BlockGrad
       };
       run<fn::GruCandidateBackward>({g.h, gate(gz, 0), gate(gz, 2)},
                                     {gate(z, 0), gate(z, 2), h0, g.h});
-      Tensor grh = empty(h0.shape(), h0.dtype());
+      Tensor grh = empty(h0.shape(), h0.dtype(), h0.device());
       transposed.candidate.multiply_transposed(grh, gate(gz, 2), false, b.candidate_masks);
       run<fn::GruResetBackward>({g.h, gate(gz, 1)}, {gate(z, 1), h0, grh, g.h});
       break;

@@ -53,7 +53,7 @@ VariableId Record::watch(const Tensor& tensor) {
   auto id = static_cast<VariableId>(variables.size());
   auto [entry, is_new] = watched.try_emplace(&TensorData::of(tensor), id);
   if (is_new) {
-    variables.push_back({tensor.shape(), tensor.dtype()});
+    variables.push_back({tensor.shape(), tensor.dtype(), tensor.device()});
     watched_tensors.push_back(tensor);
   }
   return entry->second;
@@ -69,7 +69,7 @@ void Record::append(const char* op, std::size_t first_input, std::span<const Ten
     TensorData& data = TensorData::of(output);
     data.epoch = epoch;
     data.variable_id = static_cast<VariableId>(variables.size());
-    variables.push_back({output.shape(), output.dtype()});
+    variables.push_back({output.shape(), output.dtype(), output.device()});
   }
   if (watcher != nullptr) watcher->saw(op, layer, outputs);
 }

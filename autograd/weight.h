@@ -22,6 +22,7 @@ class Weight {
   const Tensor& value() const;
   const Shape& shape() const { return value().shape(); }
   std::int64_t numel() const { return value().numel(); }
+  Device device() const { return value().device(); }
 
   /// Overwrites the value in place, converted to its dtype. Throws std::invalid_argument naming the
   /// weight when the shape differs.

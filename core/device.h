@@ -1,8 +1,15 @@
 // Where a tensor's memory lives. Every tensor carries its device; the kernels of that device do its
-// arithmetic (core/kernels.h).
+// arithmetic (core/kernels.h), and a result is where its operands are.
+//
+//   set_default_device("cuda:0");              // from here on, in the whole program
+//   auto scope = keratin::device("cuda:0");    // until the scope ends, in this thread
+//   Tensor y = x.to("cuda:0");                 // this tensor
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
+#include <optional>
+#include <string>
 
 namespace keratin {
 
@@ -11,7 +18,44 @@ struct Device {
   Type type = Type::cpu;
   std::uint8_t index = 0;
 
-  bool operator==(const Device&) const = default;
+  constexpr Device() = default;
+  constexpr explicit Device(Type type, std::uint8_t index = 0) : type(type), index(index) {}
+  /// "cpu", "cuda" (the first one), "cuda:0", "cuda:1", ... Throws std::invalid_argument for
+  /// another name; whether there is such a device is found when it is used.
+  Device(const char* name);
+  Device(const std::string& name);
+
+  /// "cpu", "cuda:0"
+  std::string str() const;
+  constexpr bool is_cpu() const { return type == Type::cpu; }
+  constexpr bool operator==(const Device&) const = default;
 };
+std::ostream& operator<<(std::ostream& out, Device device);  ///< its name
+
+/// How many CUDA devices this program can use: 0 where there is no driver, no device, or a build
+/// without CUDA.
+int cuda_device_count();
+
+/// Where new tensors and weights are made: the processor, unless a scope of this thread or
+/// set_default_device says another.
+Device default_device();
+/// For the whole program. Throws std::invalid_argument when there is no such device.
+void set_default_device(Device device);
+
+/// New tensors of this thread are made on the device while the scope lives.
+class [[nodiscard]] DeviceScope {
+ public:
+  explicit DeviceScope(Device device);
+  ~DeviceScope();
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+
+ private:
+  std::optional<Device> before_;
+};
+
+/// auto scope = keratin::device("cuda:0"); Throws std::invalid_argument when there is no such
+/// device.
+inline DeviceScope device(Device device) { return DeviceScope(device); }
 
 }  // namespace keratin

@@ -1,6 +1,7 @@
 // The contract a device fulfils: everything that touches elements. A kernel sees a tensor as
 // strided memory and nothing more; shapes, dtypes and axes have been checked by the op that calls
-// it, and outputs have been allocated. A device that misses one does not compile.
+// it, and outputs have been allocated. An input of rank 0 may be on the processor, whatever the
+// device: it is a number. A device that misses a kernel does not compile.
 #pragma once
 
 #include <span>
@@ -23,6 +24,8 @@ enum class Comparison {
   logical_xor
 };
 
+struct Draw;  // core/internal/draw.h
+
 class Kernels {
  public:
   using Tensors = std::span<const Tensor>;
@@ -31,6 +34,10 @@ class Kernels {
 
   // --- memory
   virtual void fill(const Tensor& y, double value) const = 0;
+  /// y[i] = start + i step; y has one axis and is contiguous.
+  virtual void arange(const Tensor& y, double start, double step) const = 0;
+  //   /// y[i] = number i of the draw; y is contiguous and holds floats.
+  //   virtual void random(const Tensor& y, const Draw& draw) const = 0;
   /// Converts and broadcasts.
   virtual void copy(const Tensor& y, const Tensor& x) const = 0;
   /// y += x, one element after the other: elements of y may overlap.
@@ -60,6 +67,10 @@ class Kernels {
                                 bool log) const = 0;
 
   // --- indexing; indices int32, contiguous, in range
+  /// y = indices, where a negative one counts from the end; both contiguous. One that is not in
+  /// -extent..extent-1 is an error that names `who`, at once or when the host next waits.
+  virtual void check_indices(const char* who, const Tensor& y, const Tensor& indices,
+                             std::int64_t extent) const = 0;
   /// y[o, j, i] = x[o, indices[j], i]; x (outer, n, inner) and y (outer, m, inner) contiguous.
   virtual void take(const Tensor& y, const Tensor& x, const Tensor& indices) const = 0;
   /// y[o, indices[j], i] += x[o, j, i]

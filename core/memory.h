@@ -22,7 +22,8 @@ void release_cached_memory();
 /// Thrown when the system has no memory left; says how much was asked for.
 class OutOfMemory : public std::bad_alloc {
  public:
-  explicit OutOfMemory(std::size_t bytes);
+  /// `device`: whose memory it is; empty for the processor's.
+  explicit OutOfMemory(std::size_t bytes, const std::string& device = "");
   const char* what() const noexcept override { return message_.c_str(); }
 
  private:

@@ -10,6 +10,7 @@
 #include <new>
 
 #include <keratin/core/internal/message.h>
+#include <keratin/core/internal/backend.h>
 #include <keratin/core/internal/pool.h>
 #include <keratin/core/memory.h>
 
@@ -134,10 +135,20 @@ void pool_free(void* block, std::size_t bytes) noexcept {
   mine->bytes += class_bytes(c);
 }
 
-Storage* Storage::make(std::size_t bytes) {
+Storage* Storage::make(std::size_t bytes, Device device) {
+  if (!device.is_cpu()) return make_on(bytes, device);
   auto* storage = new (pool_allocate(sizeof(Storage) + bytes)) Storage;
   storage->bytes = bytes;
   storage->data = reinterpret_cast<std::byte*>(storage + 1);
+  return storage;
+}
+
+Storage* Storage::make_on(std::size_t bytes, Device device) {
+  void* data = backend_of(device).allocate(bytes, device.index);
+  auto* storage = new (pool_allocate(sizeof(Storage))) Storage;
+  storage->bytes = bytes;
+  storage->data = static_cast<std::byte*>(data);
+  storage->device = device;
   return storage;
 }
 
@@ -151,7 +162,9 @@ Storage* Storage::wrap(void* data, std::size_t bytes, bool read_only) {
 }
 
 void Storage::destroy() noexcept {
-  std::size_t block = sizeof(Storage) + (external ? 0 : bytes);
+  const bool on_device = !device.is_cpu();
+  if (on_device) backend_of(device).free(data, bytes, device.index);
+  std::size_t block = sizeof(Storage) + (external || on_device ? 0 : bytes);
   this->~Storage();
   pool_free(this, block);
 }
@@ -163,9 +176,11 @@ MemoryStats memory_stats() {
 
 void release_cached_memory() {
   if (PoolLists* mine = this_thread_lists()) mine->clear();
+  if (Backend* backend = cuda_backend()) backend->release_cached_memory();
 }
 
-OutOfMemory::OutOfMemory(std::size_t bytes)
-    : message_(fmt::format("out of memory: {} bytes were asked for", bytes)) {}
+OutOfMemory::OutOfMemory(std::size_t bytes, const std::string& device)
+    : message_(fmt::format("out of memory: {} bytes were asked for{}", bytes,
+                           device.empty() ? "" : " on " + device)) {}
 
 }  // namespace keratin

@@ -29,6 +29,7 @@ std::string print(const Tensor& tensor);
 std::string Tensor::str() const {
   if (!defined()) return "Tensor()";
   if (numel() == 0) return "[]";
+  if (!device().is_cpu()) return on_host(*this).str();
   switch (dtype()) {
     case boolean:
       return print<bool>(*this);

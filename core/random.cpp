@@ -50,7 +50,7 @@ std::array<double, 2> normal_pair(std::uint32_t a, std::uint32_t b) {
 template <class Number>
 Tensor generate(const Shape& shape, DType dtype, const Number& number) {
   auto filled = [&]<class T>(T) {
-    Tensor values = empty(shape, dtype_for<T>);
+    Tensor values = empty(shape, dtype_for<T>, Device());
     T* out = raw<T>(values);
     parallel_for(values.numel(), values.numel() / 1000, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(number(i));
@@ -72,7 +72,7 @@ std::uint64_t Random::reserve(std::int64_t numbers) {
   return first;
 }
 
-Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype) {
+Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype, Device) {
   if (!(low <= high) || !std::isfinite(high - low))
     fail("uniform: expected finite bounds, low <= high, got {} and {}", low, high);
   std::uint64_t first = reserve(shape.numel()), seed = state_.seed;
@@ -92,7 +92,7 @@ Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype)
   });
 }
 
-Tensor Random::normal(const Shape& shape, double mean, double stddev, DType dtype) {
+Tensor Random::normal(const Shape& shape, double mean, double stddev, DType dtype, Device) {
   check_stddev("normal", stddev);
   std::uint64_t first = reserve(shape.numel()), seed = state_.seed;
   return generate(shape, dtype, [=](std::int64_t i) {
@@ -102,7 +102,7 @@ Tensor Random::normal(const Shape& shape, double mean, double stddev, DType dtyp
   });
 }
 
-Tensor Random::truncated_normal(const Shape& shape, double mean, double stddev, DType dtype) {
+Tensor Random::truncated_normal(const Shape& shape, double mean, double stddev, DType dtype, Device) {
   check_stddev("truncated_normal", stddev);
   // Every element has a key of its own, so that it can draw again without moving the others.
   std::uint64_t first = reserve(shape.numel() * 4), seed = state_.seed;
@@ -116,7 +116,7 @@ Tensor Random::truncated_normal(const Shape& shape, double mean, double stddev, 
   });
 }
 
-Tensor Random::integers(const Shape& shape, std::int64_t low, std::int64_t high) {
+Tensor Random::integers(const Shape& shape, std::int64_t low, std::int64_t high, Device) {
   if (low >= high || low < -2147483648LL || high > 2147483648LL)
     fail("integers: expected low < high within int32, got {} and {}", low, high);
   std::uint64_t first = reserve(shape.numel()), seed = state_.seed;

@@ -16,15 +16,18 @@ class Random {
 
   /// low <= x < high, from 24 random bits; from 53 in float64, whose first 24 are those of float32,
   /// so that a seed gives the same numbers in both, up to rounding.
-  Tensor uniform(const Shape& shape, double low = 0, double high = 1, DType dtype = float32);
+  Tensor uniform(const Shape& shape, double low = 0, double high = 1, DType dtype = float32,
+                 Device device = default_device());
   /// By Box and Muller from pairs of 32-bit numbers, whatever the dtype: at most 6.8 deviations
   /// off.
-  Tensor normal(const Shape& shape, double mean = 0, double stddev = 1, DType dtype = float32);
+  Tensor normal(const Shape& shape, double mean = 0, double stddev = 1, DType dtype = float32,
+                Device device = default_device());
   /// Normal, with values beyond two standard deviations drawn again.
   Tensor truncated_normal(const Shape& shape, double mean = 0, double stddev = 1,
-                          DType dtype = float32);
+                          DType dtype = float32, Device device = default_device());
   /// int32 values low..high-1.
-  Tensor integers(const Shape& shape, std::int64_t low, std::int64_t high);
+  Tensor integers(const Shape& shape, std::int64_t low, std::int64_t high,
+                  Device device = default_device());
   /// 0..n-1 in random order.
   std::vector<std::int64_t> permutation(std::int64_t n);
   /// A seed for another generator.

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <utility>
 
+#include <keratin/core/internal/backend.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
@@ -18,7 +19,7 @@ void Tensor::release() noexcept {
 }
 
 Tensor::Tensor(double value, DType dtype, Weak)
-    : Tensor(empty({}, dtype == float32 ? float64 : dtype)) {
+    : Tensor(empty({}, dtype == float32 ? float64 : dtype, Device())) {
   data_->weak = true;
   if (dtype == int32 && (value < -2147483648.0 || value > 2147483647.0))
     fail("tensor: the integer {} does not fit int32", value);
@@ -83,6 +84,8 @@ bool Tensor::is_contiguous() const { return checked(data_).contiguous; }
 
 const void* Tensor::address(DType dtype) const {
   if (this->dtype() != dtype) fail("data: the tensor holds {}, not {}", this->dtype(), dtype);
+  if (!device().is_cpu())
+    fail("data: the tensor is on {}; take it to the processor with .to(\"cpu\")", device().str());
   return data_->data;
 }
 
@@ -120,7 +123,8 @@ bool is_blas_matrix(std::int64_t rows, std::int64_t columns, const Strides& stri
 
 bool is_blas_matrix(const Tensor& x) { return is_blas_matrix(x.size(-2), x.size(-1), x.strides()); }
 
-double scalar_value(const Tensor& tensor) {
+double scalar_value(const Tensor& x) {
+  const Tensor tensor = on_host(x);
   switch (tensor.dtype()) {
     case boolean:
       return *raw<bool>(tensor);
@@ -136,7 +140,7 @@ double scalar_value(const Tensor& tensor) {
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  Tensor dense = contiguous(cast(*this, dtype_for<T>));
+  Tensor dense = on_host(contiguous(cast(*this, dtype_for<T>)));
   const T* first = raw<T>(dense);
   return std::vector<T>(first, first + numel());
 }
@@ -149,9 +153,9 @@ Tensor& Tensor::assign(const Tensor& value) {
   if (broadcast_shapes(shape(), value.shape(), "assign") != shape())
     fail("assign: a value of shape {} does not fit into {}", value.shape(), shape());
   begin_write(*this, "assign");
-  Tensor source = value;
+  Tensor source = value.rank() == 0 && value.device().is_cpu() ? value : on_device(value, device());
   if (TensorData::of(value).storage == data_->storage) {
-    source = empty(value.shape(), value.dtype());  // the two may overlap
+    source = empty(value.shape(), value.dtype(), device());  // the two may overlap
     kernels_of(*this).copy(source, value);
   }
   kernels_of(*this).copy(*this, source);
@@ -161,12 +165,31 @@ Tensor& Tensor::assign(const Tensor& value) {
 // --- for the library (core/internal/tensor_data.h)
 
 Tensor empty(const Shape& shape, DType dtype, Device device) {
-  kernels_of(device);
   std::int64_t n = shape.numel();
-  Storage* storage = Storage::make(static_cast<std::size_t>(n) * size_of(dtype));
-  storage->device = device;
+  Storage* storage = Storage::make(static_cast<std::size_t>(n) * size_of(dtype), device);
   return TensorData::adopt(
       TensorData::make(storage, storage->data, dtype, shape, n, contiguous_strides(shape)));
+}
+
+Device device_of(std::span<const Tensor> operands) {
+  for (const Tensor& x : operands)
+    if (x.defined() && !x.device().is_cpu()) return x.device();
+  return {};
+}
+
+Tensor on_device(const Tensor& tensor, Device device) {
+  const Device from = tensor.device();
+  if (from == device) return tensor;
+  if (!from.is_cpu() && !device.is_cpu()) return on_device(on_host(tensor), device);
+  const Tensor dense = contiguous(tensor);
+  Tensor made = empty(tensor.shape(), tensor.dtype(), device);
+  const std::size_t bytes = static_cast<std::size_t>(tensor.numel()) * size_of(tensor.dtype());
+  if (bytes == 0) return made;
+  if (from.is_cpu())
+    backend_of(device).to_device(raw<void>(made), raw<void>(dense), bytes, device.index);
+  else
+    backend_of(from).to_host(raw<void>(made), raw<void>(dense), bytes, from.index);
+  return made;
 }
 
 MemoryOrder memory_order(const Tensor& x) {
@@ -198,9 +221,9 @@ Tensor empty_in_order(const Shape& shape, DType dtype, std::span<const Tensor> l
     if (!order.dense) break;
     Shape permuted;
     for (int axis : order.axes) permuted.push_back(shape[axis]);
-    return permuted_view(empty(permuted, dtype, x.device()), order.position);
+    return permuted_view(empty(permuted, dtype, device_of(like)), order.position);
   }
-  return empty(shape, dtype, like[0].device());
+  return empty(shape, dtype, device_of(like));
 }
 
 Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides,

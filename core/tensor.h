@@ -76,7 +76,7 @@ class Tensor {
   bool is_contiguous() const;
 
   /// The first element. Elements lie at strides(); is_contiguous() says whether they are row-major.
-  /// T must be the tensor's own type.
+  /// T must be the tensor's own type, and the tensor on the processor.
   template <class T>
   const T* data() const {
     return static_cast<const T*>(address(dtype_for<T>));
@@ -102,6 +102,7 @@ class Tensor {
   Tensor& assign(const Tensor& value);
 
   Tensor astype(DType dtype) const;                    ///< [op] converted; itself when equal
+  Tensor to(Device device) const;                      ///< [op] there; itself when it is there
   Tensor copy() const;                                 ///< [op] with memory of its own, contiguous
   Tensor reshape(const Shape& shape) const;            ///< [op] one size may be -1
   Tensor transpose(std::vector<int> axes = {}) const;  ///< [op] a view; without axes all reversed

@@ -4,6 +4,7 @@
 #include <limits>
 #include <type_traits>
 
+#include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/core/internal/tensor_data.h>
@@ -95,8 +96,7 @@ class Reader {
         else
           values.push_back(number(row, i));
     }
-    csv.values = empty({count, static_cast<std::int64_t>(csv.columns.size())}, float64);
-    std::ranges::copy(values, raw<double>(csv.values));
+    csv.values = tensor(values, {count, static_cast<std::int64_t>(csv.columns.size())});
     if (!header_ && csv.text.empty() && options_.columns.empty()) csv.columns.clear();
     return csv;
   }
@@ -179,7 +179,7 @@ Tensor values_of(const Csv& table) {
   Tensor values = table.values;
   if (!values.defined() && !table.text.empty()) {
     const auto rows = static_cast<std::int64_t>(table.text.begin()->second.size());
-    values = empty({rows, 0}, float64);
+    values = empty({rows, 0}, float64, Device());
   }
   if (!values.defined() || values.rank() != 2)
     fail("save_csv: expected values of shape (rows, columns), got {}",

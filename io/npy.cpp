@@ -268,13 +268,13 @@ Tensor parse_npy(std::string_view bytes, std::string_view who) {
 
   Shape shape = header.shape;
   if (header.fortran_order) std::ranges::reverse(shape);
-  Tensor tensor = empty(shape, type.dtype);
+  Tensor tensor = empty(shape, type.dtype, Device());
   const bool swapped = (header.descr[0] == '<') != little_endian;
   type.convert({bytes, count, swapped, header, who}, raw<void>(tensor));
-  if (!header.fortran_order) return tensor;
+  if (!header.fortran_order) return on_device(tensor, default_device());
   Strides strides = tensor.strides();
   std::ranges::reverse(strides);
-  return contiguous(make_view(tensor, header.shape, strides));
+  return on_device(contiguous(make_view(tensor, header.shape, strides)), default_device());
 }
 
 std::string format_npy(const Tensor& tensor) {
@@ -303,7 +303,7 @@ std::string format_npy(const Tensor& tensor) {
   header.append(64 - (preamble + header.size() + 1) % 64, ' ');
   header += '\n';
 
-  const Tensor elements = contiguous(tensor);
+  const Tensor elements = on_host(contiguous(tensor));
   std::string bytes(magic);
   bytes +=
       {'\1', '\0', static_cast<char>(header.size() & 255), static_cast<char>(header.size() >> 8)};

@@ -25,16 +25,17 @@ Dropout::Dropout(double rate, const DropoutOptions& options) : rate_(rate), seed
   apply_common(*this, options);
 }
 
-Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random) {
+Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random,
+                    Device device) {
   NoGradient scope;
-  if (rate >= 1) return zeros(shape, dtype);
-  Tensor keep = random.uniform(shape) >= rate;
+  if (rate >= 1) return zeros(shape, dtype, device);
+  Tensor keep = random.uniform(shape, 0, 1, float32, device) >= rate;
   return keep.astype(dtype) / (1 - rate);
 }
 
 Tensor Dropout::call(const Tensor& inputs) {
   if (!training() || rate_ == 0) return inputs;
-  return inputs * dropout_mask(inputs.shape(), rate_, inputs.dtype(), random(seed_));
+  return inputs * dropout_mask(inputs.shape(), rate_, inputs.dtype(), random(seed_), inputs.device());
 }
 
 // --- shapes

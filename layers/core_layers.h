@@ -55,7 +55,7 @@ class Dropout : public Layer {
 };
 
 /// A dropout mask for tensors of this shape: 0, or 1 / (1 - rate).
-Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random);
+Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random, Device device);
 
 /// (batch, everything else), row-major.
 class Flatten : public Layer {

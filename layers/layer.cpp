@@ -267,7 +267,7 @@ Shapes Layer::tried_shapes(const Shapes& input_shapes) {
     Tensors inputs;
     for (const Shape& shape : input_shapes) {
       filled.push_back(filled_in(shape, size));
-      inputs.push_back(shape.rank() == 0 ? Tensor() : zeros(filled.back(), dtype()));
+      inputs.push_back(shape.rank() == 0 ? Tensor() : zeros(filled.back(), dtype(), device()));
     }
     try {
       return shapes_of((*this)(inputs));

@@ -149,6 +149,10 @@ class Layer {
 
   /// The float type of the weights and of what the layer computes: floatx() when it was made.
   DType dtype() const;
+  /// Where its weights are; where it has none yet, default_device().
+  Device device() const;
+  /// Moves the weights of the layer and of those inside it; optimizers follow at their next step.
+  void to(Device device);
   void set_dtype(DType dtype);
 
   /// What the outputs cost: the regularizer's value, divided by the batch size, is part of the

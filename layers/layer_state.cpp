@@ -247,6 +247,23 @@ void Layer::set_weight_paths(const std::string& prefix) {
   for (const AnyLayer& layer : s.sublayers) layer->set_weight_paths(path);
 }
 
+const Weight* Layer::State::first_weight() const {
+  for (const auto* list : {&weights, &fixed_weights})
+    if (!list->empty()) return &list->front();
+  for (const AnyLayer& inside : sublayers)
+    if (const Weight* found = inside->state().first_weight()) return found;
+  return nullptr;
+}
+
+Device Layer::device() const {
+  const Weight* weight = state().first_weight();
+  return weight == nullptr ? default_device() : weight->device();
+}
+
+void Layer::to(Device device) {
+  for (Weight& weight : weights()) weight.replace(weight.value().to(device));
+}
+
 std::vector<Weight> Layer::weights() const {
   std::vector<const State*> states;
   state().collect(states);

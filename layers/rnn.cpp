@@ -35,9 +35,9 @@ Tensors loop(RNNCell& cell, const Tensor& x, Tensors states, const Tensor& mask,
   return result;
 }
 
-Tensors zero_states(const RNNCell& cell, std::int64_t batch) {
+Tensors zero_states(const RNNCell& cell, std::int64_t batch, Device device) {
   Tensors states;
-  for (int size : cell.state_size()) states.push_back(zeros({batch, size}, cell.dtype()));
+  for (int size : cell.state_size()) states.push_back(zeros({batch, size}, cell.dtype(), device));
   return states;
 }
 
@@ -81,7 +81,8 @@ class FusedSequence {
     WithValue kernel(cell.kernel, in.kernel), recurrent(cell.recurrent_kernel, in.recurrent_kernel),
         bias(cell.bias, in.bias);
     return loop(cell, in.x,
-                in.initial_states.empty() ? zero_states(cell, in.x.size(0)) : in.initial_states,
+                in.initial_states.empty() ? zero_states(cell, in.x.size(0), in.x.device())
+                                          : in.initial_states,
                 in.mask, in.return_sequences);
   }
 
@@ -197,7 +198,7 @@ Tensors RNN::first_states(const Tensors& initial_state, std::int64_t batch) cons
     if (!states[i].defined()) fail("initial state {} of {} is missing", i + 1, states.size());
     if (states[i].shape() != Shape{batch, sizes[i]})
       fail("expected a state of shape {}, got {}", Shape{batch, sizes[i]}, states[i].shape());
-    states[i] = states[i].astype(dtype());
+    states[i] = states[i].astype(dtype()).to(device());
   }
   return states;
 }
@@ -225,12 +226,12 @@ Tensors RNN::run(const Tensor& inputs, const Tensors& initial_state) {
   if (time > 0 && FusedSequence::takes(cell(), x)) {
     result = FusedSequence::run(cell_, x, states, mask, sequences);
   } else {
-    if (states.empty()) states = zero_states(cell(), batch);
+    if (states.empty()) states = zero_states(cell(), batch, x.device());
     if (time > 0) {
       result = loop(cell(), x, states, mask, sequences);
     } else {
       Tensor last = states[static_cast<std::size_t>(cell().output_state())];
-      result = {sequences ? zeros({batch, 0, cell().output_size()}, dtype()) : last};
+      result = {sequences ? zeros({batch, 0, cell().output_size()}, dtype(), x.device()) : last};
       result.insert(result.end(), states.begin(), states.end());
     }
   }

@@ -12,7 +12,7 @@ void RNNCell::begin_sequence(std::int64_t) {}
 
 Tensor RNNCell::call(const Tensor& x) {
   Tensors states;
-  for (int size : state_size()) states.push_back(zeros({x.size(0), size}, dtype()));
+  for (int size : state_size()) states.push_back(zeros({x.size(0), size}, dtype(), x.device()));
   begin_sequence(x.size(0));
   return step(x, states)[0];
 }
@@ -88,10 +88,10 @@ void GatedCell::begin_sequence(std::int64_t batch) {
   const int masks = options_.recurrent_dropout > 0 ? gates_ : 1;
   for (int i = 0; options_.dropout > 0 && i < masks; ++i)
     dropout_.input.push_back(
-        dropout_mask({batch, kernel.shape()[0]}, options_.dropout, dtype(), source));
+        dropout_mask({batch, kernel.shape()[0]}, options_.dropout, dtype(), source, device()));
   for (int i = 0; options_.recurrent_dropout > 0 && i < masks; ++i)
     dropout_.recurrent.push_back(
-        dropout_mask({batch, units_}, options_.recurrent_dropout, dtype(), source));
+        dropout_mask({batch, units_}, options_.recurrent_dropout, dtype(), source, device()));
 }
 
 namespace {

@@ -43,7 +43,7 @@ struct Scores {
 
 /// Scores with all but the k largest of each row far below any threshold.
 Tensor largest_of_rows(const Tensor& scores, int k) {
-  Tensor kept = full(scores.shape(), below_all, scores.dtype());
+  Tensor kept = full(scores.shape(), below_all, scores.dtype(), Device());
   std::int64_t n = scores.shape()[-1];
   std::vector<std::int64_t> order(static_cast<std::size_t>(n));
   std::int64_t count = std::min<std::int64_t>(k, n);
@@ -65,19 +65,19 @@ Tensor largest_of_rows(const Tensor& scores, int k) {
 Scores scores_of(const char* who, const Tensor& y_true, const Tensor& y_pred,
                  const Tensor& sample_weight, std::optional<int> top_k = std::nullopt,
                  std::optional<int> class_id = std::nullopt) {
-  auto [y, p] = same_shape(who, y_true, as_float(y_pred));
+  auto [y, p] = same_shape(who, on_host(y_true), on_host(as_float(y_pred)));
   if (top_k && p.rank() > 0) p = largest_of_rows(p, *top_k);
   if (class_id) {
     if (p.rank() < 2 || *class_id < 0 || *class_id >= p.shape()[-1])
       fail("{}: class_id {} needs y_pred of shape (batch, classes), got {}", who, *class_id,
            y_pred.shape());
-    Tensor column = full({1}, *class_id, int32);
+    Tensor column = full({1}, *class_id, int32, Device());
     y = take(y, column, -1);
     p = take(p, column, -1);
   }
   Scores scores{contiguous(not_equal(y, 0)), contiguous(p), {}};
   if (sample_weight.defined()) {
-    auto [values, weights] = with_weights(who, p, sample_weight);
+    auto [values, weights] = with_weights(who, p, on_host(sample_weight));
     scores.weights = contiguous(cast(broadcast_to(weights, values.shape()), float64));
   }
   return scores;

@@ -37,8 +37,8 @@ struct Labels {
 };
 
 Labels checked_labels(const char* who, const Tensor& labels, std::int64_t classes,
-                      std::optional<int> ignore_class) {
-  Labels checked{empty(labels.shape(), int32), empty(labels.shape(), boolean)};
+                      std::optional<int> ignore_class, Device device) {
+  Labels checked{empty(labels.shape(), int32, Device()), empty(labels.shape(), boolean, Device())};
   auto* place = raw<std::int32_t>(checked.places);
   auto* valid = raw<bool>(checked.valid);
   if (labels.numel() * classes > INT32_MAX)
@@ -58,7 +58,7 @@ Labels checked_labels(const char* who, const Tensor& labels, std::int64_t classe
       place[i] += static_cast<std::int32_t>(value);
     }
   });
-  return checked;
+  return {on_device(checked.places, device), on_device(checked.valid, device)};
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ Tensor sparse_categorical_crossentropy(const Tensor& y_true, const Tensor& y_pre
     fail("{}: y_true has shape {}, expected {} for y_pred of shape {}", who, y_true.shape(),
          p.shape().without(a), y_pred.shape());
   if (a != p.rank() - 1) p = moveaxis(p, a, -1);
-  Labels checked = checked_labels(who, labels, p.shape()[-1], ignore_class);
+  Labels checked = checked_labels(who, labels, p.shape()[-1], ignore_class, p.device());
   // Whatever stands at an ignored position, NaN even, reaches neither values nor gradients.
   if (ignore_class) p = where(expand_dims(checked.valid, -1), p, 1.0);
   // Only the entry of the right class is needed: of p before its logarithm.

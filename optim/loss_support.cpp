@@ -59,7 +59,7 @@ Tensor masked_weights(const char* who, const Tensor& weights, const Tensor& mask
   Tensor counted = mask.astype(boolean).astype(dtype);
   if (!weights.defined()) return counted;
   auto [m, w] = with_weights(who, counted, weights.astype(dtype));
-  return where(m != 0, w, zeros({}, dtype));
+  return where(m != 0, w, zeros({}, dtype, w.device()));
 }
 
 Tensor counts_for(const Tensor& x, const Tensor& counts) {

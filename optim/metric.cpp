@@ -16,7 +16,7 @@ namespace {
 /// x with another number in the place of whatever does not count.
 Tensor counted_or(double other, const Tensor& x, const Tensor& counts) {
   Tensor fitting = counts_for(x, counts);
-  return fitting.defined() ? where(fitting, x, full({}, other, x.dtype())) : x;
+  return fitting.defined() ? where(fitting, x, full({}, other, x.dtype(), x.device())) : x;
 }
 
 }  // namespace
@@ -65,7 +65,7 @@ void Mean::update_state(const Tensor& values, const Tensor& sample_weight) {
     v = pair.a;
     Shape shape;
     for (int axis = 0; axis < pair.b.rank(); ++axis) shape.push_back(v.shape()[axis]);
-    w = contiguous(cast(broadcast_to(pair.b, shape), float64));
+    w = on_host(contiguous(cast(broadcast_to(pair.b, shape), float64)));
   }
   // Values are averaged over the axes that weights lack; weighted values and weights are averaged
   // over what is left but the first; both are summed over that.
@@ -129,7 +129,8 @@ Tensor sparse_matches(const char* who, const Tensor& y_true, const Tensor& y_pre
 /// Whether fewer than k entries of a row are larger than that of the label. A label that is no
 /// class, or has NaN for its entry, is not among them.
 Tensor in_top_k(const Tensor& labels, const Tensor& y_pred, int k) {
-  Tensor label = contiguous(cast(labels, int32)), found = empty(labels.shape(), boolean);
+  const Tensor label = on_host(contiguous(cast(labels, int32)));
+  Tensor found = empty(labels.shape(), boolean, Device());
   const auto* wanted = raw<std::int32_t>(label);
   auto* out = raw<bool>(found);
   std::int64_t classes = y_pred.shape()[-1];

@@ -193,6 +193,9 @@ void Optimizer::take_gradients(const std::vector<Tensor>& gradients,
       fail("{}: {} has shape {}, its gradient {}", name(), weight.path(), weight.shape(),
            g.shape());
     state_->step_weights.push_back(weight);
+    if (g.device() != weight.device())
+      fail("{}: {} is on {}, its gradient on {}", name(), weight.path(), weight.device().str(),
+           g.device().str());
     state_->step_gradients.push_back(g.astype(weight.value().dtype()));
   }
   if (state_->step_weights.empty() && !weights.empty())
@@ -290,8 +293,9 @@ std::size_t Optimizer::State::index_of(const Weight& weight, const std::string& 
 Tensor& Optimizer::State::tensor_of(SlotTensors& slot, std::size_t index) {
   Tensor& tensor = slot.tensors[index];
   const Tensor& weight = weights[index];
-  if (!tensor.defined()) tensor = full(weight.shape(), slot.initial, weight.dtype());
-  if (tensor.dtype() != weight.dtype()) tensor = tensor.astype(weight.dtype());
+  if (!tensor.defined()) tensor = full(weight.shape(), slot.initial, weight.dtype(), weight.device());
+  if (tensor.dtype() != weight.dtype() || tensor.device() != weight.device())
+    tensor = tensor.astype(weight.dtype()).to(weight.device());
   return tensor;
 }
 
@@ -336,13 +340,13 @@ void Optimizer::State::for_each_slot(const F& f) {
 std::vector<std::pair<std::string, Tensor>> Optimizer::variables() {
   DType dtype = state_->weights.empty() ? floatx() : state_->weights[0].value().dtype();
   std::vector<std::pair<std::string, Tensor>> all{
-      {"iteration", full({}, static_cast<double>(state_->calls), int32)}};
+      {"iteration", full({}, static_cast<double>(state_->calls), int32, Device())}};
   if (!state_->learning_rate.is_schedule())
-    all.emplace_back("learning_rate", full({}, learning_rate(), floatx()));
+    all.emplace_back("learning_rate", full({}, learning_rate(), floatx(), Device()));
   state_->for_each_slot([&](std::string name, const Tensor& tensor) {
     all.emplace_back(std::move(name), tensor.copy());
   });
-  for (const auto& [name, value] : state_->scalars) all.emplace_back(name, full({}, value, dtype));
+  for (const auto& [name, value] : state_->scalars) all.emplace_back(name, full({}, value, dtype, Device()));
   return all;
 }
 

@@ -113,7 +113,7 @@ Tensor weights_of_classes(const Tensor& y, const Shape& prediction,
     auto found = weights.find(static_cast<int>(whole));
     values.push_back(found == weights.end() ? 1.0 : found->second);
   }
-  return tensor(values, labels.shape()).astype(floatx());
+  return tensor(values, labels.shape(), floatx(), y.device());
 }
 
 // --- where batches come from
@@ -129,7 +129,8 @@ class ArraySource : public Source {
     next_ = 0;
     if (!shuffle_) return;
     std::vector<std::int64_t> permutation = default_random().permutation(data_.size());
-    order = tensor(std::vector<std::int32_t>(permutation.begin(), permutation.end()));
+    const std::vector<std::int32_t> numbers(permutation.begin(), permutation.end());
+    order = tensor(numbers, {data_.size()}, int32, Device());
   }
   std::optional<Batch> next() override {
     if (next_ >= data_.size()) return {};

@@ -18,6 +18,21 @@ Predictions predictions_of(Model& model, const Tensors& x, const CallOptions& op
   return {std::move(values), std::move(masks), added.values()};
 }
 
+Tensors moved(const Tensors& tensors, Device device) {
+  Tensors there;
+  for (const Tensor& t : tensors) there.push_back(t.defined() ? t.to(device) : t);
+  return there;
+}
+
+namespace {
+
+Batch on_device_of(const Model& model, const Batch& batch) {
+  const Device device = model.device();
+  return {moved(batch.x, device), moved(batch.y, device), moved(batch.sample_weight, device)};
+}
+
+}  // namespace
+
 Trainer::Trainer(Model& model) : model_(model), state_(model.compilation()) {
   if (!model.compiled())
     fail("{} ({}): compile it with a loss first", model.name(), model.class_name());
@@ -28,13 +43,13 @@ Trainer::~Trainer() { state_.trainer = nullptr; }
 Logs Trainer::train(const Batch& batch) {
   FlushDenormals guard;
   finite_ = true;
-  return model_.train_step(batch);
+  return model_.train_step(on_device_of(model_, batch));
 }
 
 Logs Trainer::test(const Batch& batch) {
   FlushDenormals guard;
   NoGradient scope;
-  return model_.test_step(batch);
+  return model_.test_step(on_device_of(model_, batch));
 }
 
 Logs Trainer::train_step(const Batch& batch) {

@@ -18,6 +18,7 @@ using VariableId = std::uint32_t;
 struct Variable {
   Shape shape;
   DType dtype;
+  Device device;
 };
 
 /// One op: its inputs, its outputs, and the function that computes the inputs' gradients.

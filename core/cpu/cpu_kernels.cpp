@@ -6,6 +6,7 @@
 #include <keratin/core/cpu/gemm.h>
 #include <keratin/core/cpu/kernels.h>
 #include <keratin/core/cpu/plain_loops.h>
+#include <keratin/core/internal/backend.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/internal/tensor_data.h>
@@ -33,6 +34,14 @@ class CpuKernels final : public Kernels {
         else
           for (std::int64_t j = 0; j < n; ++j) to[j * s[0]] = element;
       });
+    });
+  }
+
+  void arange(const Tensor& y, double start, double step) const override {
+    with_type(y.dtype(), [&](auto type) {
+      using T = decltype(type);
+      for (std::int64_t i = 0; i < y.numel(); ++i)
+        raw<T>(y)[i] = convert<T>(start + static_cast<double>(i) * step);
     });
   }
 
@@ -199,6 +208,18 @@ class CpuKernels final : public Kernels {
                  });
   }
 
+  void check_indices(const char* who, const Tensor& y, const Tensor& indices,
+                     std::int64_t extent) const override {
+    const auto* from = raw<std::int32_t>(indices);
+    auto* to = raw<std::int32_t>(y);
+    for (std::int64_t i = 0; i < y.numel(); ++i) {
+      if (from[i] < -extent || from[i] >= extent)
+        fail("{}: index {} at position {} is out of range for an axis of {}", who, from[i], i,
+             extent);
+      to[i] = from[i] < 0 ? from[i] + static_cast<std::int32_t>(extent) : from[i];
+    }
+  }
+
   void take(const Tensor& y, const Tensor& x, const Tensor& indices) const override {
     std::int64_t outer = x.size(0), n = x.size(1), count = indices.numel();
     auto bytes = static_cast<std::size_t>(x.size(2)) * size_of(x.dtype());
@@ -316,7 +337,7 @@ class CpuKernels final : public Kernels {
     constexpr std::int64_t piece = 16384;
     if (n <= piece) return function(out, in, 1, n, 1, 1);
     std::int64_t pieces = (n + piece - 1) / piece;
-    Tensor partial = empty({pieces}, dtype);
+    Tensor partial = empty({pieces}, dtype, Device());
     char* results = raw<char>(partial);
     parallel_for(pieces, n / accesses_per_thread, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i)
@@ -337,8 +358,7 @@ const Kernels& kernels() {
 }  // namespace cpu
 
 const Kernels& kernels_of(Device device) {
-  if (device.type != Device::Type::cpu) fail("device: this build has no kernels for CUDA");
-  return cpu::kernels();
+  return device.is_cpu() ? cpu::kernels() : backend_of(device).kernels(device.index);
 }
 
 }  // namespace keratin

@@ -17,7 +17,7 @@ void* pool_allocate(std::size_t bytes);
 /// Returns a block; `bytes` as asked for.
 void pool_free(void* block, std::size_t bytes) noexcept;
 
-/// Memory that tensors share: its own block behind this header, or the user's memory.
+/// Memory that tensors share: its own block behind this header, a device's, or the user's memory.
 struct alignas(64) Storage {
   std::atomic<std::int32_t> refs{1};
   std::atomic<std::uint32_t> version{0};  // counts writes in place, so that a tape can tell
@@ -27,7 +27,7 @@ struct alignas(64) Storage {
   bool external = false;
   bool read_only = false;
 
-  static Storage* make(std::size_t bytes);
+  static Storage* make(std::size_t bytes, Device device);
   static Storage* wrap(void* data, std::size_t bytes, bool read_only);
 
   void retain() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }
@@ -36,6 +36,7 @@ struct alignas(64) Storage {
   }
 
  private:
+  static Storage* make_on(std::size_t bytes, Device device);
   void destroy() noexcept;
 };
 

@@ -36,7 +36,15 @@ struct TensorData {
 };
 
 /// Uninitialised memory.
-Tensor empty(const Shape& shape, DType dtype, Device device = {});
+Tensor empty(const Shape& shape, DType dtype, Device device);
+
+/// Where the result of an op on these tensors is: with the first that is not on the processor. A
+/// number on the processor, a tensor of rank 0, may meet any device; kernels refuse other mixtures.
+Device device_of(std::span<const Tensor> operands);
+
+/// On that device, itself when it is there already. Not recorded.
+Tensor on_device(const Tensor& tensor, Device device);
+inline Tensor on_host(const Tensor& tensor) { return on_device(tensor, Device()); }
 
 /// Uninitialised memory in the order of the first of `like` that has this shape: what is computed
 /// from a transposed tensor stays transposed, so that nothing is walked across its rows.
@@ -83,7 +91,7 @@ bool is_blas_matrix(const Tensor& x);
 /// The value of a tensor with one element.
 double scalar_value(const Tensor& tensor);
 
-/// The first element.
+/// The first element, for the code of the tensor's own device.
 template <class T>
 T* raw(const Tensor& tensor) {
   return reinterpret_cast<T*>(TensorData::of(tensor).data);

@@ -49,6 +49,8 @@ struct Layer::State {
     found.push_back(this);
     for (const AnyLayer& layer : sublayers) layer->state().collect(found);
   }
+  /// Of the layer or of those inside; null where none is made.
+  const Weight* first_weight() const;
   /// Undoes what builds from number `since` on have made.
   void undo(std::uint64_t since) {
     for (const AnyLayer& layer : sublayers)

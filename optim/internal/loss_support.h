@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/tensor.h>
 
 namespace keratin {
@@ -45,7 +46,8 @@ Tensor counts_for(const Tensor& x, const Tensor& counts);
 
 /// Calls f(const T*) with the elements in row-major order, in the tensor's own type.
 template <class F>
-decltype(auto) with_elements(const Tensor& dense, const F& f) {
+decltype(auto) with_elements(const Tensor& x, const F& f) {
+  const Tensor dense = on_host(x);
   switch (dense.dtype()) {
     case float64:
       return f(dense.data<double>());

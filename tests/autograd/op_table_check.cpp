@@ -259,8 +259,8 @@ void check(const std::string& what, bool holds) {
 }
 
 void check_bits(const std::string& what, const Tensor& got, const Tensor& expected) {
-  Tensor a = got.is_contiguous() ? got : got.copy();
-  Tensor b = expected.is_contiguous() ? expected : expected.copy();
+  auto dense = [](const Tensor& x) { return (x.is_contiguous() ? x : x.copy()).to("cpu"); };
+  const Tensor a = dense(got), b = dense(expected);
   auto bytes = static_cast<std::size_t>(a.numel()) * size_of(a.dtype());
   auto address = [](const Tensor& x) -> const void* {
     if (x.dtype() == float32) return x.data<float>();

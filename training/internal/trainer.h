@@ -90,6 +90,9 @@ class Trainer {
   std::string bad_gradient_;
 };
 
+/// The tensors on a device; those that are undefined stay so.
+Tensors moved(const Tensors& tensors, Device device);
+
 /// The model's outputs for a batch, and what its layers add to the loss.
 Predictions predictions_of(Model& model, const Tensors& x, const CallOptions& options);
 

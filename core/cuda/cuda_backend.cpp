@@ -1,0 +1,90 @@
+#include <new>
+
+#include <keratin/core/cuda/cuda_backend.h>
+#include <keratin/core/internal/message.h>
+
+namespace keratin::cuda {
+
+DeviceState::DeviceState(int index)
+    : index(index),
+      stream(make_stream(index)),
+      pool(index),
+      fault(new (allocate_host(sizeof(IndexFault))) IndexFault) {}
+
+void DeviceState::synchronize() {
+  cuda::synchronize(stream);
+  if (fault->found == 0) return;
+  const IndexFault found = *fault;
+  *fault = {};
+  fail("{}: index {} at position {} is out of range for an axis of {}", fault_of, found.index,
+       found.position, found.extent);
+}
+
+namespace {
+
+class CudaBackend final : public Backend {
+ public:
+  int device_count(std::string& why) override {
+    std::call_once(counted_, [this] { count_ = cuda::device_count(why_); });
+    why = why_;
+    return count_;
+  }
+
+  const Kernels& kernels(int device) override { return *entry(device).kernels; }
+
+  void* allocate(std::size_t bytes, int device) override {
+    return entry(device).state.pool.allocate(bytes);
+  }
+  void free(void* memory, std::size_t bytes, int device) noexcept override {
+    entry(device).state.pool.free(memory, bytes);
+  }
+  void release_cached_memory() override {
+    std::lock_guard lock(mutex_);
+    for (auto& entry : entries_) {
+      if (entry == nullptr) continue;
+      cuda::synchronize(entry->state.stream);
+      entry->state.pool.release_free();
+    }
+  }
+
+  void to_device(void* to, const void* from, std::size_t bytes, int device) override {
+    copy(to, from, bytes, entry(device).state.stream);
+  }
+  void to_host(void* to, const void* from, std::size_t bytes, int device) override {
+    DeviceState& state = entry(device).state;
+    copy(to, from, bytes, state.stream);
+    state.synchronize();
+  }
+
+ private:
+  struct Entry {
+    explicit Entry(int index) : state(index), kernels(make_kernels(state)) {}
+    DeviceState state;
+    std::unique_ptr<const Kernels> kernels;
+  };
+
+  // A device is set up when it is first used.
+  Entry& entry(int device) {
+    std::lock_guard lock(mutex_);
+    const auto place = static_cast<std::size_t>(device);
+    if (entries_.size() <= place) entries_.resize(place + 1);
+    if (entries_[place] == nullptr) entries_[place] = std::make_unique<Entry>(device);
+    return *entries_[place];
+  }
+
+  std::once_flag counted_;
+  int count_ = 0;
+  std::string why_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Entry>> entries_;
+};
+
+}  // namespace
+
+// Never destroyed: tensors in static variables may outlive it.
+Backend& backend() {
+  static auto* all = new CudaBackend;
+  return *all;
+}
+
+}  // namespace keratin::cuda

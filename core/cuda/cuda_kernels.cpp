@@ -1,0 +1,271 @@
+// The kernels of a CUDA device: from tensors to what the device's own functions take
+// (core/cuda/kernels.h). Each call queues its work and returns.
+
+#include <algorithm>
+
+#include <keratin/core/cpu/loop_plan.h>
+#include <keratin/core/cuda/cuda_backend.h>
+#include <keratin/core/internal/draw.h>
+#include <keratin/core/internal/message.h>
+#include <keratin/core/internal/tensor_data.h>
+
+namespace keratin::cuda {
+namespace {
+
+bool is_number(const Tensor& x) { return x.device().is_cpu() && x.rank() == 0; }
+
+class CudaKernels final : public Kernels {
+ public:
+  explicit CudaKernels(DeviceState& device) : device_(device) {}
+
+  void fill(const Tensor& y, double value) const override { copy(y, Tensor(value)); }
+
+  void arange(const Tensor& y, double start, double step) const override {
+    cuda::arange(y.dtype(), raw<void>(y), y.numel(), start, step, device_.stream);
+  }
+
+  void random(const Tensor& y, const Draw& draw) const override {
+    cuda::random(draw, y.dtype(), raw<void>(y), y.numel(), device_.stream);
+  }
+
+  void copy(const Tensor& y, const Tensor& x) const override {
+    cuda::copy(y.dtype(), x.dtype(), loop("copy", y.shape(), {{&y, 1}, {&x, 1}}), device_.stream);
+  }
+
+  // Elements that overlap are added one launch after the other: along each axis whose steps do not
+  // lead past all that the axes before it reach.
+  void accumulate(const Tensor& y, const Tensor& x) const override {
+    if (y.numel() == 0) return;
+    const int axis = overlapping_axis(y);
+    if (axis < 0)
+      return cuda::accumulate(y.dtype(), loop("accumulate", y.shape(), {{&y, 1}, {&x, 1}}),
+                              device_.stream);
+    const Tensor wide = expand_view(x, y.shape());
+    auto part = [&](const Tensor& t, std::int64_t i) {
+      Strides strides = t.strides();
+      const std::int64_t offset = i * strides[axis];
+      strides.erase(axis);
+      return make_view(t, t.shape().without(axis), strides, offset);
+    };
+    for (std::int64_t i = 0; i < y.shape()[axis]; ++i) accumulate(part(y, i), part(wide, i));
+  }
+
+  void pointwise(Pointwise op, const void* functor, Tensors y, Tensors x) const override {
+    cuda::pointwise(op, functor, y[0].dtype(), loop("a pointwise op", y[0].shape(), {y, x}),
+                    device_.stream);
+  }
+
+  void pointwise_gradient(Pointwise op, const void* functor, Tensors gx, Tensors x,
+                          Tensors gy) const override {
+    const auto wanted = std::ranges::find_if(gx, [](const Tensor& g) { return g.defined(); });
+    if (wanted == gx.end()) return;
+    cuda::pointwise_gradient(op, functor, gy[0].dtype(),
+                             loop("a pointwise gradient", wanted->shape(), {gx, x, gy}),
+                             device_.stream);
+  }
+
+  void compare(Comparison op, const Tensor& y, const Tensor& a, const Tensor& b) const override {
+    cuda::compare(op, a.dtype(), loop("a comparison", y.shape(), {{&y, 1}, {&a, 1}, {&b, 1}}),
+                  device_.stream);
+  }
+
+  void select(const Tensor& y, const Tensor& condition, const Tensor& a,
+              const Tensor& b) const override {
+    cuda::select(y.dtype(), loop("where", y.shape(), {{&y, 1}, {&condition, 1}, {&a, 1}, {&b, 1}}),
+                 device_.stream);
+  }
+
+  void reduce(Reduction op, const Tensor& y, const Tensor& x, int axis) const override {
+    const Middle size = middle(x.shape(), axis);
+    if (size.outer * size.inner > 1 || size.n <= piece)
+      return cuda::reduce(op, x.dtype(), raw<void>(y), raw<void>(x), size, device_.stream);
+    // A long row to one number: fixed pieces first, by many blocks, then their results.
+    const std::int64_t pieces = (size.n + piece - 1) / piece;
+    const Tensor partial = empty({pieces}, x.dtype(), x.device());
+    cuda::reduce_pieces(op, x.dtype(), raw<void>(partial), raw<void>(x), piece, size.n,
+                        device_.stream);
+    reduce(op, y, partial, 0);
+  }
+
+  void arg_reduce(bool largest, const Tensor& y, const Tensor& x, int axis) const override {
+    cuda::arg_reduce(largest, x.dtype(), raw<std::int32_t>(y), raw<void>(x),
+                     middle(x.shape(), axis), device_.stream);
+  }
+
+  void cumulative_sum(const Tensor& y, const Tensor& x, int axis, bool reverse) const override {
+    cuda::cumulative_sum(x.dtype(), raw<void>(y), raw<void>(x), middle(x.shape(), axis), reverse,
+                         device_.stream);
+  }
+
+  void softmax(const Tensor& y, const Tensor& x, int axis, bool log) const override {
+    cuda::softmax(x.dtype(), raw<void>(y), raw<void>(x), middle(x.shape(), axis), log,
+                  device_.stream);
+  }
+
+  void softmax_gradient(const Tensor& gx, const Tensor& y, const Tensor& gy, int axis,
+                        bool log) const override {
+    cuda::softmax_gradient(y.dtype(), raw<void>(gx), raw<void>(y), raw<void>(gy),
+                           middle(y.shape(), axis), log, device_.stream);
+  }
+
+  void check_indices(const char* who, const Tensor& y, const Tensor& indices,
+                     std::int64_t extent) const override {
+    device_.fault_of = who;
+    cuda::check_indices(raw<std::int32_t>(y), raw<std::int32_t>(indices), y.numel(), extent,
+                        device_.fault, device_.stream);
+  }
+
+  void take(const Tensor& y, const Tensor& x, const Tensor& indices) const override {
+    cuda::take(size_of(x.dtype()), raw<void>(y), raw<void>(x), raw<std::int32_t>(indices),
+               indices.numel(), {x.size(0), x.size(1), x.size(2)}, device_.stream);
+  }
+
+  void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) const override {
+    cuda::scatter_add(y.dtype(), raw<void>(y), raw<void>(x), raw<std::int32_t>(indices),
+                      indices.numel(), {y.size(0), y.size(1), y.size(2)}, device_.stream);
+  }
+
+  void gemm(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias,
+            bool accumulate) const override {
+    if (bias.defined()) copy(c, bias);
+    multiply(c, a, b, accumulate || bias.defined());
+  }
+
+  // cuBLAS packs as it sees fit.
+  Shape packed_shape(const Tensor&, std::int64_t, std::int64_t) const override { return {}; }
+  void pack(const Tensor&, const Tensor&) const override { no_packing(); }
+  void packed_gemm(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                   bool) const override {
+    no_packing();
+  }
+
+  void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const override {
+    multiply(c, a, b, false);
+  }
+
+ private:
+  static constexpr std::int64_t piece = 1 << 16;  // of a row that is reduced to one number
+
+  [[noreturn]] static void no_packing() {
+    throw std::logic_error("cuda: packed_shape offers no packing");
+  }
+
+  void check_place(const char* who, const Tensor& x) const {
+    const Device here(Device::Type::cuda, static_cast<std::uint8_t>(device_.index));
+    if (x.defined() && x.device() != here)
+      fail("{}: operands are on {} and on {}; move one of them with .to(...)", who, here.str(),
+           x.device().str());
+  }
+
+  /// The planned loop; operands that are numbers on the processor go by value.
+  Loop loop(const char* who, const Shape& shape, std::initializer_list<Tensors> groups) const {
+    const cpu::Loop plan = cpu::plan_loop(shape, groups);
+    Loop loop;
+    loop.rank = plan.rank;
+    loop.operands = plan.operands;
+    loop.total = 1;
+    for (int axis = 0; axis < plan.rank; ++axis) {
+      loop.size[axis] = plan.size[axis];
+      loop.total *= plan.size[axis];
+    }
+    for (int k = 0; k < plan.operands; ++k) {
+      loop.data[k] = plan.data[k];
+      for (int axis = 0; axis < plan.rank; ++axis) loop.stride[k][axis] = plan.stride[k][axis];
+    }
+    for (const Tensors& group : groups)
+      for (const Tensor& x : group) {
+        if (!x.defined()) continue;
+        if (!is_number(x)) {
+          check_place(who, x);
+          continue;
+        }
+        for (int k = 0; k < loop.operands; ++k) {
+          if (loop.data[k] != raw<void>(x)) continue;
+          loop.data[k] = nullptr;
+          loop.value[k] = scalar_value(x);
+        }
+      }
+    return loop;
+  }
+
+  static Middle middle(const Shape& shape, int axis) {
+    Middle size{1, 1, 1};
+    for (int i = 0; i < shape.rank(); ++i)
+      (i < axis ? size.outer : i == axis ? size.n : size.inner) *= shape[i];
+    return size;
+  }
+
+  /// The axis of y, from the smallest stride on, whose steps meet elements of the axes before it; -1
+  /// where there is none.
+  static int overlapping_axis(const Tensor& y) {
+    std::vector<int> axes;
+    for (int axis = 0; axis < y.rank(); ++axis)
+      if (y.shape()[axis] > 1) axes.push_back(axis);
+    auto step = [&](int axis) { return std::abs(y.strides()[axis]); };
+    std::ranges::stable_sort(axes, [&](int a, int b) { return step(a) < step(b); });
+    std::int64_t reach = 0;
+    for (int axis : axes) {
+      if (step(axis) <= reach) return axis;
+      reach += step(axis) * (y.shape()[axis] - 1);
+    }
+    return -1;
+  }
+
+  /// A matrix as cuBLAS sees it: by columns, or transposed.
+  struct Matrix {
+    bool by_rows;
+    int leading;
+    std::int64_t stride;  // from one matrix of a batch to the next
+  };
+  static Matrix matrix(const Tensor& x) {
+    const std::int64_t down = x.strides()[-2], right = x.strides()[-1];
+    const std::int64_t rows = x.size(-2), columns = x.size(-1);
+    const bool by_rows = (right == 1 || columns == 1) && (down >= columns || rows == 1);
+    const std::int64_t leading = by_rows ? std::max(down, columns) : std::max(right, rows);
+    return {by_rows, static_cast<int>(leading), x.rank() == 3 ? x.strides()[0] : 0};
+  }
+
+  // Matrices that lie by rows are, by columns, their transposes: c' = b' a'.
+  void multiply(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate) const {
+    for (const Tensor* x : {&c, &a, &b}) check_place("a product", *x);
+    const std::int64_t m = c.size(-2), n = c.size(-1), k = a.size(-1);
+    if (c.numel() == 0) return;
+    if (k == 0) return accumulate ? void() : fill(c, 0);
+    for (std::int64_t size : {m, n, k})
+      if (size > INT32_MAX) fail("a product: cuBLAS takes up to {} rows, got {}", INT32_MAX, size);
+    const Matrix to = matrix(c), left = matrix(a), right = matrix(b);
+    Gemm product;
+    product.dtype = c.dtype();
+    product.accumulate = accumulate;
+    product.batch = c.rank() == 3 ? static_cast<int>(c.size(0)) : 1;
+    product.k = static_cast<int>(k);
+    product.c = raw<void>(c);
+    product.ldc = to.leading;
+    product.stride_c = to.stride;
+    const bool flip = to.by_rows;
+    const Tensor& first = flip ? b : a;
+    const Tensor& second = flip ? a : b;
+    const Matrix &one = flip ? right : left, &two = flip ? left : right;
+    product.m = static_cast<int>(flip ? n : m);
+    product.n = static_cast<int>(flip ? m : n);
+    product.a = raw<void>(first);
+    product.b = raw<void>(second);
+    product.transpose_a = one.by_rows != flip;
+    product.transpose_b = two.by_rows != flip;
+    product.lda = one.leading;
+    product.ldb = two.leading;
+    product.stride_a = one.stride;
+    product.stride_b = two.stride;
+    cuda::gemm(product, device_.stream);
+  }
+
+  DeviceState& device_;
+};
+
+}  // namespace
+
+std::unique_ptr<const Kernels> make_kernels(DeviceState& device) {
+  return std::make_unique<CudaKernels>(device);
+}
+
+}  // namespace keratin::cuda
