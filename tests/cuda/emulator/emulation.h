@@ -1,0 +1,27 @@
+// What a test may ask of the emulated CUDA devices, and set while no work is under way.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace emulation {
+
+/// The order in which the threads of a block run between two barriers.
+enum class Order { forward, backward, shuffled };
+extern Order order;
+
+/// Work runs when it is queued, and fails there, instead of when somebody waits.
+extern bool eager;
+
+/// Bytes that a device has; allocations beyond them return null.
+extern std::size_t memory_limit;
+std::size_t memory_in_use(int device);
+
+/// What the host asked for since the program began. What a graph does counts as one graph.
+struct Counts {
+  std::int64_t kernels = 0, products = 0, copies = 0, graphs = 0;
+  std::int64_t waits = 0;  // for a stream or an event
+};
+Counts counts();
+
+}  // namespace emulation
