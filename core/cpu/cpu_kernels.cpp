@@ -7,6 +7,7 @@
 #include <keratin/core/cpu/kernels.h>
 #include <keratin/core/cpu/plain_loops.h>
 #include <keratin/core/internal/backend.h>
+#include <keratin/core/internal/draw.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/internal/tensor_data.h>
@@ -42,6 +43,19 @@ class CpuKernels final : public Kernels {
       using T = decltype(type);
       for (std::int64_t i = 0; i < y.numel(); ++i)
         raw<T>(y)[i] = convert<T>(start + static_cast<double>(i) * step);
+    });
+  }
+
+  void random(const Tensor& y, const Draw& draw) const override {
+    with_float(y.dtype(), [&](auto type) {
+      using T = decltype(type);
+      with_kind(draw.kind, [&](auto kind) {
+        T* out = raw<T>(y);
+        parallel_for(y.numel(), y.numel() / 1000, [=](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i)
+            out[i] = static_cast<T>(number_of<kind()>(draw, static_cast<std::uint64_t>(i)));
+        });
+      });
     });
   }
 

@@ -6,10 +6,10 @@
 #include <cstring>
 #include <functional>
 #include <initializer_list>
-#include <limits>
 #include <type_traits>
 
 #include <keratin/core/cpu/loop_plan.h>
+#include <keratin/core/internal/convert.h>
 #include <keratin/core/kernels.h>
 
 namespace keratin::cpu {
@@ -42,21 +42,6 @@ void visit_rows(const Loop& loop, const void* row) {
 template <class Row>
 void for_each_row(const Shape& shape, std::initializer_list<Tensor> tensors, const Row& row) {
   run_loop(plan_loop(shape, {{tensors.begin(), tensors.size()}}), visit_rows<Row>, &row);
-}
-
-template <class To, class From>
-To convert(From x) {
-  if constexpr (std::is_same_v<To, bool>) {
-    return x != From(0);
-  } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
-    // Truncates as C does; what fits nowhere becomes the nearest bound, NaN becomes 0.
-    if (x != x) return 0;
-    if (x <= static_cast<From>(-2147483648.0)) return std::numeric_limits<To>::min();
-    if (x >= static_cast<From>(2147483648.0)) return std::numeric_limits<To>::max();
-    return static_cast<To>(x);
-  } else {
-    return static_cast<To>(x);
-  }
 }
 
 template <class T>
