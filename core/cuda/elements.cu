@@ -1,0 +1,130 @@
+// Comparison, selection, conversion, and what is made of nothing. Compiled without contraction of
+// products and sums (-fmad=false), so that arange and uniform numbers have the CPU's bits.
+
+#include <keratin/core/cuda/loop.h>
+#include <keratin/core/internal/draw.h>
+#include <keratin/core/kernels.h>
+
+namespace keratin::cuda {
+namespace {
+
+template <class T>
+__device__ bool holds(Comparison op, T a, T b) {
+  switch (op) {
+    case Comparison::equal:
+      return a == b;
+    case Comparison::not_equal:
+      return a != b;
+    case Comparison::less:
+      return a < b;
+    case Comparison::less_equal:
+      return a <= b;
+    case Comparison::greater:
+      return a > b;
+    case Comparison::greater_equal:
+      return a >= b;
+    case Comparison::logical_and:
+      return a != T(0) && b != T(0);
+    case Comparison::logical_or:
+      return a != T(0) || b != T(0);
+    case Comparison::logical_xor:
+      return (a != T(0)) != (b != T(0));
+  }
+  return false;
+}
+
+template <class T>
+__global__ void compare_elements(const Loop loop, Comparison op) {
+  for_elements(loop.total, [&](std::int64_t i) {
+    Place<3> place(loop, i);
+    place.store(0, holds(op, place.load<T>(1), place.load<T>(2)));
+  });
+}
+
+template <class T>
+__global__ void select_elements(const Loop loop) {
+  for_elements(loop.total, [&](std::int64_t i) {
+    Place<4> place(loop, i);
+    place.store(0, place.load<bool>(1) ? place.load<T>(2) : place.load<T>(3));
+  });
+}
+
+template <class To, class From>
+__global__ void copy_elements(const Loop loop) {
+  for_elements(loop.total, [&](std::int64_t i) {
+    Place<2> place(loop, i);
+    place.store(0, convert<To>(place.load<From>(1)));
+  });
+}
+
+template <class T>
+__global__ void accumulate_elements(const Loop loop) {
+  for_elements(loop.total, [&](std::int64_t i) {
+    Place<2> place(loop, i);
+    place.store(0, static_cast<T>(place.load<T>(0) + place.load<T>(1)));
+  });
+}
+
+template <class T>
+__global__ void count_up(T* y, std::int64_t n, double start, double step) {
+  for_elements(n,
+               [&](std::int64_t i) { y[i] = convert<T>(start + static_cast<double>(i) * step); });
+}
+
+template <class T, Draw::Kind kind>
+__global__ void draw_numbers(T* y, std::int64_t n, const Draw draw) {
+  for_elements(n, [&](std::int64_t i) {
+    y[i] = static_cast<T>(number_of<kind>(draw, static_cast<std::uint64_t>(i)));
+  });
+}
+
+template <class F>
+void with_any_type(DType dtype, const F& f) {
+  with_type<bool, std::int32_t, float, double>(dtype, f);
+}
+
+}  // namespace
+
+void compare(Comparison op, DType dtype, const Loop& loop, Stream stream) {
+  with_any_type(dtype, [&](auto type) {
+    launch_for(loop.total, compare_elements<decltype(type)>, stream, loop, op);
+  });
+}
+
+void select(DType dtype, const Loop& loop, Stream stream) {
+  with_any_type(dtype, [&](auto type) {
+    launch_for(loop.total, select_elements<decltype(type)>, stream, loop);
+  });
+}
+
+void copy(DType to, DType from, const Loop& loop, Stream stream) {
+  with_any_type(to, [&](auto t) {
+    with_any_type(from, [&](auto f) {
+      launch_for(loop.total, copy_elements<decltype(t), decltype(f)>, stream, loop);
+    });
+  });
+}
+
+void accumulate(DType dtype, const Loop& loop, Stream stream) {
+  with_any_type(dtype, [&](auto type) {
+    launch_for(loop.total, accumulate_elements<decltype(type)>, stream, loop);
+  });
+}
+
+void arange(DType dtype, void* y, std::int64_t n, double start, double step, Stream stream) {
+  with_any_type(dtype, [&](auto type) {
+    using T = decltype(type);
+    launch_for(n, count_up<T>, stream, static_cast<T*>(y), n, start, step);
+  });
+}
+
+void random(const Draw& draw, DType dtype, void* y, std::int64_t n, Stream stream) {
+  with_type<float, double>(dtype, [&](auto type) {
+    with_kind(draw.kind, [&](auto kind) {
+      using T = decltype(type);
+      launch_for(n, draw_numbers<T, decltype(kind)::value>, stream, static_cast<T*>(y), n, draw);
+    });
+  });
+}
+
+}  // namespace keratin::cuda

@@ -1,0 +1,96 @@
+// Indexing. The results do not depend on the order in which threads run: no atomic operations.
+
+#include <keratin/core/cuda/loop.h>
+
+namespace keratin::cuda {
+namespace {
+
+constexpr unsigned checkers = 1024;
+
+// A single block, whose threads can agree on the first bad position.
+__global__ void check_all(std::int32_t* y, const std::int32_t* indices, std::int64_t count,
+                          std::int64_t extent, IndexFault* fault) {
+  __shared__ std::int64_t first[checkers];
+  const unsigned thread = threadIdx.x;
+  std::int64_t own = count;  // where this thread saw its first bad index,
+  std::int32_t bad = 0;      // and what that is
+  for (std::int64_t i = thread; i < count; i += checkers) {
+    std::int32_t index = indices[i];
+    std::int64_t place = index < 0 ? index + extent : index;
+    const bool in_range = place >= 0 && place < extent;
+    if (!in_range && own == count) {
+      own = i;
+      bad = index;
+    }
+    y[i] = in_range ? static_cast<std::int32_t>(place) : 0;
+  }
+  first[thread] = own;
+  __syncthreads();
+  for (unsigned half = checkers / 2; half > 0; half /= 2) {
+    if (thread < half) first[thread] = std::min(first[thread], first[thread + half]);
+    __syncthreads();
+  }
+  if (own < count && own == first[0] && fault->found == 0) *fault = {1, bad, own, extent};
+}
+
+template <class T>
+__global__ void take_elements(T* y, const T* x, const std::int32_t* indices, std::int64_t count,
+                              const Middle size) {
+  for_elements(size.outer * count * size.inner, [&](std::int64_t i) {
+    Division row = divide(i, size.inner), place = divide(row.quotient, count);
+    std::int64_t from = place.quotient * size.n + indices[place.remainder];
+    y[i] = x[from * size.inner + row.remainder];
+  });
+}
+
+// A thread for each element of y looks for its index among all of them.
+template <class T>
+__global__ void add_elements(T* y, const T* x, const std::int32_t* indices, std::int64_t count,
+                             const Middle size) {
+  for_elements(size.outer * size.n * size.inner, [&](std::int64_t i) {
+    Division row = divide(i, size.inner), place = divide(row.quotient, size.n);
+    const T* column = x + place.quotient * count * size.inner + row.remainder;
+    T sum = y[i];
+    for (std::int64_t j = 0; j < count; ++j)
+      if (indices[j] == place.remainder) sum = static_cast<T>(sum + column[j * size.inner]);
+    y[i] = sum;
+  });
+}
+
+}  // namespace
+
+void check_indices(std::int32_t* y, const std::int32_t* indices, std::int64_t count,
+                   std::int64_t extent, IndexFault* fault, Stream stream) {
+  if (count > 0) launch(check_all, 1, checkers, stream, y, indices, count, extent, fault);
+}
+
+void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices,
+          std::int64_t count, const Middle& size, Stream stream) {
+  auto run = [&](auto type) {
+    using T = decltype(type);
+    launch_for(size.outer * count * size.inner, take_elements<T>, stream, static_cast<T*>(y),
+               static_cast<const T*>(x), indices, count, size);
+  };
+  switch (bytes) {
+    case 1:
+      return run(std::uint8_t{});
+    case 4:
+      return run(std::uint32_t{});
+    case 8:
+      return run(std::uint64_t{});
+    default:
+      throw std::logic_error("cuda: take has no kernel for elements of this size");
+  }
+}
+
+void scatter_add(DType dtype, void* y, const void* x, const std::int32_t* indices,
+                 std::int64_t count, const Middle& size, Stream stream) {
+  if (count == 0) return;
+  with_type<bool, std::int32_t, float, double>(dtype, [&](auto type) {
+    using T = decltype(type);
+    launch_for(size.outer * size.n * size.inner, add_elements<T>, stream, static_cast<T*>(y),
+               static_cast<const T*>(x), indices, count, size);
+  });
+}
+
+}  // namespace keratin::cuda

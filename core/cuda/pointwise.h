@@ -1,0 +1,114 @@
+// The kernels that run a scalar function, or its gradient, over a loop; by op, for each type of
+// elements in a file of its own.
+#pragma once
+
+#include <utility>
+
+#include <keratin/core/cuda/loop.h>
+#include <keratin/core/cuda/number.h>
+
+namespace keratin::cuda {
+
+inline constexpr int pointwise_count = static_cast<int>(Pointwise::count);
+
+using PointwiseFunction = void (*)(const void* functor, const Loop& loop, Stream stream);
+
+/// Null where there is none: a step has no gradient, and on integers run only the functions that
+/// take integers to integers.
+struct PointwiseTable {
+  PointwiseFunction forward[pointwise_count];
+  PointwiseFunction gradient[pointwise_count];
+};
+
+extern const PointwiseTable float32_pointwise;
+extern const PointwiseTable float64_pointwise;
+extern const PointwiseTable int32_pointwise;
+
+template <class T, class F, std::size_t... I, std::size_t... O, class Operands>
+__device__ void forward_step(const Operands& operands, const F& f, std::index_sequence<I...>,
+                             std::index_sequence<O...>) {
+  constexpr int outputs = sizeof...(O);
+  auto y = f(number(operands.template load<T>(outputs + I))...);
+  if constexpr (outputs == 1)
+    operands.store(0, element<T>(y));
+  else
+    (operands.store(O, element<T>(std::get<O>(y))), ...);
+}
+
+template <class T, class F>
+__global__ void forward(const Loop loop, const F f) {
+  constexpr int inputs = fn::inputs_of<F>, outputs = fn::outputs_of<F>;
+  for_elements(loop.total, [&](std::int64_t i) {
+    forward_step<T>(Place<inputs + outputs>(loop, i), f, std::make_index_sequence<inputs>{},
+                    std::make_index_sequence<outputs>{});
+  });
+}
+
+/// Operands: the gradients of the inputs (null where not wanted), the inputs, the outputs'
+/// gradients. A derivative in terms of the output takes that in the inputs' place.
+template <class T, class F, std::size_t... I, class Operands>
+__device__ void gradient_step(const Operands& operands, const F& f, std::index_sequence<I...> all) {
+  constexpr int inputs = fn::inputs_of<F>, outputs = fn::outputs_of<F>;
+  auto load = [&](int k) { return number(operands.template load<T>(k)); };
+  if constexpr (fn::has_output_vjp<F>) {
+    operands.store(0, element<T>(F::vjp(load(1), load(2))));
+  } else {
+    Number<T> x[inputs], g[outputs];
+    for (int k = 0; k < inputs; ++k) x[k] = load(inputs + k);
+    for (int k = 0; k < outputs; ++k) g[k] = load(2 * inputs + k);
+    ((operands.wanted(I) ? operands.store(I, element<T>(fn::pull_back<I>(f, x, g, all))) : void()),
+     ...);
+  }
+}
+
+template <class T, class F>
+__global__ void gradient(const Loop loop, const F f) {
+  constexpr int inputs = fn::inputs_of<F>, outputs = fn::outputs_of<F>;
+  constexpr int operands = fn::has_output_vjp<F> ? 3 : 2 * inputs + outputs;
+  for_elements(loop.total, [&](std::int64_t i) {
+    gradient_step<T>(Place<operands>(loop, i), f, std::make_index_sequence<inputs>{});
+  });
+}
+
+template <class T, class F>
+constexpr PointwiseFunction launch_forward() {
+  if constexpr (std::is_integral_v<T> && !requires { F::keeps_integers; })
+    return nullptr;
+  else
+    return [](const void* functor, const Loop& loop, Stream stream) {
+      launch_for(loop.total, forward<T, F>, stream, loop, *static_cast<const F*>(functor));
+    };
+}
+
+template <class T, class F>
+constexpr PointwiseFunction launch_gradient() {
+  if constexpr (std::is_integral_v<T>)
+    return nullptr;
+  else
+    return [](const void* functor, const Loop& loop, Stream stream) {
+      launch_for(loop.total, gradient<T, F>, stream, loop, *static_cast<const F*>(functor));
+    };
+}
+
+/// Every kernel for elements of type T.
+template <class T>
+constexpr PointwiseTable make_pointwise_table() {
+  return {
+      {
+#define KERATIN_UNARY(op, Functor) launch_forward<T, fn::Functor>(),
+#define KERATIN_BINARY(op, Functor) launch_forward<T, fn::Functor>(),
+#define KERATIN_FUNCTOR(Functor) launch_forward<T, fn::Functor>(),
+#define KERATIN_STEP(Functor) launch_forward<T, fn::Functor>(),
+#include <keratin/core/catalogue.def>
+      },
+      {
+#define KERATIN_UNARY(op, Functor) launch_gradient<T, fn::Functor>(),
+#define KERATIN_BINARY(op, Functor) launch_gradient<T, fn::Functor>(),
+#define KERATIN_FUNCTOR(Functor) launch_gradient<T, fn::Functor>(),
+#define KERATIN_STEP(Functor) nullptr,
+#include <keratin/core/catalogue.def>
+      },
+  };
+}
+
+}  // namespace keratin::cuda
