@@ -36,8 +36,8 @@ class Kernels {
   virtual void fill(const Tensor& y, double value) const = 0;
   /// y[i] = start + i step; y has one axis and is contiguous.
   virtual void arange(const Tensor& y, double start, double step) const = 0;
-  //   /// y[i] = number i of the draw; y is contiguous and holds floats.
-  //   virtual void random(const Tensor& y, const Draw& draw) const = 0;
+  /// y[i] = number i of the draw; y is contiguous and holds floats.
+  virtual void random(const Tensor& y, const Draw& draw) const = 0;
   /// Converts and broadcasts.
   virtual void copy(const Tensor& y, const Tensor& x) const = 0;
   /// y += x, one element after the other: elements of y may overlap.

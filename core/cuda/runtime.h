@@ -1,5 +1,5 @@
 // All that the backend asks of CUDA and cuBLAS. runtime.cu answers with a GPU, and
-// tests/cuda/emulated_runtime.cpp without one.
+// tests/cuda/emulator/emulated_runtime.cpp without one.
 //
 // Work is queued on a stream and done in order; a call returns before the work is done. Whatever
 // fails throws std::runtime_error, also for work that was queued earlier.
