@@ -119,7 +119,10 @@ template <Reduction op, class N, class Map>
 __device__ N reduce_column(const Share& share, const Map& map) {
   N result(neutral<op>);
   share.for_each([&](std::int64_t, std::int64_t at) { result = Combine<op>{}(result, map(at)); });
-  return across(share, result, Combine<op>{});
+  // Shared memory is for types without constructors.
+  using Value = decltype(result.v);
+  return N::of(across(share, result.v,
+                      [](Value x, Value y) { return Combine<op>{}(N::of(x), N::of(y)).v; }));
 }
 
 /// The array ends after `length` elements, if need be within the last column.
