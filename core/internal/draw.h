@@ -75,8 +75,9 @@ constexpr double number_of(const Draw& draw, std::uint64_t n) {
       return draw.mean + draw.stddev * normal_pair(bits[n & 2], bits[(n & 2) + 1])[n & 1];
     std::uint64_t drawn = bits[n % 4];
     if constexpr (kind == Draw::Kind::integers) {
-      auto range = static_cast<std::uint64_t>(draw.high - draw.low);
-      return draw.low + static_cast<double>(drawn * range >> 32);
+      auto range = static_cast<std::int64_t>(draw.high - draw.low);
+      return draw.low + static_cast<double>(static_cast<std::int64_t>(
+                            drawn * static_cast<std::uint64_t>(range) >> 32));
     }
     double part = static_cast<double>(drawn >> 8) * 0x1p-24;
     if (draw.wide) {
