@@ -162,8 +162,7 @@ void Backward::add(std::uint32_t i, const Tensor& gradient) {
   if (broadcast_shapes(gradient.shape(), variable.shape, "gradient") != gradient.shape())
     fail("expected a gradient of shape {} for input {}, got {}", variable.shape, i,
          gradient.shape());
-  sum_of(id).add(
-      sum_to(gradient, variable.shape).astype(variable.dtype).to(variable.device));
+  sum_of(id).add(sum_to(gradient, variable.shape).astype(variable.dtype).to(variable.device));
 }
 
 }  // namespace keratin

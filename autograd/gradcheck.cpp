@@ -224,7 +224,8 @@ GradientCheck gradcheck(const ManyTensorFunction& f, const std::vector<Tensor>& 
       std::vector<Tensor> parts{zeros({1}, float64, device_of(at))};
       for (const Tensor& g : gradients_of(now, at))
         if (g.defined())
-          parts.push_back((g * random.uniform(g.shape(), 0.5, 1.5, float64, g.device())).reshape({-1}));
+          parts.push_back(
+              (g * random.uniform(g.shape(), 0.5, 1.5, float64, g.device())).reshape({-1}));
       return concatenate(parts, 0);
     };
   }

@@ -21,8 +21,7 @@ void check_extent(const char* who, std::int64_t extent) {
 
 /// Dense int32 indices in 0..extent-1 on the device of what they look up; one that does not fit is
 /// an error.
-Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t extent,
-                       Device device) {
+Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t extent, Device device) {
   if (is_floating(indices.dtype()))
     fail("{}: expected integer indices, got {}", who, indices.dtype());
   check_extent(who, extent);
@@ -74,8 +73,8 @@ Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
   Shape shape = broadcast_shapes(x.shape().with(a, 1), indices.shape(), "take_along_axis");
   Tensor source = broadcast_to(x, shape.with(a, x.shape()[a]));
   check_extent("take_along_axis", source.numel());
-  Tensor index = broadcast_to(
-      checked_indices("take_along_axis", indices, x.shape()[a], x.device()), shape);
+  Tensor index =
+      broadcast_to(checked_indices("take_along_axis", indices, x.shape()[a], x.device()), shape);
   // Position in the flattened source: along the axis by index, along the others where it stands.
   Strides strides = contiguous_strides(source.shape());
   Tensor flat = index * strides[a];
@@ -96,7 +95,7 @@ Tensor argsort(const Tensor& x, int axis) {
   int a = normalize_axis(axis, x.rank(), "argsort");
   const std::int64_t n = x.shape()[a];
   check_extent("argsort", n);
-  Tensor y = empty(x.shape(), int32, Device());  // sorted by the processor
+  Tensor y = empty(x.shape(), int32, Device());              // sorted by the processor
   const std::vector<double> values = x.to_vector<double>();  // which holds every dtype exactly
   auto* out = raw<std::int32_t>(y);
   std::int64_t inner = contiguous_strides(x.shape())[a];

@@ -203,8 +203,10 @@ void Scan::backward(Backward& backward) const {
   g.kernel = empty({blocks, features_, gates_ * units_}, dtype_, device_);
   g.recurrent = empty({blocks, units_, gates_ * units_}, dtype_, device_);
   if (in_.bias.defined())
-    g.bias = empty({blocks, in_.bias.numel() / (gates_ * units_), gates_ * units_}, dtype_, device_);
-  for (const Tensor& state : in_.initial_states) g.states.push_back(empty(state.shape(), dtype_, device_));
+    g.bias =
+        empty({blocks, in_.bias.numel() / (gates_ * units_), gates_ * units_}, dtype_, device_);
+  for (const Tensor& state : in_.initial_states)
+    g.states.push_back(empty(state.shape(), dtype_, device_));
   g.factors = factors(/*transposed=*/true);
 
   for_blocks(2, [&](std::int64_t k) { this->backward(blocks_[k], k, g); });

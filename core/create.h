@@ -51,9 +51,10 @@ Tensor ones_like(const Tensor& x);
 Tensor arange(double start, double stop, double step, DType dtype,
               Device device = default_device());
 template <class T>
-requires std::is_arithmetic_v<T> Tensor
-arange(T stop, DType dtype = std::is_integral_v<T> ? int32 : float32,
-       Device device = default_device()) {
+requires std::is_arithmetic_v<T> Tensor arange(T stop,
+                                               DType dtype = std::is_integral_v<T> ? int32
+                                                                                   : float32,
+                                               Device device = default_device()) {
   return arange(0, static_cast<double>(stop), 1, dtype, device);
 }
 template <class T>

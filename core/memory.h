@@ -6,17 +6,19 @@
 #include <new>
 #include <string>
 
+#include <keratin/core/device.h>
+
 namespace keratin {
 
 struct MemoryStats {
-  std::int64_t system_allocations = 0;  ///< blocks ever asked of the system
+  std::int64_t system_allocations = 0;  ///< blocks ever asked of the system, or of the device
   std::int64_t bytes_reserved = 0;      ///< bytes held now, in use or kept for reuse
 };
 
-/// Counts over all threads.
-MemoryStats memory_stats();
+/// Counts over all threads. Throws std::invalid_argument when there is no such device.
+MemoryStats memory_stats(Device device = {});
 
-/// Gives the calling thread's unused blocks back to the system.
+/// Gives the calling thread's unused blocks back to the system, and those of all devices.
 void release_cached_memory();
 
 /// Thrown when the system has no memory left; says how much was asked for.

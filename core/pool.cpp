@@ -9,8 +9,8 @@
 #include <memory>
 #include <new>
 
-#include <keratin/core/internal/message.h>
 #include <keratin/core/internal/backend.h>
+#include <keratin/core/internal/message.h>
 #include <keratin/core/internal/pool.h>
 #include <keratin/core/memory.h>
 
@@ -169,7 +169,8 @@ void Storage::destroy() noexcept {
   pool_free(this, block);
 }
 
-MemoryStats memory_stats() {
+MemoryStats memory_stats(Device device) {
+  if (!device.is_cpu()) return backend_of(device).memory_stats(device.index);
   return {system_allocations.load(std::memory_order_relaxed),
           bytes_reserved.load(std::memory_order_relaxed)};
 }

@@ -32,8 +32,7 @@ std::uint64_t Random::reserve(std::int64_t numbers) {
   return first;
 }
 
-Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype,
-                       Device device) {
+Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype, Device device) {
   if (!(low <= high) || !std::isfinite(high - low))
     fail("uniform: expected finite bounds, low <= high, got {} and {}", low, high);
   Draw draw{.kind = Draw::Kind::uniform, .low = low, .high = high};
@@ -46,8 +45,7 @@ Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype,
   return generate(shape, dtype, device, draw);
 }
 
-Tensor Random::normal(const Shape& shape, double mean, double stddev, DType dtype,
-                      Device device) {
+Tensor Random::normal(const Shape& shape, double mean, double stddev, DType dtype, Device device) {
   check_stddev("normal", stddev);
   return generate(shape, dtype, device,
                   {.kind = Draw::Kind::normal,
@@ -58,7 +56,7 @@ Tensor Random::normal(const Shape& shape, double mean, double stddev, DType dtyp
 }
 
 Tensor Random::truncated_normal(const Shape& shape, double mean, double stddev, DType dtype,
-                      Device device) {
+                                Device device) {
   check_stddev("truncated_normal", stddev);
   return generate(shape, dtype, device,
                   {.kind = Draw::Kind::truncated_normal,

@@ -286,7 +286,7 @@ Csv parse_csv(std::string_view text, std::string_view who, const CsvOptions& opt
 
 std::string format_csv(const Csv& table, const CsvOptions& options) {
   check_separator("save_csv", options.separator);
-  const Tensor values = values_of(table);
+  const Tensor values = on_host(values_of(table));
   std::vector<Column> columns = columns_of(table, values.size(1), options);
   if (columns.empty()) return {};
 

@@ -25,8 +25,7 @@ Dropout::Dropout(double rate, const DropoutOptions& options) : rate_(rate), seed
   apply_common(*this, options);
 }
 
-Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random,
-                    Device device) {
+Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random, Device device) {
   NoGradient scope;
   if (rate >= 1) return zeros(shape, dtype, device);
   Tensor keep = random.uniform(shape, 0, 1, float32, device) >= rate;
@@ -35,7 +34,8 @@ Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random
 
 Tensor Dropout::call(const Tensor& inputs) {
   if (!training() || rate_ == 0) return inputs;
-  return inputs * dropout_mask(inputs.shape(), rate_, inputs.dtype(), random(seed_), inputs.device());
+  return inputs *
+         dropout_mask(inputs.shape(), rate_, inputs.dtype(), random(seed_), inputs.device());
 }
 
 // --- shapes

@@ -35,7 +35,8 @@ Regularizer OrthogonalRegularizer(double factor, const std::string& mode) {
     Tensor rows = mode == "rows" ? w : w.transpose();
     rows = rows / maximum(norm(rows, 1, /*keepdims=*/true), 1e-12);
     const auto size = static_cast<double>(rows.size(0));
-    Tensor others = dot(rows, transpose(rows)) * (1 - eye(rows.size(0), rows.size(0), w.dtype(), w.device()));
+    Tensor others =
+        dot(rows, transpose(rows)) * (1 - eye(rows.size(0), rows.size(0), w.dtype(), w.device()));
     return factor * 0.5 * sum(abs(others)) / (size * (size - 1) / 2);
   };
   return {"OrthogonalRegularizer", {{"factor", factor}, {"mode", mode}}, cost};

@@ -293,7 +293,8 @@ std::size_t Optimizer::State::index_of(const Weight& weight, const std::string& 
 Tensor& Optimizer::State::tensor_of(SlotTensors& slot, std::size_t index) {
   Tensor& tensor = slot.tensors[index];
   const Tensor& weight = weights[index];
-  if (!tensor.defined()) tensor = full(weight.shape(), slot.initial, weight.dtype(), weight.device());
+  if (!tensor.defined())
+    tensor = full(weight.shape(), slot.initial, weight.dtype(), weight.device());
   if (tensor.dtype() != weight.dtype() || tensor.device() != weight.device())
     tensor = tensor.astype(weight.dtype()).to(weight.device());
   return tensor;
@@ -346,7 +347,8 @@ std::vector<std::pair<std::string, Tensor>> Optimizer::variables() {
   state_->for_each_slot([&](std::string name, const Tensor& tensor) {
     all.emplace_back(std::move(name), tensor.copy());
   });
-  for (const auto& [name, value] : state_->scalars) all.emplace_back(name, full({}, value, dtype, Device()));
+  for (const auto& [name, value] : state_->scalars)
+    all.emplace_back(name, full({}, value, dtype, Device()));
   return all;
 }
 

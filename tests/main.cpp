@@ -1,5 +1,5 @@
-// KERATIN_DEVICE=cuda:0 runs the suite on an emulated device: every tensor that a test makes is made
-// there.
+// KERATIN_DEVICE=cuda:0 runs the suite on an emulated device: every tensor that a test makes is
+// made there.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 

@@ -180,7 +180,8 @@ Dataset timeseries_dataset_from_array(const Tensor& data, const Tensor& targets,
       NoGradient scope;
       const auto n = static_cast<std::int64_t>(starts.size());
       Batch batch{{keratin::take(data, tensor(steps, {n, sequence_length}, int32, Device()), 0)}};
-      if (targets.defined()) batch.y = {keratin::take(targets, tensor(starts, {n}, int32, Device()), 0)};
+      if (targets.defined())
+        batch.y = {keratin::take(targets, tensor(starts, {n}, int32, Device()), 0)};
       return batch;
     };
   });

@@ -235,11 +235,11 @@ Outputs Model::predict(const Arrays& x, const PredictOptions& options) const {
 Outputs Model::predict_on_batch(const Arrays& x) const {
   FlushDenormals guard;
   NoGradient scope;
-  const Tensors inputs = moved(in_order("predict", "x", x, input_names()), device());
+  const Tensors given = in_order("predict", "x", x, input_names()), inputs = moved(given, device());
   // A model of one's own may change in predict_step, for which it is not const; others do not.
   Tensors outputs = const_cast<Model*>(this)->predict_step(inputs);
   for (Tensor& y : outputs) {
-    y = y.to("cpu");
+    if (!given.empty() && given[0].defined()) y = y.to(given[0].device());
     if (!y.is_contiguous()) y = y.copy();  // its reader may walk data()
   }
   return outputs;

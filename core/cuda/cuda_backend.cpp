@@ -16,7 +16,7 @@ void DeviceState::synchronize() {
   if (fault->found == 0) return;
   const IndexFault found = *fault;
   *fault = {};
-  fail("{}: index {} at position {} is out of range for an axis of {}", fault_of, found.index,
+  fail("{}: index {} at position {} is out of range for an axis of {}", found.who, found.index,
        found.position, found.extent);
 }
 
@@ -46,6 +46,8 @@ class CudaBackend final : public Backend {
       entry->state.pool.release_free();
     }
   }
+
+  MemoryStats memory_stats(int device) override { return entry(device).state.pool.stats(); }
 
   void to_device(void* to, const void* from, std::size_t bytes, int device) override {
     copy(to, from, bytes, entry(device).state.stream);

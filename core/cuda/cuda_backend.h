@@ -22,7 +22,6 @@ struct DeviceState {
   Pool pool;
   /// In memory that kernels write and the host reads after a wait.
   IndexFault* const fault;
-  const char* fault_of = "";  // the op whose indices were checked last
 
   /// Waits for the device. Throws std::invalid_argument where an index was out of range.
   void synchronize();

@@ -110,8 +110,7 @@ class CudaKernels final : public Kernels {
 
   void check_indices(const char* who, const Tensor& y, const Tensor& indices,
                      std::int64_t extent) const override {
-    device_.fault_of = who;
-    cuda::check_indices(raw<std::int32_t>(y), raw<std::int32_t>(indices), y.numel(), extent,
+    cuda::check_indices(who, raw<std::int32_t>(y), raw<std::int32_t>(indices), y.numel(), extent,
                         device_.fault, device_.stream);
   }
 
@@ -195,8 +194,8 @@ class CudaKernels final : public Kernels {
     return size;
   }
 
-  /// The axis of y, from the smallest stride on, whose steps meet elements of the axes before it; -1
-  /// where there is none.
+  /// The axis of y, from the smallest stride on, whose steps meet elements of the axes before it;
+  /// -1 where there is none.
   static int overlapping_axis(const Tensor& y) {
     std::vector<int> axes;
     for (int axis = 0; axis < y.rank(); ++axis)

@@ -8,7 +8,7 @@ namespace {
 constexpr unsigned checkers = 1024;
 
 // A single block, whose threads can agree on the first bad position.
-__global__ void check_all(std::int32_t* y, const std::int32_t* indices, std::int64_t count,
+__global__ void check_all(const char* who, std::int32_t* y, const std::int32_t* indices, std::int64_t count,
                           std::int64_t extent, IndexFault* fault) {
   __shared__ std::int64_t first[checkers];
   const unsigned thread = threadIdx.x;
@@ -30,7 +30,7 @@ __global__ void check_all(std::int32_t* y, const std::int32_t* indices, std::int
     if (thread < half) first[thread] = std::min(first[thread], first[thread + half]);
     __syncthreads();
   }
-  if (own < count && own == first[0] && fault->found == 0) *fault = {1, bad, own, extent};
+  if (own < count && own == first[0] && fault->found == 0) *fault = {1, bad, own, extent, who};
 }
 
 template <class T>
@@ -59,9 +59,9 @@ __global__ void add_elements(T* y, const T* x, const std::int32_t* indices, std:
 
 }  // namespace
 
-void check_indices(std::int32_t* y, const std::int32_t* indices, std::int64_t count,
+void check_indices(const char* who, std::int32_t* y, const std::int32_t* indices, std::int64_t count,
                    std::int64_t extent, IndexFault* fault, Stream stream) {
-  if (count > 0) launch(check_all, 1, checkers, stream, y, indices, count, extent, fault);
+  if (count > 0) launch(check_all, 1, checkers, stream, who, y, indices, count, extent, fault);
 }
 
 void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices,

@@ -27,7 +27,7 @@ struct Loop {
   std::int64_t total = 0;  // elements
   std::int64_t size[max_rank] = {};
   std::int64_t stride[max_operands][max_rank] = {};  // in elements
-  void* data[max_operands] = {};  // null: an output nobody wants, or an input that is a number
+  void* data[max_operands] = {};    // null: an output nobody wants, or an input that is a number
   double value[max_operands] = {};  // that number
 };
 
@@ -72,11 +72,12 @@ struct IndexFault {
   std::int32_t found = 0;  // 1: there is one
   std::int32_t index = 0;
   std::int64_t position = 0, extent = 0;
+  const char* who = nullptr;  // the op that looked up; text of the host
 };
 /// y[i] = indices[i], plus extent where it is negative. An index out of range becomes 0; the fault
 /// tells the first of them, unless it tells of an earlier one already.
-void check_indices(std::int32_t* y, const std::int32_t* indices, std::int64_t count,
-                   std::int64_t extent, IndexFault* fault, Stream stream);
+void check_indices(const char* who, std::int32_t* y, const std::int32_t* indices,
+                   std::int64_t count, std::int64_t extent, IndexFault* fault, Stream stream);
 /// y[o, j, i] = x[o, indices[j], i]; `size` is that of x; elements of `bytes` (1, 4 or 8) bytes.
 void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices,
           std::int64_t count, const Middle& size, Stream stream);

@@ -3,7 +3,6 @@
 
 #include <keratin/core/cuda/pool.h>
 #include <keratin/core/cuda/runtime.h>
-#include <keratin/core/memory.h>
 
 namespace keratin::cuda {
 
@@ -29,14 +28,19 @@ void* Pool::allocate(std::size_t bytes) {
     block = cuda::allocate(size, device_);
   }
   if (block == nullptr) throw OutOfMemory(bytes, "cuda:" + std::to_string(device_));
-  ++allocations_;
-  bytes_reserved_ += static_cast<std::int64_t>(size);
+  ++stats_.system_allocations;
+  stats_.bytes_reserved += static_cast<std::int64_t>(size);
   return block;
 }
 
 void Pool::free(void* memory, std::size_t bytes) noexcept {
   std::lock_guard lock(mutex_);
   free_[block_bytes(bytes)].push_back(memory);
+}
+
+MemoryStats Pool::stats() {
+  std::lock_guard lock(mutex_);
+  return stats_;
 }
 
 void Pool::release_free() {
@@ -47,7 +51,7 @@ void Pool::release_free() {
 void Pool::release_free_blocks() {
   for (auto& [size, blocks] : free_) {
     for (void* block : blocks) release(block, device_);
-    bytes_reserved_ -= static_cast<std::int64_t>(size * blocks.size());
+    stats_.bytes_reserved -= static_cast<std::int64_t>(size * blocks.size());
     blocks.clear();
   }
 }

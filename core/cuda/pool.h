@@ -4,10 +4,11 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <map>
 #include <mutex>
 #include <vector>
+
+#include <keratin/core/memory.h>
 
 namespace keratin::cuda {
 
@@ -20,9 +21,7 @@ class Pool {
   /// Gives the free blocks back to the device, whose work must be done.
   void release_free();
 
-  /// How many blocks were ever asked of the device, and bytes held now, in use or kept.
-  std::int64_t allocations() const { return allocations_; }
-  std::int64_t bytes_reserved() const { return bytes_reserved_; }
+  MemoryStats stats();
 
  private:
   static std::size_t block_bytes(std::size_t asked);
@@ -31,7 +30,7 @@ class Pool {
   const int device_;
   std::mutex mutex_;
   std::map<std::size_t, std::vector<void*>> free_;  // by size
-  std::int64_t allocations_ = 0, bytes_reserved_ = 0;
+  MemoryStats stats_;
 };
 
 }  // namespace keratin::cuda

@@ -61,7 +61,8 @@ struct Gemm {
   const void *a = nullptr, *b = nullptr;
   void* c = nullptr;
   int lda = 0, ldb = 0, ldc = 0;
-  std::int64_t stride_a = 0, stride_b = 0, stride_c = 0;  // from one matrix to the next, in elements
+  std::int64_t stride_a = 0, stride_b = 0,
+               stride_c = 0;  // from one matrix to the next, in elements
 };
 void gemm(const Gemm& product, Stream stream);
 

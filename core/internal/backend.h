@@ -5,6 +5,7 @@
 #include <string>
 
 #include <keratin/core/device.h>
+#include <keratin/core/memory.h>
 
 namespace keratin {
 
@@ -21,8 +22,10 @@ class Backend {
   virtual void* allocate(std::size_t bytes, int device) = 0;
   virtual void free(void* memory, std::size_t bytes, int device) noexcept = 0;
   virtual void release_cached_memory() = 0;
+  virtual MemoryStats memory_stats(int device) = 0;
 
-  /// After what was queued on the device. What lies at `from` may change once the call has returned.
+  /// After what was queued on the device. What lies at `from` may change once the call has
+  /// returned.
   virtual void to_device(void* to, const void* from, std::size_t bytes, int device) = 0;
   /// Waits for what was queued on the device. Throws what went wrong there.
   virtual void to_host(void* to, const void* from, std::size_t bytes, int device) = 0;

@@ -26,6 +26,8 @@
 #include <keratin/core/memory.h>
 #include <keratin/core/random.h>
 
+#include "on_processor.h"
+
 TEST_SUITE_BEGIN("autograd");
 
 using namespace keratin;
@@ -744,7 +746,8 @@ TEST_CASE("reading a gradient cannot change the tape") {
 
 // --- memory
 
-TEST_CASE("a chain of 100,000 ops needs little stack and gives all its memory back") {
+TEST_CASE("a chain of 100,000 ops needs little stack and gives all its memory back" *
+          on_processor()) {
   constexpr int length = 100'000;
   double found = 0;
   std::size_t recorded = 0;
@@ -773,7 +776,7 @@ TEST_CASE("a chain of 100,000 ops needs little stack and gives all its memory ba
   if (!sanitized) CHECK(asked_again == 0);
 }
 
-TEST_CASE("a wide sum of 100,000 terms and tapes within tapes need little stack") {
+TEST_CASE("a wide sum of 100,000 terms and tapes within tapes need little stack" * on_processor()) {
   double found = 0, second = 0;
   with_small_stack([&] {
     Tensor x = tensor({1, 2}, float64);

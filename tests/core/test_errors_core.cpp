@@ -15,6 +15,8 @@
 #include <keratin/core/parallel.h>
 #include <keratin/core/random.h>
 
+#include "on_processor.h"
+
 TEST_SUITE_BEGIN("core");
 
 using namespace keratin;
@@ -103,7 +105,8 @@ TEST_CASE("errors of random numbers and threads say who, which rule and what cam
         "set_num_threads: expected 0 (default) to 1024, got -1");
 }
 
-TEST_CASE("errors of ops say who, which rule and what came, with a tape and without") {
+TEST_CASE("errors of ops say who, which rule and what came, with a tape and without" *
+          on_processor()) {
   Tensor a = zeros({2, 3}), b = zeros({4, 5});
   auto check = [&] {
     CHECK(message_of([&] { a + b; }) == "add: shapes (2, 3) and (4, 5) do not broadcast");

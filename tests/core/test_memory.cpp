@@ -19,6 +19,7 @@
 #include <keratin/core/random.h>
 #include <keratin/layers/rnn.h>
 
+#include "on_processor.h"
 #include "pooled.h"
 
 TEST_SUITE_BEGIN("core");
@@ -102,7 +103,8 @@ TEST_CASE("nested tapes ask the system for nothing after their first steps" *
         }) == 0);
 }
 
-TEST_CASE("freed memory goes back to the system when asked for" * doctest::skip(!pooled)) {
+TEST_CASE("freed memory goes back to the system when asked for" * on_processor() *
+          doctest::skip(!pooled)) {
   release_cached_memory();
   std::int64_t before = reserved();
   { Tensor big = ones({1000, 1000}); }
@@ -111,7 +113,8 @@ TEST_CASE("freed memory goes back to the system when asked for" * doctest::skip(
   CHECK(reserved() == before);
 }
 
-TEST_CASE("what an initializer used for its computations goes back when the layer is built") {
+TEST_CASE("what an initializer used for its computations goes back when the layer is built" *
+          on_processor()) {
   release_cached_memory();
   std::int64_t before = reserved();
   LSTM layer(256);
@@ -121,7 +124,7 @@ TEST_CASE("what an initializer used for its computations goes back when the laye
   CHECK(reserved() - before <= weights * 3 / 2);
 }
 
-TEST_CASE("memory in use is counted, and the caller's own is not") {
+TEST_CASE("memory in use is counted, and the caller's own is not" * on_processor()) {
   release_cached_memory();
   std::int64_t before = reserved();
   Tensor a = ones({1000, 100});
@@ -181,7 +184,7 @@ TEST_CASE("threads can pass one tensor around and drop it at any time" *
   CHECK(shared.item(999) == 999);
 }
 
-TEST_CASE("a shape beyond any memory throws OutOfMemory that names the bytes") {
+TEST_CASE("a shape beyond any memory throws OutOfMemory that names the bytes" * on_processor()) {
   std::string message;
   try {
     zeros({std::int64_t{1} << 40, 1000}, float64);
@@ -193,7 +196,8 @@ TEST_CASE("a shape beyond any memory throws OutOfMemory that names the bytes") {
   CHECK(sum(ones({2, 3})).item() == 6);
 }
 
-TEST_CASE("after running out of memory the program goes on" * doctest::skip(!pooled)) {
+TEST_CASE("after running out of memory the program goes on" * on_processor() *
+          doctest::skip(!pooled)) {
   Tensor x = ones({100, 100});
   GradientTape tape;
   tape.watch(x);
@@ -210,7 +214,7 @@ TEST_CASE("after running out of memory the program goes on" * doctest::skip(!poo
   CHECK(zeros({1 << 22}).item(5) == 0);
 }
 
-TEST_CASE("cached blocks of other sizes are given back before memory runs out" *
+TEST_CASE("cached blocks of other sizes are given back before memory runs out" * on_processor() *
           doctest::skip(!pooled)) {
   release_cached_memory();
   AddressLimit limit(256 << 20);
@@ -227,7 +231,7 @@ TEST_CASE("static tensors outlive main") {
   CHECK(of_the_thread.item(2, 3) == 2);
 }
 
-TEST_CASE("blocks of every size hold what is written to them") {
+TEST_CASE("blocks of every size hold what is written to them" * on_processor()) {
   for (std::int64_t n = 1; n < 70000; n += n / 7 + 1) {
     Tensor a = full({n}, n), b = full({n}, -n);
     REQUIRE(a.item(0) == n);

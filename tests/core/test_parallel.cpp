@@ -22,6 +22,8 @@
 
 #if defined(__SSE2__)
 #include <xmmintrin.h>
+
+#include "on_processor.h"
 #endif
 
 TEST_SUITE_BEGIN("threads");
@@ -214,7 +216,7 @@ TEST_CASE("a forked child computes the same without waiting for the threads of i
   CHECK(status == 0);
 }
 
-TEST_CASE("kernels take denormal numbers for zero, on every thread") {
+TEST_CASE("kernels take denormal numbers for zero, on every thread" * on_processor()) {
   for (int n : {1, 4}) {
     Threads chosen(n);
     for (auto& op : arithmetic())

@@ -10,6 +10,7 @@
 #include <keratin/training/report.h>
 
 #include "error_of.h"
+#include "on_processor.h"
 #include "temporary_directory.h"
 
 TEST_SUITE_BEGIN("training");
@@ -178,7 +179,7 @@ TEST_CASE("attention is a picture with axes, a scale, and the highest step named
   }
 }
 
-TEST_CASE("long sequences stay small: neighbours are averaged") {
+TEST_CASE("long sequences stay small: neighbours are averaged" * on_processor()) {
   AttentionExample long_one{
       .title = "long", .features = zeros({5000, 100}), .weights = full({5000}, 1.0 / 5000)};
   // Every cell another shade than its neighbours.

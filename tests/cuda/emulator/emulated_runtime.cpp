@@ -280,11 +280,11 @@ void multiply(const Gemm& g) {
       auto* b = static_cast<const T*>(g.b) + p * g.stride_b;
       T* c = static_cast<T*>(g.c) + p * g.stride_c + std::int64_t{j} * g.ldc;
       for (std::int64_t i = 0; i < g.m; ++i) {
-        T sum = 0;
+        double sum = 0;  // a GPU adds up in several parts, which errs about as little
         for (std::int64_t q = 0; q < g.k; ++q)
           sum += (g.transpose_a ? a[i * g.lda + q] : a[q * g.lda + i]) *
                  (g.transpose_b ? b[q * g.ldb + j] : b[j * std::int64_t{g.ldb} + q]);
-        c[i] = g.accumulate ? c[i] + sum : sum;
+        c[i] = static_cast<T>(g.accumulate ? c[i] + sum : sum);
       }
     }
 }

@@ -1,0 +1,249 @@
+// Tensors, ops and models on a CUDA device: one with a GPU, or the emulated one.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include <keratin/autograd/ops.h>
+#include <keratin/autograd/pointwise.h>
+#include <keratin/autograd/tape.h>
+#include <keratin/core/create.h>
+#include <keratin/core/memory.h>
+#include <keratin/core/random.h>
+#include <keratin/layers/attention.h>
+#include <keratin/layers/core_layers.h>
+#include <keratin/layers/dense.h>
+#include <keratin/layers/rnn.h>
+#include <keratin/optim/optimizers.h>
+#include <keratin/training/sequential.h>
+
+#include "../error_of.h"
+#include "../on_processor.h"
+#include "../temporary_directory.h"
+
+TEST_SUITE_BEGIN("cuda");
+
+using namespace keratin;
+
+namespace {
+
+#ifdef KERATIN_CUDA
+bool no_device() { return cuda_device_count() == 0; }
+#else
+bool no_device() { return false; }
+#endif
+
+// Each test says itself where its tensors are.
+#define CUDA_TEST_CASE(name) TEST_CASE(name* on_processor() * doctest::skip(no_device()))
+
+struct Bump {
+  auto operator()(auto x) const { return exp(-x * x); }
+};
+
+double distance(const Tensor& a, const Tensor& b) {
+  return max(abs(a.to("cpu") - b.to("cpu"))).item();
+}
+
+}  // namespace
+
+TEST_CASE("devices have names") {
+  CHECK(Device("cpu") == Device());
+  CHECK(Device("cuda") == Device("cuda:0"));
+  CHECK(Device("cuda:12").str() == "cuda:12");
+  for (const char* name : {"gpu", "cuda:", "cuda:-1", "cuda:1x", "cuda:256", "CPU", ""})
+    CHECK(error_of([&] { Device device(name); }) ==
+          "device: expected \"cpu\", \"cuda\" or \"cuda:N\", got \"" + std::string(name) + "\"");
+}
+
+CUDA_TEST_CASE("tensors are made where a scope, the program or the caller says") {
+  const Device before = default_device();
+  CHECK(zeros({2}).device() == before);
+  {
+    auto scope = device("cuda:0");
+    CHECK(tensor({1, 2}).device() == Device("cuda:0"));
+    CHECK(Random(1).normal({3}).device() == Device("cuda:0"));
+    {
+      auto inner = device("cpu");
+      CHECK(arange(3).device() == Device());
+    }
+    CHECK(ones({2}).device() == Device("cuda:0"));
+    CHECK(ones({2}, float32, "cpu").device() == Device());
+  }
+  CHECK(zeros({2}).device() == before);
+  set_default_device("cuda:0");
+  CHECK(eye(2).device() == Device("cuda:0"));
+  set_default_device(before);
+  CHECK(error_of([] { set_default_device("cuda:200"); }).find("device: cuda:200: there ") == 0);
+}
+
+CUDA_TEST_CASE("a tensor goes to a device and back, and its gradient the other way") {
+  Tensor x = Random(1).normal({3, 4}).transpose();
+  Tensor there = x.to("cuda:0");
+  CHECK(there.device() == Device("cuda:0"));
+  CHECK(distance(x, there) == 0);
+  CHECK(x.to("cpu").data<float>() == x.data<float>());  // itself
+  CHECK(error_of([&] { there.data<float>(); }) ==
+        "data: the tensor is on cuda:0; take it to the processor with .to(\"cpu\")");
+  CHECK(there.str() == x.str());
+  CHECK(there.item(1, 2) == x.item(1, 2));
+  there[1].assign(x[0]);  // copies between devices
+  CHECK(distance(there[1], x[0]) == 0);
+
+  GradientTape tape;
+  tape.watch(x);
+  Tensor y = sum(square(x.to("cuda:0")));
+  Tensor g = tape.gradient(y, x);
+  CHECK(g.device() == Device());
+  CHECK(distance(g, 2 * x) == 0);
+}
+
+CUDA_TEST_CASE("tensors of different devices do not meet, but plain numbers go anywhere") {
+  Tensor x = ones({2, 3}, float32, "cuda:0"), y = ones({2, 3}, float32, "cpu");
+  const std::string both = "operands are on cuda:0 and on cpu; move one of them with .to(...)";
+  for (const auto& mixed : std::vector<std::function<void()>>{
+           [&] { x + y; }, [&] { y + x; }, [&] { matmul(x, y.transpose()); },
+           [&] { matmul(y, x.transpose()); }, [&] { where(y > 0, x, x); },
+           [&] {
+             concatenate({y, x}, 0);
+           },
+           [&] {
+             stack({x, y});
+           },
+           [&] { greater(y, x); }})
+    CHECK(error_of(mixed).ends_with(both));
+  CHECK(sum(2.0 * x + 1).item() == 18);
+  CHECK(sum(where(x > 0, 3.0, x)).item() == 18);
+  CHECK(sum(maximum(0.5, x)).item() == 6);
+  // A number on the processor that somebody watches has its gradient there.
+  Tensor scale = full({}, 2, float32, "cpu");
+  GradientTape tape;
+  tape.watch(scale);
+  Tensor g = tape.gradient(sum(scale * x), scale);
+  CHECK(g.device() == Device());
+  CHECK(g.item() == 6);
+}
+
+CUDA_TEST_CASE("random numbers are those of the processor") {
+  auto draw = [](Device device) {
+    Random random(7);
+    return Tensors{random.uniform({1001}, -1, 2, float32, device),
+                   random.uniform({101}, -1, 2, float64, device),
+                   random.integers({1001}, -5, 9, device),
+                   random.normal({1001}, 1, 2, float32, device),
+                   random.truncated_normal({1001}, 1, 2, float32, device)};
+  };
+  const Tensors here = draw("cpu"), there = draw("cuda:0");
+  for (std::size_t i = 0; i < 3; ++i) CHECK(distance(here[i], there[i]) == 0);
+  for (std::size_t i = 3; i < 5; ++i) CHECK(distance(here[i], there[i]) < 1e-5);
+}
+
+CUDA_TEST_CASE("an index out of range is an error when somebody waits, and the device goes on") {
+  Tensor x = arange(12).astype(float32).reshape({4, 3}).to("cuda:0");
+  Tensor y = take(x, tensor({0, 9, -5, 3}, int32, "cuda:0"), 0);
+  CHECK(error_of([&] { sum(y).item(); }) ==
+        "take: index 9 at position 1 is out of range for an axis of 4");
+  CHECK(sum(take(x, tensor({-1, 0}, int32, "cuda:0"), 0)).item() == 33);
+}
+
+CUDA_TEST_CASE("views that overlap are added to in order") {
+  Tensor x = Random(2).normal({40}).to("cuda:0");
+  GradientTape tape;
+  tape.watch(x);
+  Tensor windows = stack({slice(x, {range(0, 30)}), slice(x, {range(5, 35)})});
+  Tensor g = tape.gradient(sum(square(windows)), x);
+  const Tensor times = concatenate({ones({5}), full({25}, 2), ones({5}), zeros({5})}, 0);
+  CHECK(distance(g, 2 * x.to("cpu") * times) < 1e-6);
+}
+
+CUDA_TEST_CASE("a function of a user's own runs on the device, with its derivatives") {
+  Tensor x = Random(3).normal({5, 7}).to("cuda:0");
+  GradientTape tape;
+  tape.watch(x);
+  Tensor y = pointwise<Bump>(x), here = exp(-square(x.to("cpu")));
+  CHECK(y.device() == Device("cuda:0"));
+  CHECK(distance(y, here) < 1e-6);
+  CHECK(distance(tape.gradient(sum(y), x), -2 * x.to("cpu") * here) < 1e-6);
+}
+
+namespace {
+
+Sequential model_for(std::uint64_t seed) {
+  set_random_seed(seed);
+  Sequential model({LSTM(8, {.return_sequences = true, .dropout = 0.2}), AttentionLayer(6),
+                    Dropout(0.1), Dense(3, {.activation = "softmax"})});
+  model.compile({.optimizer = Adam(0.01),
+                 .loss = "sparse_categorical_crossentropy",
+                 .metrics = {"accuracy"}});
+  return model;
+}
+
+struct Task {
+  Tensor x = Random(4).normal({40, 7, 5}), y = Random(5).integers({40}, 0, 3);
+};
+
+}  // namespace
+
+CUDA_TEST_CASE("a model learns on a device as it does on the processor") {
+  const Task task;
+  auto trained = [&](const char* where) {
+    auto scope = device(where);
+    Sequential model = model_for(1);
+    History history = model.fit(task.x, task.y, {.batch_size = 16, .epochs = 3, .verbose = 0});
+    CHECK(model.device() == Device(where));
+    return std::pair(history, model.predict(task.x));
+  };
+  auto [here, predicted] = trained("cpu");
+  auto [there, predicted_there] = trained("cuda:0");
+  for (const char* log : {"loss", "accuracy"})
+    for (std::size_t epoch = 0; epoch < 3; ++epoch)
+      CHECK(there[log][epoch] == doctest::Approx(here[log][epoch]).epsilon(1e-4));
+  CHECK(distance(predicted, predicted_there) < 1e-4);
+}
+
+CUDA_TEST_CASE("a model moves between devices with its weights, files and optimizer") {
+  TemporaryDirectory directory;
+  const Task task;
+  Sequential model = model_for(2);
+  model.fit(task.x, task.y, {.batch_size = 20, .verbose = 0});
+  const Tensor before = model.predict(task.x);
+  model.save_weights(directory / "model.npz");
+  model.to("cuda:0");
+  CHECK(model.device() == Device("cuda:0"));
+  CHECK(distance(model.predict(task.x), before) < 1e-5);
+  CHECK(Tensor(model.predict(task.x)).device() == Device());  // where x is
+  CHECK(Tensor(model.predict(task.x.to("cuda:0"))).device() == Device("cuda:0"));
+  model.fit(task.x, task.y, {.batch_size = 20, .verbose = 0});
+  CHECK(distance(model.predict(task.x), before) > 1e-4);
+  model.load_weights(directory / "model.npz");
+  CHECK(distance(model.predict(task.x), before) < 1e-5);
+  CHECK(model.device() == Device("cuda:0"));
+  model.to("cpu");
+  CHECK(distance(model.predict(task.x), before) == 0);
+}
+
+CUDA_TEST_CASE("a training loop asks the device for no memory after its first steps") {
+  auto scope = device("cuda:0");
+  const Task task;
+  Sequential model = model_for(3);
+  for (int i = 0; i < 3; ++i) model.train_on_batch(task.x, task.y);
+  const std::int64_t before = memory_stats("cuda:0").system_allocations;
+  for (int i = 0; i < 5; ++i) model.train_on_batch(task.x, task.y);
+  CHECK(memory_stats("cuda:0").system_allocations == before);
+  CHECK(memory_stats("cuda:0").bytes_reserved > 0);
+}
+
+CUDA_TEST_CASE("a step that is not finite leaves a model on a device as it was") {
+  const Task task;
+  Sequential model = model_for(4);
+  model.to("cuda:0");
+  model.predict(task.x);
+  Tensor bad = task.x.copy();
+  bad[3].assign(std::numeric_limits<double>::quiet_NaN());
+  const std::vector<Tensor> before = model.get_weights();
+  CHECK(error_of([&] { model.train_on_batch(bad, task.y); }).find("not finite") !=
+        std::string::npos);
+  const std::vector<Tensor> after = model.get_weights();
+  for (std::size_t i = 0; i < before.size(); ++i) CHECK(distance(before[i], after[i]) == 0);
+}
+
+TEST_SUITE_END();
