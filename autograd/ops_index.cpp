@@ -118,8 +118,10 @@ Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype) {
     fail("one_hot: expected integer indices, got {}", indices.dtype());
   if (classes < 0 || classes > INT32_MAX)
     fail("one_hot: expected 0 or more classes, got {}", classes);
-  Tensor wide = reshape(indices, indices.shape().inserted(indices.rank(), 1));
-  return equal(wide, arange(classes, int32, indices.device())).astype(dtype);
+  // What is made of a plain number is made where new tensors are.
+  const Device device = TensorData::of(indices).weak ? default_device() : indices.device();
+  Tensor wide = reshape(indices.to(device), indices.shape().inserted(indices.rank(), 1));
+  return equal(wide, arange(classes, int32, device)).astype(dtype);
 }
 
 }  // namespace keratin

@@ -178,7 +178,10 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
   // Two operands meet in one dtype before anything is summed.
   std::vector<Tensor> both = operands;
   if (both.size() == 2)
-    for (Tensor& operand : both) operand = operand.astype(common_dtype(operands, /*real=*/true));
+    for (Tensor& operand : both) {
+      operand = operand.astype(common_dtype(operands, /*real=*/true));
+      if (operand.rank() == 0) operand = operand.to(device_of(operands));  // a number goes anywhere
+    }
 
   // An axis that neither the output nor the other operand has is summed first.
   std::vector<Tensor> x;

@@ -138,8 +138,13 @@ class CudaKernels final : public Kernels {
     no_packing();
   }
 
+  // The matrices of c may lie between each other's rows, and those of a and b may run backward,
+  // which cuBLAS does not promise to respect.
   void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const override {
-    multiply(c, a, b, false);
+    const Tensor apart = c.is_contiguous() ? c : empty(c.shape(), c.dtype(), c.device());
+    auto forward = [](const Tensor& x) { return x.strides()[0] < 0 ? contiguous(x) : x; };
+    multiply(apart, forward(a), forward(b), false);
+    if (!c.is_contiguous()) copy(c, apart);
   }
 
  private:

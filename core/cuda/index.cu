@@ -8,8 +8,8 @@ namespace {
 constexpr unsigned checkers = 1024;
 
 // A single block, whose threads can agree on the first bad position.
-__global__ void check_all(const char* who, std::int32_t* y, const std::int32_t* indices, std::int64_t count,
-                          std::int64_t extent, IndexFault* fault) {
+__global__ void check_all(const char* who, std::int32_t* y, const std::int32_t* indices,
+                          std::int64_t count, std::int64_t extent, IndexFault* fault) {
   __shared__ std::int64_t first[checkers];
   const unsigned thread = threadIdx.x;
   std::int64_t own = count;  // where this thread saw its first bad index,
@@ -59,8 +59,8 @@ __global__ void add_elements(T* y, const T* x, const std::int32_t* indices, std:
 
 }  // namespace
 
-void check_indices(const char* who, std::int32_t* y, const std::int32_t* indices, std::int64_t count,
-                   std::int64_t extent, IndexFault* fault, Stream stream) {
+void check_indices(const char* who, std::int32_t* y, const std::int32_t* indices,
+                   std::int64_t count, std::int64_t extent, IndexFault* fault, Stream stream) {
   if (count > 0) launch(check_all, 1, checkers, stream, who, y, indices, count, extent, fault);
 }
 

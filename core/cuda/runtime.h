@@ -67,7 +67,7 @@ struct Gemm {
 void gemm(const Gemm& product, Stream stream);
 
 // launch(kernel, grid, block, stream, arguments...) queues a kernel.
-#ifdef __CUDACC__
+#ifdef KERATIN_CUDA
 void launch_kernel(const void* kernel, dim3 grid, dim3 block, Stream stream, void** arguments);
 
 template <class... P>

@@ -28,11 +28,12 @@ Inputs differences(const std::function<Inputs(const Inputs&)>& f, const Inputs& 
   for (Tensor& input : moved) {
     if (!real(input)) continue;
     std::vector<double> slope;
+    Tensor elements = input.reshape({-1});  // a view
     for (std::int64_t j = 0; j < input.numel(); ++j) {
-      double before = input.data<double>()[j];
+      const double before = elements.item(j);
       Real sum = 0;
       for (auto [step, factor] : {std::pair{h, 8.0}, {-h, -8.0}, {2 * h, -1.0}, {-2 * h, 1.0}}) {
-        input.mutable_data<double>()[j] = before + step;
+        elements[j].assign(before + step);
         Inputs y = f(moved);
         for (std::size_t k = 0; k < y.size(); ++k) {
           std::vector<double> values = y[k].to_vector<double>();
@@ -40,7 +41,7 @@ Inputs differences(const std::function<Inputs(const Inputs&)>& f, const Inputs& 
             sum += static_cast<Real>(factor * w[k][i]) * values[i];
         }
       }
-      input.mutable_data<double>()[j] = before;
+      elements[j].assign(before);
       slope.push_back(static_cast<double>(sum / (12 * h)));
     }
     slopes.push_back(tensor(slope, input.shape()));

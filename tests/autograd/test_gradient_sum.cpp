@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 #include <keratin/keratin.h>
 
-#include "on_processor.h"
+#include "../on_processor.h"
 
 TEST_SUITE_BEGIN("autograd");
 

@@ -7,6 +7,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "../on_processor.h"
 #include "op_table.h"
 
 TEST_SUITE_BEGIN("autograd");
@@ -175,7 +176,7 @@ void check_mistake(const std::string& op, const std::vector<std::string>& says,
 
 }  // namespace
 
-TEST_CASE("mistakes throw, and say who, which rule and what came") {
+TEST_CASE("mistakes throw, and say who, which rule and what came" * on_processor()) {
   for (const Mistake& m : mistakes()) check_mistake(m.op, m.says, m.make);
 }
 

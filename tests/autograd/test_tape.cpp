@@ -26,7 +26,7 @@
 #include <keratin/core/memory.h>
 #include <keratin/core/random.h>
 
-#include "on_processor.h"
+#include "../on_processor.h"
 
 TEST_SUITE_BEGIN("autograd");
 
@@ -96,7 +96,7 @@ void with_small_stack(const std::function<void()>& f) {
 
 // --- what gradient answers
 
-TEST_CASE("asking again gives the same bits") {
+TEST_CASE("asking again gives the same bits" * on_processor()) {
   Tensor x = Random(1).normal({5, 3});
   GradientTape tape;
   tape.watch(x);
@@ -716,7 +716,8 @@ TEST_CASE("overwriting what the backward pass needs is an error that names the o
   CHECK_THROWS_AS(tape.gradient(product + total, x), std::invalid_argument);
 }
 
-TEST_CASE("overwriting through a view, a copy of the handle or a pointer is noticed too") {
+TEST_CASE("overwriting through a view, a copy of the handle or a pointer is noticed too" *
+          on_processor()) {
   auto refused = [](const std::function<void(Tensor&)>& write) {
     Tensor x = tensor({{1, 2, 3}, {4, 5, 6}});
     GradientTape tape;
@@ -815,7 +816,8 @@ TEST_CASE("ops whose backward needs nothing keep nothing, and gradients go once 
 }
 
 #if defined(__GLIBC__)
-TEST_CASE("a long loop of tapes keeps the heap as it is" * doctest::skip(sanitized)) {
+TEST_CASE("a long loop of tapes keeps the heap as it is" * doctest::skip(sanitized) *
+          on_processor()) {
   Tensor x = Random(1).normal({6, 5}), w = Random(2).normal({5, 3});
   auto step = [&] {
     GradientTape outer;

@@ -15,7 +15,7 @@
 #include <keratin/core/parallel.h>
 #include <keratin/core/random.h>
 
-#include "on_processor.h"
+#include "../on_processor.h"
 
 TEST_SUITE_BEGIN("core");
 

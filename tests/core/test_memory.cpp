@@ -19,7 +19,7 @@
 #include <keratin/core/random.h>
 #include <keratin/layers/rnn.h>
 
-#include "on_processor.h"
+#include "../on_processor.h"
 #include "pooled.h"
 
 TEST_SUITE_BEGIN("core");
@@ -103,8 +103,8 @@ TEST_CASE("nested tapes ask the system for nothing after their first steps" *
         }) == 0);
 }
 
-TEST_CASE("freed memory goes back to the system when asked for" * on_processor() *
-          doctest::skip(!pooled)) {
+TEST_CASE("freed memory goes back to the system when asked for" * doctest::skip(!pooled) *
+          on_processor()) {
   release_cached_memory();
   std::int64_t before = reserved();
   { Tensor big = ones({1000, 1000}); }
@@ -196,8 +196,8 @@ TEST_CASE("a shape beyond any memory throws OutOfMemory that names the bytes" * 
   CHECK(sum(ones({2, 3})).item() == 6);
 }
 
-TEST_CASE("after running out of memory the program goes on" * on_processor() *
-          doctest::skip(!pooled)) {
+TEST_CASE("after running out of memory the program goes on" * doctest::skip(!pooled) *
+          on_processor()) {
   Tensor x = ones({100, 100});
   GradientTape tape;
   tape.watch(x);
@@ -214,8 +214,8 @@ TEST_CASE("after running out of memory the program goes on" * on_processor() *
   CHECK(zeros({1 << 22}).item(5) == 0);
 }
 
-TEST_CASE("cached blocks of other sizes are given back before memory runs out" * on_processor() *
-          doctest::skip(!pooled)) {
+TEST_CASE("cached blocks of other sizes are given back before memory runs out" *
+          doctest::skip(!pooled) * on_processor()) {
   release_cached_memory();
   AddressLimit limit(256 << 20);
   { Tensor a = ones({30 << 20}); }  // 128 MiB, then cached; the next one takes 192

@@ -23,7 +23,7 @@
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 
-#include "on_processor.h"
+#include "../on_processor.h"
 #endif
 
 TEST_SUITE_BEGIN("threads");

@@ -17,7 +17,7 @@
 #include <keratin/core/create.h>
 #include <keratin/core/tensor.h>
 
-#include "on_processor.h"
+#include "../on_processor.h"
 
 TEST_SUITE_BEGIN("core");
 

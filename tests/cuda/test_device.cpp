@@ -34,7 +34,7 @@ bool no_device() { return false; }
 #endif
 
 // Each test says itself where its tensors are.
-#define CUDA_TEST_CASE(name) TEST_CASE(name* on_processor() * doctest::skip(no_device()))
+#define CUDA_TEST_CASE(name) TEST_CASE(name* doctest::skip(no_device()) * on_processor())
 
 struct Bump {
   auto operator()(auto x) const { return exp(-x * x); }

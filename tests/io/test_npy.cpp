@@ -9,7 +9,7 @@
 #include <keratin/io/npy.h>
 #include <keratin/io/npz.h>
 
-#include "on_processor.h"
+#include "../on_processor.h"
 #include "temporary_directory.h"
 
 TEST_SUITE_BEGIN("io");

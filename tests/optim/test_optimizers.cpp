@@ -1,6 +1,6 @@
+#include "../on_processor.h"
 #include "golden.h"
 #include "golden_configs.h"
-#include "on_processor.h"
 #include "pooled.h"
 
 #include <doctest/doctest.h>

@@ -9,8 +9,8 @@
 #include <keratin/io/file.h>
 #include <keratin/training/report.h>
 
+#include "../on_processor.h"
 #include "error_of.h"
-#include "on_processor.h"
 #include "temporary_directory.h"
 
 TEST_SUITE_BEGIN("training");
