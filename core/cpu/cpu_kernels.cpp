@@ -3,11 +3,11 @@
 #include <cstring>
 
 #include <keratin/core/cpu/dispatch.h>
+#include <keratin/core/cpu/draws.h>
 #include <keratin/core/cpu/gemm.h>
 #include <keratin/core/cpu/kernels.h>
 #include <keratin/core/cpu/plain_loops.h>
 #include <keratin/core/internal/backend.h>
-#include <keratin/core/internal/draw.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/internal/tensor_data.h>
@@ -49,13 +49,7 @@ class CpuKernels final : public Kernels {
   void random(const Tensor& y, const Draw& draw) const override {
     with_float(y.dtype(), [&](auto type) {
       using T = decltype(type);
-      with_kind(draw.kind, [&](auto kind) {
-        T* out = raw<T>(y);
-        parallel_for(y.numel(), y.numel() / 1000, [=](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t i = begin; i < end; ++i)
-            out[i] = static_cast<T>(number_of<kind()>(draw, static_cast<std::uint64_t>(i)));
-        });
-      });
+      cpu::random(raw<T>(y), y.numel(), draw);
     });
   }
 

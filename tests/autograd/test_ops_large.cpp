@@ -94,7 +94,8 @@ void check_threads(const Case& c, DType dtype) {
 
 }  // namespace
 
-TEST_CASE("large tensors agree with differences, and float32 with float64, by random projection") {
+TEST_CASE("large tensors agree with differences, and float32 with float64, by random projection" *
+          on_processor()) {
   for (const Case& c : large_table()) {
     Inputs x = samples(c, float64), narrow = samples(c, float32);
     Tensor cotangent = random_like(c.call(x), 3);
