@@ -1,4 +1,5 @@
 #include <atomic>
+#include <bit>
 #include <charconv>
 #include <ostream>
 
@@ -17,7 +18,7 @@ Backend& backend();  // core/cuda/cuda_backend.cpp
 namespace {
 
 std::atomic<Backend*> the_cuda_backend{nullptr};
-std::atomic<Device> program_default{Device()};
+std::atomic<std::uint16_t> program_default{std::bit_cast<std::uint16_t>(Device())};
 thread_local std::optional<Device> thread_default;
 
 void check_device(Device device) {
@@ -54,12 +55,13 @@ int cuda_device_count() {
 }
 
 Device default_device() {
-  return thread_default ? *thread_default : program_default.load(std::memory_order_relaxed);
+  if (thread_default) return *thread_default;
+  return std::bit_cast<Device>(program_default.load(std::memory_order_relaxed));
 }
 
 void set_default_device(Device device) {
   check_device(device);
-  program_default = device;
+  program_default = std::bit_cast<std::uint16_t>(device);
 }
 
 DeviceScope::DeviceScope(Device device) : before_(thread_default) {
