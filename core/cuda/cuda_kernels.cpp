@@ -119,9 +119,30 @@ class CudaKernels final : public Kernels {
                indices.numel(), {x.size(0), x.size(1), x.size(2)}, device_.stream);
   }
 
+  // Each row of y looks at all indices; where these are many, it finds its own among sorted ones.
   void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) const override {
-    cuda::scatter_add(y.dtype(), raw<void>(y), raw<void>(x), raw<std::int32_t>(indices),
-                      indices.numel(), {y.size(0), y.size(1), y.size(2)}, device_.stream);
+    const std::int64_t count = indices.numel(), rows = y.size(1);
+    const Middle size{y.size(0), rows, y.size(2)};
+    if (rows * count <= scanned_indices)
+      return cuda::scatter_add(y.dtype(), raw<void>(y), raw<void>(x), raw<std::int32_t>(indices),
+                               count, size, device_.stream);
+    auto numbers = [&](std::int64_t n) { return empty({n}, int32, y.device()); };
+    Tensor keys = indices, places, counts = numbers(sort_threads(count) << digit_bits);
+    int shift = 0;
+    do {
+      Tensor keys_out = numbers(count), places_out = numbers(count);
+      count_digits(raw<std::int32_t>(counts), raw<std::int32_t>(keys), count, shift,
+                   device_.stream);
+      cumulative_sum(counts, counts, 0, false);
+      move_by_digit(raw<std::int32_t>(keys_out), raw<std::int32_t>(places_out),
+                    raw<std::int32_t>(keys), places.defined() ? raw<std::int32_t>(places) : nullptr,
+                    raw<std::int32_t>(counts), count, shift, device_.stream);
+      keys = keys_out;
+      places = places_out;
+      shift += digit_bits;
+    } while (shift < 31 && (rows - 1) >> shift > 0);
+    scatter_add_sorted(y.dtype(), raw<void>(y), raw<void>(x), raw<std::int32_t>(keys),
+                       raw<std::int32_t>(places), count, size, device_.stream);
   }
 
   void gemm(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias,
@@ -148,6 +169,7 @@ class CudaKernels final : public Kernels {
   }
 
  private:
+  static constexpr std::int64_t scanned_indices = 1 << 20;  // looks at an index, at most
   static constexpr std::int64_t piece = 1 << 16;  // of a row that is reduced to one number
 
   [[noreturn]] static void no_packing() {

@@ -57,6 +57,64 @@ __global__ void add_elements(T* y, const T* x, const std::int32_t* indices, std:
   });
 }
 
+// A thread for each element of y finds its index among the sorted ones.
+template <class T>
+__global__ void add_elements_sorted(T* y, const T* x, const std::int32_t* keys,
+                                    const std::int32_t* places, std::int64_t count,
+                                    const Middle size) {
+  for_elements(size.outer * size.n * size.inner, [&](std::int64_t i) {
+    Division row = divide(i, size.inner), place = divide(row.quotient, size.n);
+    const T* column = x + place.quotient * count * size.inner + row.remainder;
+    std::int64_t first = 0, last = count;  // where the keys reach place.remainder
+    while (first < last) {
+      const std::int64_t middle = first + (last - first) / 2;
+      if (keys[middle] < place.remainder)
+        first = middle + 1;
+      else
+        last = middle;
+    }
+    T sum = y[i];
+    for (; first < count && keys[first] == place.remainder; ++first)
+      sum = static_cast<T>(sum + column[places[first] * size.inner]);
+    y[i] = sum;
+  });
+}
+
+constexpr std::int64_t keys_per_thread = 64;
+constexpr int digits = 1 << digit_bits;
+
+__device__ int digit_of(std::int32_t key, int shift) { return key >> shift & (digits - 1); }
+
+__global__ void count_share(std::int32_t* counts, const std::int32_t* keys, std::int64_t count,
+                            int shift, std::int64_t threads) {
+  for_elements(threads, [&](std::int64_t t) {
+    std::int32_t own[digits] = {};
+    const std::int64_t end = std::min(count, (t + 1) * keys_per_thread);
+    for (std::int64_t i = t * keys_per_thread; i < end; ++i)
+      for (int d = 0; d < digits; ++d) own[d] += digit_of(keys[i], shift) == d;  // in registers
+    for (int d = 0; d < digits; ++d) counts[d * threads + t] = own[d];
+  });
+}
+
+// The sums say where the keys of a digit that a thread has end; it places its last one first.
+__global__ void move_share(std::int32_t* keys_out, std::int32_t* places_out,
+                           const std::int32_t* keys, const std::int32_t* places,
+                           const std::int32_t* sums, std::int64_t count, int shift,
+                           std::int64_t threads) {
+  for_elements(threads, [&](std::int64_t t) {
+    std::int32_t placed[digits] = {};
+    const std::int64_t begin = t * keys_per_thread;
+    for (std::int64_t i = std::min(count, begin + keys_per_thread) - 1; i >= begin; --i) {
+      const int digit = digit_of(keys[i], shift);
+      std::int32_t before = 0;
+      for (int d = 0; d < digits; ++d) before += d == digit ? ++placed[d] : 0;
+      const std::int64_t to = sums[digit * threads + t] - before;
+      keys_out[to] = keys[i];
+      places_out[to] = places == nullptr ? static_cast<std::int32_t>(i) : places[i];
+    }
+  });
+}
+
 }  // namespace
 
 void check_indices(const char* who, std::int32_t* y, const std::int32_t* indices,
@@ -91,6 +149,34 @@ void scatter_add(DType dtype, void* y, const void* x, const std::int32_t* indice
     launch_for(size.outer * size.n * size.inner, add_elements<T>, stream, static_cast<T*>(y),
                static_cast<const T*>(x), indices, count, size);
   });
+}
+
+void scatter_add_sorted(DType dtype, void* y, const void* x, const std::int32_t* keys,
+                        const std::int32_t* places, std::int64_t count, const Middle& size,
+                        Stream stream) {
+  with_type<bool, std::int32_t, float, double>(dtype, [&](auto type) {
+    using T = decltype(type);
+    launch_for(size.outer * size.n * size.inner, add_elements_sorted<T>, stream, static_cast<T*>(y),
+               static_cast<const T*>(x), keys, places, count, size);
+  });
+}
+
+std::int64_t sort_threads(std::int64_t count) {
+  return (count + keys_per_thread - 1) / keys_per_thread;
+}
+
+void count_digits(std::int32_t* counts, const std::int32_t* keys, std::int64_t count, int shift,
+                  Stream stream) {
+  const std::int64_t threads = sort_threads(count);
+  launch_for(threads, count_share, stream, counts, keys, count, shift, threads);
+}
+
+void move_by_digit(std::int32_t* keys_out, std::int32_t* places_out, const std::int32_t* keys,
+                   const std::int32_t* places, const std::int32_t* sums, std::int64_t count,
+                   int shift, Stream stream) {
+  const std::int64_t threads = sort_threads(count);
+  launch_for(threads, move_share, stream, keys_out, places_out, keys, places, sums, count, shift,
+             threads);
 }
 
 }  // namespace keratin::cuda

@@ -84,6 +84,22 @@ void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices
 /// y[o, indices[j], i] += x[o, j, i], j in order; `size` is that of y.
 void scatter_add(DType dtype, void* y, const void* x, const std::int32_t* indices,
                  std::int64_t count, const Middle& size, Stream stream);
+/// The same from indices that are sorted: keys in order, and the place j that each had.
+void scatter_add_sorted(DType dtype, void* y, const void* x, const std::int32_t* keys,
+                        const std::int32_t* places, std::int64_t count, const Middle& size,
+                        Stream stream);
+
+/// One pass of a stable radix sort, by the digit of `digit_bits` bits from bit `shift` on. First
+/// counts[d * threads + t], how often thread t, of sort_threads(count), has digit d; the caller
+/// makes running sums of these; then keys and places move to where the sums say. The places are
+/// 0..count-1 where places_in is null.
+inline constexpr int digit_bits = 4;
+std::int64_t sort_threads(std::int64_t count);
+void count_digits(std::int32_t* counts, const std::int32_t* keys, std::int64_t count, int shift,
+                  Stream stream);
+void move_by_digit(std::int32_t* keys_out, std::int32_t* places_out, const std::int32_t* keys,
+                   const std::int32_t* places, const std::int32_t* sums, std::int64_t count,
+                   int shift, Stream stream);
 
 }  // namespace cuda
 }  // namespace keratin

@@ -1,6 +1,7 @@
 // Tensors, ops and models on a CUDA device: one with a GPU, or the emulated one.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -143,6 +144,22 @@ CUDA_TEST_CASE("an index out of range is an error when somebody waits, and the d
   CHECK(error_of([&] { sum(y).item(); }) ==
         "take: index 9 at position 1 is out of range for an axis of 4");
   CHECK(sum(take(x, tensor({-1, 0}, int32, "cuda:0"), 0)).item() == 33);
+}
+
+CUDA_TEST_CASE("gathered gradients are added in the order of the indices, few or many") {
+  for (auto [rows, count, inner] : {std::array<std::int64_t, 3>{7, 100, 3},
+                                    {2000, 1001, 2},
+                                    {70'000, 100, 1},
+                                    {3, 400'001, 1}}) {
+    Tensor x = Random(3).normal({rows, inner}), w = Random(4).normal({count, inner});
+    Tensor indices = Random(5).integers({count}, -rows, rows);
+    auto gradient = [&](const Tensor& x) {
+      GradientTape tape;
+      tape.watch(x);
+      return tape.gradient(sum(take(x, indices.to(x.device()), 0) * w.to(x.device())), x);
+    };
+    CHECK(distance(gradient(x), gradient(x.to("cuda:0"))) == 0);
+  }
 }
 
 CUDA_TEST_CASE("views that overlap are added to in order") {
