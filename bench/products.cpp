@@ -97,7 +97,7 @@ void compare_kernels() {
   int right = 0, count = 0;
   for (const Product& p : products) {
     Tensor a = random(p.m, p.k, p.a_by_columns), b = random(p.k, p.n, p.b_by_columns);
-    Tensor c = empty({p.m, p.n}, float32);
+    Tensor c = empty({p.m, p.n}, float32, {});
     auto run = [&](ProductKernel kernel) {
       return [&, kernel] {
         auto ma = matrix(a), mb = matrix(b);
@@ -123,10 +123,10 @@ void compare_packed_once() {
   for (std::int64_t units : {32, 128, 256})
     for (std::int64_t rows : {1, 2, 8, 32}) {
       Tensor a = random(rows, units, false), b = random(units, 4 * units, false);
-      Tensor c = empty({rows, 4 * units}, float32);
+      Tensor c = empty({rows, 4 * units}, float32, {});
       const Kernels& kernels = kernels_of(c);
       const std::int64_t width = kernels.packed_shape(b, 64, 64)[2];
-      Tensor packed = empty({(4 * units + width - 1) / width, units, width}, float32);
+      Tensor packed = empty({(4 * units + width - 1) / width, units, width}, float32, {});
       constexpr int times = 20;
       auto once = [&] {
         kernels.pack(packed, b);

@@ -78,7 +78,7 @@ struct RowWork {
 };
 
 /// Calls the work for each innermost row. Static: each instruction set compiles its own.
-static void for_rows(const Loop& loop, const RowWork& work) {
+static inline void for_rows(const Loop& loop, const RowWork& work) {
   char *begin[Loop::max_operands], *at[Loop::max_operands];
   for (int k = 0; k < loop.operands; ++k) begin[k] = loop.data[k];
   if (loop.rank == 1) return work.run(work.object, begin);
