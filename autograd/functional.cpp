@@ -42,7 +42,7 @@ TensorFunction jacobian(TensorFunction f) {
     Tensor units = eye(y.numel(), y.numel(), y.dtype(), y.device());
     for (std::int64_t i = 0; i < y.numel(); ++i)
       rows.push_back(gradient(tape, y, own, units[i].reshape(y.shape())));
-    return rows.empty() ? zeros(shape, x.dtype()) : stack(rows).reshape(shape);
+    return rows.empty() ? zeros(shape, x.dtype(), x.device()) : stack(rows).reshape(shape);
   };
 }
 

@@ -267,31 +267,26 @@ bool is_unique(const Tensor& tensor) {
          data.storage->refs.load(std::memory_order_acquire) == 1 && !data.storage->external;
 }
 
-namespace {
-
-// Whether two indices may name one element: unless each axis, from the smallest stride on, steps
-// over all that the axes before it reach.
-bool repeats_elements(const TensorData& data) {
-  if (data.contiguous) return false;
-  std::vector<std::pair<std::int64_t, std::int64_t>> axes;  // stride and size
-  for (int axis = 0; axis < data.shape.rank(); ++axis)
-    if (data.shape[axis] > 1) axes.emplace_back(std::abs(data.strides[axis]), data.shape[axis]);
+int overlapping_axis(const Tensor& tensor) {
+  if (tensor.is_contiguous()) return -1;
+  std::vector<std::array<std::int64_t, 3>> axes;  // stride, size, and which it is
+  for (int axis = 0; axis < tensor.rank(); ++axis)
+    if (tensor.shape()[axis] > 1)
+      axes.push_back({std::abs(tensor.strides()[axis]), tensor.shape()[axis], axis});
   std::ranges::sort(axes);
   std::int64_t reach = 0;
-  for (auto [stride, size] : axes) {
-    if (stride <= reach) return true;
+  for (auto [stride, size, axis] : axes) {
+    if (stride <= reach) return static_cast<int>(axis);
     reach += stride * (size - 1);
   }
-  return false;
+  return -1;
 }
-
-}  // namespace
 
 void begin_write(const Tensor& tensor, const char* who) {
   if (!tensor.defined()) fail("{}: the tensor is undefined", who);
   const TensorData& data = TensorData::of(tensor);
   if (data.storage->read_only) fail("{}: the tensor views memory that may only be read", who);
-  if (repeats_elements(data))
+  if (overlapping_axis(tensor) >= 0)
     fail("{}: the view of shape {} repeats its elements; write to a copy of it", who, data.shape);
   data.storage->version.fetch_add(1, std::memory_order_relaxed);
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <keratin/core/cpu/loop_plan.h>
+#include <keratin/core/cpu/plain_loops.h>
 #include <keratin/core/cuda/cuda_backend.h>
 #include <keratin/core/internal/draw.h>
 #include <keratin/core/internal/message.h>
@@ -215,26 +216,8 @@ class CudaKernels final : public Kernels {
   }
 
   static Middle middle(const Shape& shape, int axis) {
-    Middle size{1, 1, 1};
-    for (int i = 0; i < shape.rank(); ++i)
-      (i < axis ? size.outer : i == axis ? size.n : size.inner) *= shape[i];
-    return size;
-  }
-
-  /// The axis of y, from the smallest stride on, whose steps meet elements of the axes before it;
-  /// -1 where there is none.
-  static int overlapping_axis(const Tensor& y) {
-    std::vector<int> axes;
-    for (int axis = 0; axis < y.rank(); ++axis)
-      if (y.shape()[axis] > 1) axes.push_back(axis);
-    auto step = [&](int axis) { return std::abs(y.strides()[axis]); };
-    std::ranges::stable_sort(axes, [&](int a, int b) { return step(a) < step(b); });
-    std::int64_t reach = 0;
-    for (int axis : axes) {
-      if (step(axis) <= reach) return axis;
-      reach += step(axis) * (y.shape()[axis] - 1);
-    }
-    return -1;
+    const cpu::Middle m(shape, axis);
+    return {m.outer, m.n, m.inner};
   }
 
   /// A matrix as cuBLAS sees it: by columns, or transposed.

@@ -77,6 +77,10 @@ Tensor cast(const Tensor& tensor, DType dtype);
 /// Whether no other handle shares the memory.
 bool is_unique(const Tensor& tensor);
 
+/// The axis, from the smallest stride on, whose steps meet elements that the axes before it reach:
+/// two indices may then name one element. -1 where there is none.
+int overlapping_axis(const Tensor& tensor);
+
 /// Throws unless `tensor` may be written in place; then counts one write.
 void begin_write(const Tensor& tensor, const char* who);
 
