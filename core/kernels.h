@@ -5,6 +5,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include <keratin/core/catalogue.h>
 #include <keratin/core/reduction.h>
@@ -51,6 +52,14 @@ class Kernels {
   /// functor whose derivative is stated in terms of its output.
   virtual void pointwise_gradient(Pointwise op, const void* functor, Tensors gx, Tensors x,
                                   Tensors gy) const = 0;
+  /// Steps of an optimizer, in one launch where that saves time: `functor` on each of the groups,
+  /// in place. A group is dense: all of its tensors are read, and all but the last written. Where
+  /// `allowed`, a boolean that may be undefined, is false, nothing happens.
+  virtual void step(Pointwise op, const void* functor, std::span<const std::vector<Tensor>> groups,
+                    const Tensor& allowed) const = 0;
+  /// finite = finite, and all numbers of x are: floats of one dtype; a boolean of rank 0. A device
+  /// makes it false, too, where an index was out of range and the host has not waited since.
+  virtual void check_finite(const Tensor& finite, Tensors x) const = 0;
   /// y is boolean.
   virtual void compare(Comparison op, const Tensor& y, const Tensor& a, const Tensor& b) const = 0;
   /// y = condition ? a : b

@@ -1,7 +1,9 @@
 // What makes up a layer: one state for all copies of an object, its weights, and its parts.
 
 #include <atomic>
+#include <utility>
 
+#include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/memory.h>
@@ -331,21 +333,44 @@ void Layer::set_dtype(DType dtype) {
   for (const AnyLayer& layer : s.sublayers) layer->set_dtype(dtype);
 }
 
-LayerMemory::LayerMemory(const Layer& layer) {
+LayerMemory::LayerMemory(const Layer& layer) : default_noise_(default_random().state()) {
   NoGradient scope;
   std::vector<const Layer::State*> states;
   layer.state().collect(states);
   for (const Layer::State* s : states) {
     for (const Weight& weight : s->fixed_weights)
       statistics_.emplace_back(weight, weight.value().copy());
-    carried_.emplace_back(const_cast<Layer::State*>(s), s->carried);
+    parts_.push_back({const_cast<Layer::State*>(s), s->carried, s->noise});
   }
 }
 
 void LayerMemory::restore() const {
   NoGradient scope;
   for (auto [weight, value] : statistics_) weight.assign(value);
-  for (const auto& [state, tensors] : carried_) state->carried = tensors;
+  for (const Part& part : parts_) part.state->carried = part.carried;
+}
+
+void LayerMemory::restore_unless(const Tensor& kept) const {
+  NoGradient scope;
+  for (auto [weight, value] : statistics_) weight.assign(where(kept, weight, value));
+  for (const Part& part : parts_) {
+    std::vector<Tensor>& now = part.state->carried;
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      // What is not there yet stands for zeros.
+      const Tensor before = i < part.carried.size() ? part.carried[i] : Tensor();
+      if (now[i].defined()) now[i] = where(kept, now[i], before.defined() ? before : Tensor(0.0));
+    }
+  }
+}
+
+void LayerMemory::repeat_noise(const std::function<void()>& f) const {
+  std::vector<std::optional<Random>> now;
+  for (const Part& part : parts_) now.push_back(std::exchange(part.state->noise, part.noise));
+  const Random::State default_now = default_random().state();
+  default_random().set_state(default_noise_);
+  f();
+  for (std::size_t i = 0; i < parts_.size(); ++i) parts_[i].state->noise = now[i];
+  default_random().set_state(default_now);
 }
 
 const Layer* first_unbuilt(const Layer& layer) {

@@ -56,6 +56,24 @@ std::int64_t product(const Shape& shape, int first, int last) {
 
 }  // namespace
 
+void RunningSum::add(const Tensor& number) {
+  NoGradient scope;
+  if (number.device().is_cpu()) return add(number.item());
+  const Tensor wide = cast(number, float64);
+  there_ = there_.defined() ? there_ + wide : wide;
+}
+
+void Mean::update_state(const Tensor& value, double count) {
+  NoGradient scope;
+  total_.add(cast(value, float64) * count);
+  count_.add(count);
+}
+
+double Mean::result() const {
+  const double count = count_.value();
+  return count == 0 ? 0 : total_.value() / count;
+}
+
 void Mean::update_state(const Tensor& values, const Tensor& sample_weight) {
   NoGradient scope;
   Tensor v = values, w;
@@ -65,28 +83,26 @@ void Mean::update_state(const Tensor& values, const Tensor& sample_weight) {
     v = pair.a;
     Shape shape;
     for (int axis = 0; axis < pair.b.rank(); ++axis) shape.push_back(v.shape()[axis]);
-    w = on_host(contiguous(cast(broadcast_to(pair.b, shape), float64)));
+    w = cast(broadcast_to(pair.b, shape), float64);
   }
   // Values are averaged over the axes that weights lack; weighted values and weights are averaged
   // over what is left but the first; both are summed over that.
   int axes = w.defined() ? w.rank() : std::min(v.rank(), 1);
   std::int64_t outer = product(v.shape(), 0, axes);
   std::int64_t inner = product(v.shape(), axes, v.rank());
-  std::int64_t steps = product(v.shape(), std::min(axes, 1), axes);
+  const auto steps = static_cast<double>(product(v.shape(), std::min(axes, 1), axes));
   if (outer * inner == 0) return;
-  const double* weight = w.defined() ? w.data<double>() : nullptr;
-  double total = 0, count = 0;
-  with_elements(contiguous(v), [&](const auto* value) {
-    for (std::int64_t i = 0; i < outer; ++i) {
-      double sum = 0, factor = weight == nullptr ? 1 : weight[i];
-      for (std::int64_t j = 0; j < inner; ++j) sum += static_cast<double>(*value++);
-      if (factor == 0) continue;  // NaN may stand where nothing counts
-      total += factor * sum;
-      count += factor;
-    }
-  });
-  total_ += total / static_cast<double>(inner * steps);
-  count_ += count / static_cast<double>(steps);
+  v = cast(v, float64);
+  if (!w.defined()) {
+    total_.add(sum(v) / static_cast<double>(inner));
+    count_.add(static_cast<double>(outer));
+    return;
+  }
+  const Tensor sums = inner == 1 ? v.reshape({outer}) : sum(v.reshape({outer, inner}), 1);
+  w = w.reshape({outer});
+  // NaN may stand where nothing counts.
+  total_.add(sum(where(w != 0, w * sums, 0.0)) / (static_cast<double>(inner) * steps));
+  count_.add(sum(w) / steps);
 }
 
 void MeanMetric::update_state(const Tensor& y_true, const Tensor& y_pred,
@@ -129,21 +145,13 @@ Tensor sparse_matches(const char* who, const Tensor& y_true, const Tensor& y_pre
 /// Whether fewer than k entries of a row are larger than that of the label. A label that is no
 /// class, or has NaN for its entry, is not among them.
 Tensor in_top_k(const Tensor& labels, const Tensor& y_pred, int k) {
-  const Tensor label = on_host(contiguous(cast(labels, int32)));
-  Tensor found = empty(labels.shape(), boolean, Device());
-  const auto* wanted = raw<std::int32_t>(label);
-  auto* out = raw<bool>(found);
-  std::int64_t classes = y_pred.shape()[-1];
-  with_elements(contiguous(y_pred), [&](const auto* row) {
-    for (std::int64_t i = 0; i < labels.numel(); ++i, row += classes) {
-      out[i] = wanted[i] >= 0 && wanted[i] < classes && row[wanted[i]] == row[wanted[i]];
-      if (!out[i]) continue;
-      std::int64_t larger = 0;
-      for (std::int64_t j = 0; j < classes; ++j) larger += row[j] > row[wanted[i]];
-      out[i] = larger < k;
-    }
-  });
-  return found;
+  const auto classes = static_cast<double>(y_pred.size(-1));
+  const Tensor numbers = arange(0, classes, 1, int32, y_pred.device());
+  const Tensor right = equal(expand_dims(cast(labels, int32), -1), numbers);
+  const Tensor entry = sum(where(right, y_pred, 0.0), -1, true);
+  const Tensor larger = sum(cast(y_pred > entry, int32), -1);
+  const Tensor known = logical_and(any(right, -1), squeeze(equal(entry, entry), -1));
+  return logical_and(known, larger < k);
 }
 
 /// What "accuracy" means, decided on the first batch (keras/src/trainers/compile_utils.py).

@@ -106,6 +106,19 @@ class Metric {
   Direction direction_;
 };
 
+/// A sum of numbers. Those on a device are added there and read when the value is asked for.
+class RunningSum {
+ public:
+  void add(double number) { here_ += number; }
+  /// A tensor of one element.
+  void add(const Tensor& number);
+  double value() const { return there_.defined() ? here_ + there_.item() : here_; }
+
+ private:
+  double here_ = 0;
+  Tensor there_;  // float64
+};
+
 /// A running mean, weighted by samples: each sample's values are averaged, then total += sum and
 /// count += samples (or the sum of their weights). The tracker of the loss uses it too.
 class Mean {
@@ -113,13 +126,18 @@ class Mean {
   /// Values (batch, ...), with weights of that shape or without its last axes.
   void update_state(const Tensor& values, const Tensor& sample_weight = {});
   /// One number that stands for `count` samples.
-  void update_state(double value, double count = 1) { total_ += value * count, count_ += count; }
+  void update_state(double value, double count = 1) {
+    total_.add(value * count);
+    count_.add(count);
+  }
+  /// The same for a tensor of one element.
+  void update_state(const Tensor& value, double count);
   /// 0 before the first update.
-  double result() const { return count_ == 0 ? 0 : total_ / count_; }
-  void reset_state() { total_ = count_ = 0; }
+  double result() const;
+  void reset_state() { total_ = count_ = {}; }
 
  private:
-  double total_ = 0, count_ = 0;
+  RunningSum total_, count_;
 };
 
 /// A metric that is the mean of a value for each sample.

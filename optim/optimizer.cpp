@@ -4,24 +4,37 @@
 #include <cmath>
 #include <deque>
 #include <limits>
+#include <optional>
 
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/functions.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
+#include <keratin/optim/internal/fused_step.h>
 #include <keratin/optim/optimizer.h>
 
 namespace keratin {
 namespace {
 
-double squared_norm(const Tensor& g) { return sum(square(g)).item(); }
-
-// Scales g down to length `limit` when it is longer. Not a number makes it so.
-void shorten(Tensor& g, double length, double limit) {
-  if (!(length <= limit)) g = g * (limit / length);
+// Scales g down to length `limit` when it is longer. A length that is NaN makes it NaN.
+void shorten(Tensor& g, const Tensor& length, double limit) {
+  g = g * where(length <= limit, 1.0, limit / length);
 }
+
+// What keeps tensors as they are where a step is not allowed.
+class Undo {
+ public:
+  void watch(const Tensor& tensor) { before_.emplace_back(tensor, tensor.copy()); }
+  void keep_where(const Tensor& allowed) {
+    for (auto& [tensor, value] : before_) tensor.assign(where(allowed, tensor, value));
+  }
+
+ private:
+  std::vector<std::pair<Tensor, Tensor>> before_;
+};
 
 }  // namespace
 
@@ -44,12 +57,17 @@ struct Optimizer::State {
   std::size_t hint = 0;                // where the weight asked for last stands in it
   std::deque<SlotTensors> slots = {};  // a deque: references into it outlive new slots
   std::vector<std::pair<std::string, double>> scalars = {};
-  // The step at hand: the weights with a gradient.
+  // The step at hand: the weights with a gradient, and what is to be done with them.
   std::vector<Weight> step_weights = {};
   std::vector<Tensor> step_gradients = {};
+  std::optional<FusedStep> fused = {};  // its tensors are in the groups
+  std::vector<std::vector<Tensor>> groups = {};
+  Tensor allowed = {};  // undefined: yes
 
   std::size_t index_of(const Weight& weight, const std::string& optimizer);
   Tensor& tensor_of(SlotTensors& slot, std::size_t weight);
+  /// Does what was queued.
+  void flush();
   /// Calls f(name, tensor) for each slot of each weight in Keras' order.
   template <class F>
   void for_each_slot(const F& f);
@@ -159,23 +177,62 @@ void Optimizer::build(const std::vector<Weight>& weights) {
 // --- one step
 
 void Optimizer::apply(const std::vector<Tensor>& gradients, const std::vector<Weight>& weights) {
+  apply_where(Tensor(), gradients, weights);
+}
+
+void Optimizer::apply_where(const Tensor& allowed, const std::vector<Tensor>& gradients,
+                            const std::vector<Weight>& weights) {
   NoGradient scope;
   if (!state_->built) build(weights);
   take_gradients(gradients, weights);
+  state_->allowed = allowed;
+  Undo undo;
+  if (allowed.defined() && !only_queues()) {
+    for (const Weight& weight : state_->weights) undo.watch(weight);
+    state_->for_each_slot([&](const std::string&, const Tensor& slot) { undo.watch(slot); });
+  }
   if (accumulate_gradients()) {
     double rate = learning_rate();
     clip_gradients();
     decay_weights(rate);
+    state_->flush();
     begin_update();
     for (std::size_t i = 0; i < state_->step_weights.size(); ++i)
       update(state_->step_weights[i], state_->step_gradients[i], rate);
+    state_->flush();
   }
   average_weights();
   for (Weight& weight : state_->step_weights)
     if (weight.constraint()) weight.assign(weight.constraint()(weight));
+  if (allowed.defined()) undo.keep_where(allowed);
   ++state_->calls;
   state_->step_weights.clear();
   state_->step_gradients.clear();
+  state_->allowed = {};
+}
+
+// Whether a step is queued and nothing else: then `allowed` is all that holds it back.
+bool Optimizer::only_queues() const {
+  return is_fused() && !options_.use_ema && accumulation() == 1 &&
+         std::ranges::none_of(state_->weights,
+                              [](const Weight& w) { return bool(w.constraint()); });
+}
+
+void Optimizer::queue(FusedStep step) {
+  std::optional<FusedStep>& fused = state_->fused;
+  if (fused && (fused->op != step.op || fused->functor != step.functor ||
+                state_->groups[0][0].dtype() != step.tensors[0].dtype()))
+    state_->flush();
+  for (std::size_t i = 0; i + 1 < step.tensors.size(); ++i) begin_write(step.tensors[i], "apply");
+  state_->groups.push_back(std::move(step.tensors));
+  fused = std::move(step);
+}
+
+void Optimizer::State::flush() {
+  if (!fused) return;
+  kernels_of(groups[0][0]).step(fused->op, fused->functor.data(), groups, allowed);
+  fused.reset();
+  groups.clear();
 }
 
 void Optimizer::take_gradients(const std::vector<Tensor>& gradients,
@@ -184,6 +241,8 @@ void Optimizer::take_gradients(const std::vector<Tensor>& gradients,
     fail("{}: {} gradients for {} weights", name(), gradients.size(), weights.size());
   state_->step_weights.clear();
   state_->step_gradients.clear();
+  state_->groups.clear();
+  state_->fused.reset();
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const Weight& weight = weights[i];
     const Tensor& g = gradients[i];
@@ -222,13 +281,13 @@ bool Optimizer::accumulate_gradients() {
 void Optimizer::clip_gradients() {
   const OptimizerOptions& o = options_;
   if (o.clipnorm.value_or(0) > 0) {
-    for (Tensor& g : state_->step_gradients) shorten(g, std::sqrt(squared_norm(g)), *o.clipnorm);
+    for (Tensor& g : state_->step_gradients) shorten(g, sqrt(sum(square(g))), *o.clipnorm);
   } else if (o.clipvalue.value_or(0) > 0) {
     for (Tensor& g : state_->step_gradients) g = clip(g, -*o.clipvalue, *o.clipvalue);
   } else if (o.global_clipnorm.value_or(0) > 0) {
-    double length = global_norm(state_->step_gradients).item();
+    Tensor length = global_norm(state_->step_gradients);
     // An infinite norm makes all gradients NaN, so that it shows.
-    if (std::isinf(length)) length = std::numeric_limits<double>::quiet_NaN();
+    length = where(isfinite(length), length, std::numeric_limits<double>::quiet_NaN());
     for (Tensor& g : state_->step_gradients) shorten(g, length, *o.global_clipnorm);
   }
 }
@@ -251,14 +310,9 @@ bool Optimizer::decays(const Weight& weight) const {
 // w -= w * weight_decay * learning_rate, which is a step of SGD along w.
 void Optimizer::decay_weights(double learning_rate) {
   if (options_.weight_decay.value_or(0) == 0) return;
-  fn::SgdStep step{*options_.weight_decay * learning_rate};
-  for (const Weight& weight : state_->step_weights) {
-    if (!decays(weight)) continue;
-    begin_write(weight, "apply");
-    const Tensor& w = weight;
-    Tensor inputs[] = {w, w};
-    kernels_of(w).pointwise(Pointwise::SgdStep, &step, {&w, 1}, inputs);
-  }
+  const fn::SgdStep step{*options_.weight_decay * learning_rate};
+  for (const Weight& weight : state_->step_weights)
+    if (decays(weight)) queue(FusedStep(step, {weight, weight}));
 }
 
 void Optimizer::average_weights() {
@@ -314,6 +368,12 @@ void Optimizer::add_slots(const std::vector<Slot>& slots) {
   for (const Slot& slot : slots)
     state_->slots.push_back(
         {slot.name, slot.initial, group, std::vector<Tensor>(state_->weights.size())});
+}
+
+Optimizer::Counters Optimizer::counters() const { return {state_->calls, state_->scalars}; }
+void Optimizer::set_counters(const Counters& counters) {
+  state_->calls = counters.calls;
+  state_->scalars = counters.scalars;
 }
 
 double& Optimizer::scalar(std::string_view name, double initial) {

@@ -30,6 +30,8 @@
 
 namespace keratin {
 
+struct FusedStep;  // optim/internal/fused_step.h
+
 /// Options that every optimizer has.
 struct OptimizerOptions {
   LearningRate learning_rate = 0.001;
@@ -119,6 +121,12 @@ class Optimizer {
   /// A number kept with the state, made on first use.
   double& scalar(std::string_view name, double initial = 0);
 
+  /// Has a functor of the library run on a weight, its slots and its gradient, together with those
+  /// of the other weights at the end of the step.
+  void queue(FusedStep step);
+  /// Whether update does nothing but queue.
+  virtual bool is_fused() const { return false; }
+
   struct Slot {
     Slot(const char* name, double initial = 0) : name(name), initial(initial) {}
     std::string name;
@@ -130,7 +138,21 @@ class Optimizer {
 
  private:
   friend class AnyOptimizer;
+  friend class Trainer;
   struct State;  // what copies share
+
+  /// apply; where `allowed`, a boolean on the weights' device that may be undefined, is false,
+  /// weights and slots stay as they are.
+  void apply_where(const Tensor& allowed, const std::vector<Tensor>& gradients,
+                   const std::vector<Weight>& weights);
+  bool only_queues() const;
+  /// What a step changes besides tensors.
+  struct Counters {
+    std::int64_t calls = 0;
+    std::vector<std::pair<std::string, double>> scalars = {};
+  };
+  Counters counters() const;
+  void set_counters(const Counters& counters);
 
   int accumulation() const { return options_.gradient_accumulation_steps.value_or(1); }
   void check_options() const;

@@ -1,13 +1,12 @@
 // The rules. SGD and Adam run as one fused loop over the weight and its slots; the others are
 // written with ops.
 
-#include <array>
 #include <cmath>
 
 #include <keratin/autograd/ops.h>
+#include <keratin/core/functions.h>
 #include <keratin/core/internal/message.h>
-#include <keratin/core/internal/tensor_data.h>
-#include <keratin/core/kernels.h>
+#include <keratin/optim/internal/fused_step.h>
 #include <keratin/optim/optimizers.h>
 
 namespace keratin {
@@ -39,13 +38,6 @@ std::vector<Field> join(std::vector<Field> fields, std::initializer_list<Field> 
   return fields;
 }
 
-// Runs a fused step in place: weight, slots, and last the gradient, which alone is not written.
-template <class F, std::size_t N>
-void step_in_place(const F& step, const std::array<Tensor, N>& tensors) {
-  for (std::size_t i = 0; i + 1 < N; ++i) begin_write(tensors[i], "apply");
-  kernels_of(tensors[0]).pointwise(pointwise_id<F>, &step, {tensors.data(), N - 1}, tensors);
-}
-
 }  // namespace
 
 // --- SGD
@@ -67,13 +59,11 @@ void SGD::build_slots() {
 
 void SGD::update(Weight& w, const Tensor& g, double learning_rate) {
   if (momentum_ == 0)
-    step_in_place(fn::SgdStep{learning_rate}, std::array<Tensor, 2>{w, g});
+    queue(FusedStep(fn::SgdStep{learning_rate}, {w, g}));
   else if (nesterov_)
-    step_in_place(fn::NesterovStep{learning_rate, momentum_},
-                  std::array<Tensor, 3>{w, slot(w, "momentum"), g});
+    queue(FusedStep(fn::NesterovStep{learning_rate, momentum_}, {w, slot(w, "momentum"), g}));
   else
-    step_in_place(fn::MomentumStep{learning_rate, momentum_},
-                  std::array<Tensor, 3>{w, slot(w, "momentum"), g});
+    queue(FusedStep(fn::MomentumStep{learning_rate, momentum_}, {w, slot(w, "momentum"), g}));
 }
 
 // --- Adam, AdamW
@@ -107,11 +97,10 @@ void Adam::update(Weight& w, const Tensor& g, double learning_rate) {
   Tensor& m = slot(w, "momentum");
   Tensor& v = slot(w, "velocity");
   if (amsgrad_)
-    step_in_place(fn::AmsgradStep{alpha, beta_1_, beta_2_, epsilon_},
-                  std::array<Tensor, 5>{w, m, v, slot(w, "velocity_hat"), g});
+    queue(FusedStep(fn::AmsgradStep{alpha, beta_1_, beta_2_, epsilon_},
+                    {w, m, v, slot(w, "velocity_hat"), g}));
   else
-    step_in_place(fn::AdamStep{alpha, beta_1_, beta_2_, epsilon_},
-                  std::array<Tensor, 4>{w, m, v, g});
+    queue(FusedStep(fn::AdamStep{alpha, beta_1_, beta_2_, epsilon_}, {w, m, v, g}));
 }
 
 // --- RMSprop
@@ -139,9 +128,8 @@ void RMSprop::build_slots() {
 
 void RMSprop::update(Weight& w, const Tensor& g, double learning_rate) {
   Tensor& v = slot(w, "velocity");
-  if (!centered_ && momentum_ == 0)
-    return step_in_place(fn::RmspropStep{learning_rate, rho_, epsilon_},
-                         std::array<Tensor, 3>{w, v, g});
+  if (is_fused())
+    return queue(FusedStep(fn::RmspropStep{learning_rate, rho_, epsilon_}, {w, v, g}));
   v.assign(rho_ * v + (1 - rho_) * square(g));
   Tensor variance = v;
   if (centered_) {
@@ -338,8 +326,8 @@ void Lamb::update(Weight& w, const Tensor& g, double learning_rate) {
   m.assign(m + (g - m) * (1 - beta_1_));
   v.assign(v + (square(g) - v) * (1 - beta_2_));
   Tensor s = m / (1 - std::pow(beta_1_, t)) / (sqrt(v / (1 - std::pow(beta_2_, t))) + epsilon_);
-  double w_norm = std::sqrt(sum(square(w)).item()), s_norm = std::sqrt(sum(square(s)).item());
-  double ratio = w_norm > 0 && s_norm > 0 ? w_norm / s_norm : 1;
+  Tensor w_norm = sqrt(sum(square(w))), s_norm = sqrt(sum(square(s)));
+  Tensor ratio = where(logical_and(w_norm > 0, s_norm > 0), w_norm / s_norm, 1.0);
   w.assign(w - ratio * learning_rate * s);
 }
 

@@ -40,6 +40,7 @@ class SGD : public Optimizer {
  protected:
   void build_slots() override;
   void update(Weight& weight, const Tensor& gradient, double learning_rate) override;
+  bool is_fused() const override { return true; }
 
  private:
   double momentum_;
@@ -70,6 +71,7 @@ class Adam : public Optimizer {
   Adam(OptimizerOptions common, double beta_1, double beta_2, double epsilon, bool amsgrad);
   void build_slots() override;
   void update(Weight& weight, const Tensor& gradient, double learning_rate) override;
+  bool is_fused() const override { return true; }
 
  private:
   double beta_1_, beta_2_, epsilon_;
@@ -116,6 +118,7 @@ class RMSprop : public Optimizer {
  protected:
   void build_slots() override;
   void update(Weight& weight, const Tensor& gradient, double learning_rate) override;
+  bool is_fused() const override { return !centered_ && momentum_ == 0; }
 
  private:
   double rho_, momentum_, epsilon_;

@@ -4,18 +4,65 @@
 
 #include <concepts>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace keratin {
 
 class Model;
 
-/// Values by name, sorted: {"accuracy", 0.97}, {"loss", 0.09}, {"val_loss", 0.2}.
-using Logs = std::map<std::string, double>;
+/// Values by name, sorted: {"accuracy", 0.97}, {"loss", 0.09}, {"val_loss", 0.2}. Those of a batch
+/// are found when they are first looked at, because that may be a wait for a device; a copy is such
+/// a look.
+class Logs {
+ public:
+  using Map = std::map<std::string, double>;
+  using value_type = Map::value_type;
+  using iterator = Map::iterator;
+  using const_iterator = Map::const_iterator;
+
+  Logs() = default;
+  Logs(std::initializer_list<value_type> values) : values_(values) {}
+  Logs(Map values) : values_(std::move(values)) {}
+  /// What `find` gives at the first look.
+  explicit Logs(std::function<Map()> find) : find_(std::move(find)) {}
+  Logs(const Logs& other) : values_(other.values()) {}
+  Logs(Logs&&) noexcept = default;
+  Logs& operator=(const Logs& other) { return *this = Logs(other); }
+  Logs& operator=(Logs&&) noexcept = default;
+
+  double& operator[](const std::string& name) { return values()[name]; }
+  /// Throws std::out_of_range when there is none of that name.
+  double& at(const std::string& name) { return values().at(name); }
+  double at(const std::string& name) const { return values().at(name); }
+  bool contains(const std::string& name) const { return values().contains(name); }
+  std::size_t count(const std::string& name) const { return values().count(name); }
+  iterator find(const std::string& name) { return values().find(name); }
+  const_iterator find(const std::string& name) const { return values().find(name); }
+  std::size_t erase(const std::string& name) { return values().erase(name); }
+  iterator begin() { return values().begin(); }
+  iterator end() { return values().end(); }
+  const_iterator begin() const { return values().begin(); }
+  const_iterator end() const { return values().end(); }
+  std::size_t size() const { return values().size(); }
+  bool empty() const { return values().empty(); }
+  const Map& map() const { return values(); }
+  friend bool operator==(const Logs& a, const Logs& b) { return a.values() == b.values(); }
+
+ private:
+  Map& values() const {
+    if (find_) values_ = std::exchange(find_, nullptr)();
+    return values_;
+  }
+
+  mutable Map values_;
+  mutable std::function<Map()> find_;
+};
 
 /// What evaluate returns: the values by name, scores["loss"], or by their place in metrics_names(),
 /// scores[0].

@@ -186,8 +186,8 @@ void Model::Compiled::each_metric(const F& f) const {
         f(names[i++], metric->result(), metric->direction());
 }
 
-Logs Model::Compiled::logs() const {
-  Logs logs{{"loss", loss_tracker.result()}};
+Logs::Map Model::Compiled::logs() const {
+  Logs::Map logs{{"loss", loss_tracker.result()}};
   each_metric([&](const std::string& name, double value, Direction) { logs[name] = value; });
   return logs;
 }
@@ -208,7 +208,7 @@ Tensors Model::Compiled::aligned(const char* who, const char* what, const Tensor
 }
 
 Tensor Model::Compiled::total(const Model& model, const Predictions& p, const Tensors& y,
-                              const Tensors& weight, std::vector<double>* losses) const {
+                              const Tensors& weight, Tensors* losses) const {
   if (!has_loss() && p.added.empty())
     fail("{} ({}): compile it with a loss first", model.name(), model.class_name());
   if (has_loss() && p.values.size() != outputs.size())
@@ -226,7 +226,7 @@ Tensor Model::Compiled::total(const Model& model, const Predictions& p, const Te
     if (loss.numel() != 1)
       fail("{} ({}): the loss must be one number, its reduction left {}", model.name(),
            model.class_name(), loss.shape());
-    if (losses != nullptr && logs_losses()) losses->push_back(loss.item());
+    if (losses != nullptr && logs_losses()) losses->push_back(stop_gradient(loss));
     add(output.weight == 1 ? loss : loss * output.weight);
   }
   for (const Weight& w : model.trainable_weights())
@@ -236,7 +236,7 @@ Tensor Model::Compiled::total(const Model& model, const Predictions& p, const Te
 }
 
 void Model::Compiled::update(const Predictions& p, const Tensors& y, const Tensors& weight,
-                             double loss, const std::vector<double>& losses) {
+                             const Tensor& loss, const Tensors& losses) {
   const auto samples = static_cast<double>(p.values[0].rank() == 0 ? 1 : p.values[0].size(0));
   loss_tracker.update_state(loss, samples);
   std::size_t next = 0;

@@ -4,18 +4,29 @@
 
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
+#include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
+#include <keratin/core/kernels.h>
 #include <keratin/layers/internal/layer_state.h>
 #include <keratin/training/internal/diagnosis.h>
 #include <keratin/training/model.h>
 
 namespace keratin {
 
+void check_finite(const Tensor& finite, const Tensors& tensors) {
+  for (DType dtype : {float32, float64}) {
+    Tensors of_dtype;
+    for (const Tensor& t : tensors)
+      if (t.defined() && t.dtype() == dtype) of_dtype.push_back(t);
+    if (!of_dtype.empty()) kernels_of(finite).check_finite(finite, of_dtype);
+  }
+}
+
 bool is_finite(const Tensor& t) {
-  NoGradient scope;
-  if (!t.defined() || !is_floating(t.dtype())) return true;
-  // The sum is finite if all elements are, unless it overflows.
-  return std::isfinite(sum(t).item()) || all(isfinite(t)).item() != 0;
+  if (!t.defined()) return true;
+  const Tensor finite = full({}, 1, boolean, t.device());
+  check_finite(finite, {t});
+  return finite.item() != 0;
 }
 
 namespace {
@@ -73,23 +84,26 @@ void fail_not_finite(Model& model, const FailedStep& step) {
   for (const Weight& weight : model.weights())
     if (cause.empty() && !is_finite(weight))
       cause = fmt::format("{} holds NaN or inf since a step before", weight.path());
-  if (cause.empty()) cause = bad_sample("x", step.x, step);
-  if (cause.empty()) cause = bad_sample("y", step.y, step);
+  if (cause.empty()) cause = bad_sample("x", step.batch.x, step);
+  if (cause.empty()) cause = bad_sample("y", step.batch.y, step);
   if (cause.empty() && !step.gradient.empty())
     cause = fmt::format(
         "the loss is {:.4g}, so the derivative of an op is not finite where its value is, as that "
         "of sqrt at 0",
         step.loss);
   if (cause.empty()) {
-    const LayerMemory before(model);
-    GradientTape tape;
-    FirstBadOp watcher;
-    model.total_loss(step.x, step.y, {.training = true});
-    cause = watcher.text();
-    before.restore();
+    const LayerMemory now(model);
+    const LayerMemory& before = step.before ? *step.before : now;
+    before.repeat_noise([&] {
+      GradientTape tape;
+      FirstBadOp watcher;
+      model.total_loss(step.batch.x, step.batch.y, {.training = true}, step.batch.sample_weight);
+      cause = watcher.text();
+    });
+    now.restore();
   }
   std::string when =
-      step.epoch < 0 ? "" : fmt::format(" in epoch {}, batch {}", step.epoch + 1, step.batch + 1);
+      step.epoch < 0 ? "" : fmt::format(" in epoch {}, batch {}", step.epoch + 1, step.number + 1);
   std::string what = step.gradient.empty()
                          ? fmt::format("loss became {}", std::isnan(step.loss) ? "NaN" : "infinite")
                          : fmt::format("the gradient of {} became NaN or infinite", step.gradient);

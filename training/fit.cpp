@@ -153,13 +153,14 @@ History Model::Loops::fit(Model& model, Source& source, Source* validation,
         std::optional<Batch> batch = source.next();
         if (!batch) break;
         for (AnyCallback& callback : callbacks) callback->on_train_batch_begin(step);
-        logs = trainer.train(*batch);
+        logs = trainer.train(*batch, {{}, epoch, step, source.first, source.order});
         for (AnyCallback& callback : callbacks) callback->on_train_batch_end(step, logs);
         // A callback such as TerminateOnNaN may have stopped training.
-        if (!trainer.finite() && !model.stop_training)
-          fail_not_finite(model, {batch->x, batch->y, logs["loss"], trainer.bad_gradient(), epoch,
-                                  step, source.first, source.order});
+        if (trainer.failed() && !model.stop_training) fail_not_finite(model, *trainer.failed());
       }
+      trainer.settle();
+      if (trainer.failed() && !model.stop_training) fail_not_finite(model, *trainer.failed());
+      logs = logs.map();  // before the metrics begin anew
       if (validation != nullptr && (epoch + 1) % options.validation_freq == 0) {
         Logs training_logs = logs;
         for (const auto& [name, value] : trainer.evaluate(*validation, callbacks))
@@ -249,17 +250,17 @@ Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const Arrays& sampl
   Trainer trainer(*this);
   const Data data = data_of("train_on_batch", *this, x, y, sample_weight);
   reset_metrics();
-  Logs logs = trainer.train({data.x, data.y, data.weight});
-  if (!trainer.finite())
-    fail_not_finite(*this, {data.x, data.y, logs["loss"], trainer.bad_gradient()});
-  return logs;
+  const Logs logs = trainer.train({data.x, data.y, data.weight});
+  trainer.settle();
+  if (trainer.failed()) fail_not_finite(*this, *trainer.failed());
+  return logs.map();  // found now, because the trainer ends here
 }
 
 Logs Model::test_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight) {
   Trainer trainer(*this);
   const Data data = data_of("test_on_batch", *this, x, y, sample_weight);
   reset_metrics();
-  return trainer.test({data.x, data.y, data.weight});
+  return trainer.test({data.x, data.y, data.weight}).map();
 }
 
 }  // namespace keratin

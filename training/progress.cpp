@@ -111,12 +111,14 @@ void ProgbarLogger::on_test_end(const Logs& logs) {
 }
 
 void ProgbarLogger::update(int current, const Logs& logs, bool last) {
-  take(logs);
   seen_ = current;
+  // To look at values may be a wait for a device. The first batch tells the order of their names.
+  if (last || values_.empty()) take(logs);
   if (verbose_ == 2 && !last) return;
   const double now = clock_();
   const double per_step = seconds_per_step(current, now);
   if (verbose_ == 1 && (last || now - last_drawn_ >= redraw_seconds)) {
+    take(logs);
     draw_bar(current, now, per_step, last);
     last_drawn_ = now;
   }

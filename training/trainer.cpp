@@ -1,9 +1,11 @@
 // One training step, and what undoes it.
 
 #include <cmath>
+#include <exception>
 
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
+#include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/layers/internal/layer_state.h>
@@ -26,6 +28,9 @@ Tensors moved(const Tensors& tensors, Device device) {
 
 namespace {
 
+// Steps that wait together to be looked at; the device keeps their batches until then.
+constexpr std::size_t most_queued = 32;
+
 Batch on_device_of(const Model& model, const Batch& batch) {
   const Device device = model.device();
   return {moved(batch.x, device), moved(batch.y, device), moved(batch.sample_weight, device)};
@@ -40,10 +45,12 @@ Trainer::Trainer(Model& model) : model_(model), state_(model.compilation()) {
 }
 Trainer::~Trainer() { state_.trainer = nullptr; }
 
-Logs Trainer::train(const Batch& batch) {
+Logs Trainer::train(const Batch& batch, StepRecord place) {
   FlushDenormals guard;
-  finite_ = true;
-  return model_.train_step(on_device_of(model_, batch));
+  const Batch there = on_device_of(model_, batch);
+  record_ = std::move(place);
+  record_.batch = there;
+  return model_.train_step(there);
 }
 
 Logs Trainer::test(const Batch& batch) {
@@ -55,34 +62,99 @@ Logs Trainer::test(const Batch& batch) {
 Logs Trainer::train_step(const Batch& batch) {
   NoGradient outside;  // the caller's tapes do not record the training step
   make_weights(batch.x);
-  const LayerMemory before(model_);
-  std::vector<Weight> weights = model_.trainable_weights();
-  std::vector<Tensor> values, gradients;
-  for (const Weight& weight : weights) values.push_back(weight.value());
-  {
-    GradientTape tape;
-    Tensor total = forward(batch, /*training=*/true);
-    loss_ = total.item();
-    if (std::isfinite(loss_) && !weights.empty())
-      gradients = std::move(tape).gradient(total, values);
-  }
-  finish();
-  bad_gradient_.clear();
-  for (std::size_t i = 0; i < gradients.size() && bad_gradient_.empty(); ++i)
-    if (!is_finite(gradients[i])) bad_gradient_ = weights[i].path();
-  finite_ = std::isfinite(loss_) && bad_gradient_.empty();
-  if (!finite_)
-    before.restore();
-  else if (!weights.empty())
-    state_.optimizer.value()->apply(gradients, weights);
-  return state_.logs();
+  StepRecord record = std::move(record_);
+  record.before.emplace(model_);
+  const Found found = differentiate(batch);
+  finish(found.loss);
+  found.loss.device().is_cpu() ? apply(found, std::move(record)) : queue(found, std::move(record));
+  return logs();
 }
 
 Logs Trainer::test_step(const Batch& batch) {
   NoGradient scope;
-  loss_ = forward(batch, /*training=*/false).item();
-  finish();
-  return state_.logs();
+  finish(forward(batch, /*training=*/false));
+  return logs();
+}
+
+Trainer::Found Trainer::differentiate(const Batch& batch) {
+  Found found;
+  found.weights = model_.trainable_weights();
+  const std::vector<Tensor> values(found.weights.begin(), found.weights.end());
+  GradientTape tape;
+  found.loss = forward(batch, /*training=*/true);
+  if (!values.empty()) found.gradients = std::move(tape).gradient(found.loss, values);
+  return found;
+}
+
+void Trainer::apply(const Found& found, StepRecord record) {
+  const Tensor finite = full({}, 1, boolean, Device());
+  check_finite(finite, {found.loss});
+  check_finite(finite, found.gradients);
+  if (finite.item() == 0) {
+    record.before->restore();
+    fail_at(std::move(record), found);
+  } else if (!found.weights.empty()) {
+    state_.optimizer.value()->apply(found.gradients, found.weights);
+  }
+}
+
+void Trainer::queue(const Found& found, StepRecord record) {
+  if (!allowed_.defined()) allowed_ = full({}, 1, boolean, found.loss.device());
+  check_finite(allowed_, {found.loss});
+  check_finite(allowed_, found.gradients);
+  Optimizer& optimizer = *state_.optimizer.value();
+  Optimizer::Counters counters = optimizer.counters();
+  if (!found.weights.empty()) optimizer.apply_where(allowed_, found.gradients, found.weights);
+  record.before->restore_unless(allowed_);
+  const Tensor one = allowed_.astype(int32);
+  done_ = done_.defined() ? done_ + one : one;
+  queued_.push_back({std::move(record), std::move(counters)});
+  if (queued_.size() == most_queued) settle();
+}
+
+void Trainer::settle() {
+  if (queued_.empty()) return;
+  const Tensor done = std::exchange(done_, Tensor());
+  std::deque<Queued> steps = std::exchange(queued_, {});
+  std::exception_ptr error;
+  std::size_t count = 0;
+  try {
+    count = static_cast<std::size_t>(done.item());
+  } catch (const std::invalid_argument&) {  // such as an index out of range
+    error = std::current_exception();
+    count = static_cast<std::size_t>(done.item());
+  }
+  if (count < steps.size()) {
+    Queued& first = steps[count];
+    state_.optimizer.value()->set_counters(first.counters);
+    allowed_ = {};
+    if (!error) {
+      // The same again, to look at it.
+      NoGradient outside;
+      const LayerMemory now(model_);
+      Found found;
+      first.record.before->repeat_noise([&] { found = differentiate(first.record.batch); });
+      now.restore();
+      predicted_ = {};
+      fail_at(std::move(first.record), found);
+    }
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+void Trainer::fail_at(StepRecord record, const Found& found) {
+  failed_ = FailedStep{std::move(record), found.loss.item()};
+  for (std::size_t i = 0; std::isfinite(failed_->loss) && i < found.gradients.size(); ++i)
+    if (failed_->gradient.empty() && !is_finite(found.gradients[i]))
+      failed_->gradient = found.weights[i].path();
+}
+
+// Looked at no earlier than someone asks, and no later than the metrics begin anew.
+Logs Trainer::logs() {
+  return Logs([this] {
+    settle();
+    return state_.logs();
+  });
 }
 
 Logs Trainer::evaluate(Source& source, std::vector<AnyCallback>& callbacks) {
@@ -97,6 +169,7 @@ Logs Trainer::evaluate(Source& source, std::vector<AnyCallback>& callbacks) {
     logs = test(*batch);
     for (AnyCallback& callback : callbacks) callback->on_test_batch_end(step, logs);
   }
+  logs = logs.map();
   for (AnyCallback& callback : callbacks) callback->on_test_end(logs);
   return logs;
 }
@@ -129,8 +202,8 @@ Tensor Trainer::forward(const Batch& batch, bool training) {
   return state_.total(model_, predicted_, y_, weight_, &losses_);
 }
 
-void Trainer::finish() {
-  state_.update(predicted_, y_, weight_, loss_, losses_);
+void Trainer::finish(const Tensor& loss) {
+  state_.update(predicted_, y_, weight_, loss, losses_);
   predicted_ = {};
   y_.clear();
   weight_.clear();

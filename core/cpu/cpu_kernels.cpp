@@ -1,6 +1,8 @@
 // The processor's kernels: picks the compiled loop for a dtype, cuts the work for the threads.
 
+#include <atomic>
 #include <cstring>
+#include <type_traits>
 
 #include <keratin/core/cpu/dispatch.h>
 #include <keratin/core/cpu/draws.h>
@@ -123,6 +125,32 @@ class CpuKernels final : public Kernels {
                        to[j * s[0]] = c[j * s[1]] ? a[j * s[2]] : b[j * s[3]];
                    });
     });
+  }
+
+  void step(Pointwise op, const void* functor, std::span<const std::vector<Tensor>> groups,
+            const Tensor& allowed) const override {
+    if (allowed.defined() && !*raw<bool>(allowed)) return;
+    for (const Tensors group : groups) pointwise(op, functor, group.first(group.size() - 1), group);
+  }
+
+  // x - x is 0 for all numbers but infinity and NaN.
+  void check_finite(const Tensor& finite, Tensors x) const override {
+    std::atomic<bool> all_finite = *raw<bool>(finite);
+    for (const Tensor& t : x)
+      with_type(t.dtype(), [&](auto type) {
+        using T = decltype(type);
+        if constexpr (std::is_floating_point_v<T>)
+          for_each_row(t.shape(), {t}, [&](char* const* p, const std::int64_t* s, std::int64_t n) {
+            auto* from = reinterpret_cast<const T*>(p[0]);
+            std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t> found = 0;
+            if (s[0] == 1)
+              for (std::int64_t j = 0; j < n; ++j) found |= from[j] - from[j] != 0;
+            else
+              for (std::int64_t j = 0; j < n; ++j) found |= from[j * s[0]] - from[j * s[0]] != 0;
+            if (found != 0) all_finite.store(false, std::memory_order_relaxed);
+          });
+      });
+    *raw<bool>(finite) = all_finite;
   }
 
   void reduce(Reduction op, const Tensor& y, const Tensor& x, int axis) const override {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 
 #include <keratin/core/cpu/loop_plan.h>
@@ -50,11 +51,13 @@ void add_operands(Loop& loop, const Shape& shape, std::span<const int> axes, con
   if (missing > 0 || shape.empty()) return;
   const int last = shape.rank() - 1;
   const std::int64_t width = shape.begin()[last];
-  for (std::int64_t place = width; width > 0 && place + width <= sizes[last]; place += width) {
+  if (sizes[last] <= width || width == 0) return;
+  const std::int64_t step = width * strides[last] * loop.bytes[k];
+  for (std::int64_t wider = sizes[last] / width - 1; wider > 0; --wider) {
     const int next = next_operand(loop);
-    loop.data[next] = loop.data[k] + place * strides[last] * loop.bytes[k];
+    loop.data[next] = loop.data[next - 1] + step;
     loop.bytes[next] = loop.bytes[k];
-    for (std::size_t i = 0; i < axes.size(); ++i) loop.stride[next][i] = loop.stride[k][i];
+    std::memcpy(loop.stride[next], loop.stride[k], sizeof(loop.stride[k]));
   }
 }
 
@@ -68,9 +71,10 @@ bool plan_dense(Loop& loop, const Shape& shape,
       loop.bytes[k] = 0;
       loop.stride[k][0] = 1;
       if (tensor.defined()) {
-        if (!tensor.is_contiguous() || tensor.shape() != shape) return false;
+        const TensorData& data = TensorData::of(tensor);
+        if (!data.contiguous || data.shape != shape) return false;
         loop.data[k] = raw<char>(tensor);
-        loop.bytes[k] = static_cast<int>(size_of(tensor.dtype()));
+        loop.bytes[k] = static_cast<int>(size_of(data.dtype));
       }
     }
   loop.rank = 1;
@@ -108,6 +112,7 @@ Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>
     bool joined = can_join(loop, last, axis);
     int place = joined ? last : loop.rank++;
     loop.size[place] = loop.size[axis] * (joined ? loop.size[last] : 1);
+    if (place == axis) continue;
     for (int k = 0; k < loop.operands; ++k) loop.stride[k][place] = loop.stride[k][axis];
   }
   if (loop.rank == 0) {

@@ -65,6 +65,34 @@ class CudaKernels final : public Kernels {
                              device_.stream);
   }
 
+  void step(Pointwise op, const void* functor, std::span<const std::vector<Tensor>> groups,
+            const Tensor& allowed) const override {
+    std::vector<std::vector<Tensor>> dense(groups.begin(), groups.end());
+    for (std::vector<Tensor>& group : dense)
+      for (Tensor& t : group) t = contiguous(t);
+    const bool* flag = allowed.defined() ? raw<bool>(allowed) : nullptr;
+    for_parts(dense, [&](const Groups& part) {
+      cuda::step(op, functor, dense[0][0].dtype(), part, flag, device_.stream);
+    });
+    for (std::size_t i = 0; i < groups.size(); ++i)
+      for (std::size_t k = 0; k + 1 < groups[i].size(); ++k)
+        if (!groups[i][k].is_contiguous()) copy(groups[i][k], dense[i][k]);
+  }
+
+  void check_finite(const Tensor& finite, Tensors x) const override {
+    std::vector<std::vector<Tensor>> arrays;
+    for (const Tensor& t : x) arrays.push_back({contiguous(t)});
+    for_parts(arrays, [&](const Groups& part) {
+      const DType dtype = x[0].dtype();
+      const Tensor sums =
+          empty({std::int64_t{part.count} * finite_threads}, dtype, finite.device());
+      const Tensor sum = empty({}, dtype, finite.device());
+      find_not_finite(dtype, raw<void>(sums), part, device_.stream);
+      reduce(Reduction::sum, sum, sums, 0);
+      keep_where_zero(dtype, raw<bool>(finite), raw<void>(sum), device_.fault, device_.stream);
+    });
+  }
+
   void compare(Comparison op, const Tensor& y, const Tensor& a, const Tensor& b) const override {
     cuda::compare(op, a.dtype(), loop("a comparison", y.shape(), {{&y, 1}, {&a, 1}, {&b, 1}}),
                   device_.stream);
@@ -213,6 +241,23 @@ class CudaKernels final : public Kernels {
         }
       }
     return loop;
+  }
+
+  /// Calls f with as many of the groups as one launch takes, and then with the next.
+  template <class F>
+  void for_parts(std::span<const std::vector<Tensor>> groups, const F& f) const {
+    Groups part;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      part.size[part.count] = groups[i][0].numel();
+      for (std::size_t k = 0; k < groups[i].size(); ++k) {
+        check_place("a step", groups[i][k]);
+        part.data[part.count][k] = raw<void>(groups[i][k]);
+      }
+      ++part.count;
+      if (part.count < Groups::max_groups && i + 1 < groups.size()) continue;
+      f(part);
+      part.count = 0;
+    }
   }
 
   static Middle middle(const Shape& shape, int axis) {

@@ -65,6 +65,21 @@ __global__ void accumulate_elements(const Loop loop) {
   });
 }
 
+// x - x is 0 for all numbers but infinity and NaN.
+template <class T>
+__global__ void sum_differences(const Groups arrays, T* sums) {
+  const auto array = blockIdx.y;
+  const auto* x = static_cast<const T*>(arrays.data[array][0]);
+  T sum(0);
+  for_elements(arrays.size[array], [&](std::int64_t i) { sum += x[i] - x[i]; });
+  sums[array * finite_threads + blockIdx.x * blockDim.x + threadIdx.x] = sum;
+}
+
+template <class T>
+__global__ void keep_if_zero(bool* finite, const T* number, const IndexFault* fault) {
+  *finite = *finite && *number == T(0) && fault->found == 0;
+}
+
 template <class T>
 __global__ void count_up(T* y, std::int64_t n, double start, double step) {
   for_elements(n,
@@ -108,6 +123,22 @@ void copy(DType to, DType from, const Loop& loop, Stream stream) {
 void accumulate(DType dtype, const Loop& loop, Stream stream) {
   with_any_type(dtype, [&](auto type) {
     launch_for(loop.total, accumulate_elements<decltype(type)>, stream, loop);
+  });
+}
+
+void find_not_finite(DType dtype, void* sums, const Groups& arrays, Stream stream) {
+  with_type<float, double>(dtype, [&](auto type) {
+    using T = decltype(type);
+    launch(sum_differences<T>, {finite_threads / block_size, static_cast<unsigned>(arrays.count)},
+           block_size, stream, arrays, static_cast<T*>(sums));
+  });
+}
+
+void keep_where_zero(DType dtype, bool* finite, const void* number, const IndexFault* fault,
+                     Stream stream) {
+  with_type<float, double>(dtype, [&](auto type) {
+    using T = decltype(type);
+    launch(keep_if_zero<T>, 1, 1, stream, finite, static_cast<const T*>(number), fault);
   });
 }
 

@@ -36,10 +36,39 @@ struct Middle {
   std::int64_t outer, n, inner;
 };
 
+/// What a kernel found wrong with indices, in memory that the host can read after a wait.
+struct IndexFault {
+  std::int32_t found = 0;  // 1: there is one
+  std::int32_t index = 0;
+  std::int64_t position = 0, extent = 0;
+  const char* who = nullptr;  // the op that looked up; text of the host
+};
+
+/// Dense arrays in groups, all of which one launch walks: each group by blocks of its own.
+struct Groups {
+  static constexpr int max_groups = 64;
+  static constexpr int max_arrays = 5;  // in a group, of one size
+
+  int count = 0;
+  std::int64_t size[max_groups];
+  void* data[max_groups][max_arrays];
+};
+
 // --- pointwise; the dtype is that of all operands: float32, float64 or int32
 void pointwise(Pointwise op, const void* functor, DType dtype, const Loop& loop, Stream stream);
 void pointwise_gradient(Pointwise op, const void* functor, DType dtype, const Loop& loop,
                         Stream stream);
+/// The functor on each group in place: all of its arrays are read, all but the last written.
+/// Nothing happens where `allowed`, which may be null, is false.
+void step(Pointwise op, const void* functor, DType dtype, const Groups& groups, const bool* allowed,
+          Stream stream);
+/// For each group of one array: sums[group * finite_threads + thread] = 0, or NaN where what that
+/// thread has seen is not finite; float32 or float64.
+inline constexpr int finite_threads = 4096;
+void find_not_finite(DType dtype, void* sums, const Groups& arrays, Stream stream);
+/// finite = finite, and the number is 0, and no index was at fault.
+void keep_where_zero(DType dtype, bool* finite, const void* number, const IndexFault* fault,
+                     Stream stream);
 /// Operands y (boolean), a and b of `dtype`.
 void compare(Comparison op, DType dtype, const Loop& loop, Stream stream);
 /// Operands y, condition (boolean), a, b.
@@ -67,13 +96,6 @@ void softmax_gradient(DType dtype, void* gx, const void* y, const void* gy, cons
                       bool log, Stream stream);
 
 // --- indexing
-/// What a kernel found wrong with indices, in memory that the host can read after a wait.
-struct IndexFault {
-  std::int32_t found = 0;  // 1: there is one
-  std::int32_t index = 0;
-  std::int64_t position = 0, extent = 0;
-  const char* who = nullptr;  // the op that looked up; text of the host
-};
 /// y[i] = indices[i], plus extent where it is negative. An index out of range becomes 0; the fault
 /// tells the first of them, unless it tells of an earlier one already.
 void check_indices(const char* who, std::int32_t* y, const std::int32_t* indices,

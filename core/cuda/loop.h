@@ -13,13 +13,16 @@ namespace keratin::cuda {
 
 inline constexpr unsigned block_size = 256;
 
+inline unsigned blocks_for(std::int64_t total) {
+  return static_cast<unsigned>(std::min<std::int64_t>((total + block_size - 1) / block_size, 8192));
+}
+
 /// Launches a kernel whose threads share out `total` elements by for_elements; none for none.
 template <class... P>
 void launch_for(std::int64_t total, void (*kernel)(P...), Stream stream,
                 std::type_identity_t<P>... arguments) {
   if (total == 0) return;
-  std::int64_t blocks = std::min<std::int64_t>((total + block_size - 1) / block_size, 8192);
-  launch(kernel, static_cast<unsigned>(blocks), block_size, stream, arguments...);
+  launch(kernel, blocks_for(total), block_size, stream, arguments...);
 }
 
 /// Calls step(i) for this thread's share of 0..total-1.

@@ -34,4 +34,11 @@ void pointwise_gradient(Pointwise op, const void* functor, DType dtype, const Lo
   run(table_for(dtype).gradient[static_cast<int>(op)], functor, loop, stream);
 }
 
+void step(Pointwise op, const void* functor, DType dtype, const Groups& groups, const bool* allowed,
+          Stream stream) {
+  const StepFunction function = table_for(dtype).step[static_cast<int>(op)];
+  if (function == nullptr) throw std::logic_error("cuda: the op is no step of an optimizer");
+  function(functor, groups, allowed, stream);
+}
+
 }  // namespace keratin::cuda

@@ -12,12 +12,15 @@ namespace keratin::cuda {
 inline constexpr int pointwise_count = static_cast<int>(Pointwise::count);
 
 using PointwiseFunction = void (*)(const void* functor, const Loop& loop, Stream stream);
+using StepFunction = void (*)(const void* functor, const Groups& groups, const bool* allowed,
+                              Stream stream);
 
-/// Null where there is none: a step has no gradient, and on integers run only the functions that
-/// take integers to integers.
+/// Null where there is none: a step has no gradient, only it can run on groups, and on integers run
+/// only the functions that take integers to integers.
 struct PointwiseTable {
   PointwiseFunction forward[pointwise_count];
   PointwiseFunction gradient[pointwise_count];
+  StepFunction step[pointwise_count];
 };
 
 extern const PointwiseTable float32_pointwise;
@@ -70,6 +73,33 @@ __global__ void gradient(const Loop loop, const F f) {
   });
 }
 
+/// Element i of the arrays of a group.
+struct GroupPlace {
+  void* const* data;
+  std::int64_t i;
+  int outputs;
+
+  template <class T>
+  __device__ T load(int k) const {
+    return static_cast<const T*>(data[k - outputs])[i];
+  }
+  template <class T>
+  __device__ void store(int k, T element) const {
+    static_cast<T*>(data[k])[i] = element;
+  }
+};
+
+template <class T, class F>
+__global__ void step(const Groups groups, const F f, const bool* allowed) {
+  constexpr int inputs = fn::inputs_of<F>, outputs = fn::outputs_of<F>;
+  if (allowed != nullptr && !*allowed) return;
+  const auto group = blockIdx.y;
+  for_elements(groups.size[group], [&](std::int64_t i) {
+    forward_step<T>(GroupPlace{groups.data[group], i, outputs}, f,
+                    std::make_index_sequence<inputs>{}, std::make_index_sequence<outputs>{});
+  });
+}
+
 template <class T, class F>
 constexpr PointwiseFunction launch_forward() {
   if constexpr (std::is_integral_v<T> && !requires { F::keeps_integers; })
@@ -90,6 +120,21 @@ constexpr PointwiseFunction launch_gradient() {
     };
 }
 
+template <class T, class F>
+constexpr StepFunction launch_step() {
+  constexpr int inputs = fn::inputs_of<F>;
+  if constexpr (std::is_integral_v<T> || inputs > Groups::max_arrays ||
+                fn::outputs_of<F> + 1 != inputs)
+    return nullptr;
+  else
+    return [](const void* functor, const Groups& groups, const bool* allowed, Stream stream) {
+      const std::int64_t largest = *std::max_element(groups.size, groups.size + groups.count);
+      if (largest == 0) return;
+      launch(step<T, F>, {blocks_for(largest), static_cast<unsigned>(groups.count)}, block_size,
+             stream, groups, *static_cast<const F*>(functor), allowed);
+    };
+}
+
 /// Every kernel for elements of type T.
 template <class T>
 constexpr PointwiseTable make_pointwise_table() {
@@ -106,6 +151,13 @@ constexpr PointwiseTable make_pointwise_table() {
 #define KERATIN_BINARY(op, Functor) launch_gradient<T, fn::Functor>(),
 #define KERATIN_FUNCTOR(Functor) launch_gradient<T, fn::Functor>(),
 #define KERATIN_STEP(Functor) nullptr,
+#include <keratin/core/catalogue.def>
+      },
+      {
+#define KERATIN_UNARY(op, Functor) nullptr,
+#define KERATIN_BINARY(op, Functor) nullptr,
+#define KERATIN_FUNCTOR(Functor) nullptr,
+#define KERATIN_STEP(Functor) launch_step<T, fn::Functor>(),
 #include <keratin/core/catalogue.def>
       },
   };

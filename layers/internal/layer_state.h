@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -64,15 +65,26 @@ struct Layer::State {
 };
 
 /// What a call in training changes in a layer and those inside, apart from the weights that the
-/// optimizer changes: statistics, and what layers carry from call to call.
+/// optimizer changes: statistics, what layers carry from call to call, and random numbers.
 class LayerMemory {
  public:
   explicit LayerMemory(const Layer& layer);
+  /// Statistics and what is carried.
   void restore() const;
+  /// The same on a device, where the boolean is false.
+  void restore_unless(const Tensor& kept) const;
+  /// Calls f with the random numbers of that time; afterwards they go on from where they were.
+  void repeat_noise(const std::function<void()>& f) const;
 
  private:
+  struct Part {
+    Layer::State* state;
+    std::vector<Tensor> carried;
+    std::optional<Random> noise;
+  };
   std::vector<std::pair<Weight, Tensor>> statistics_;
-  std::vector<std::pair<Layer::State*, std::vector<Tensor>>> carried_;
+  std::vector<Part> parts_;
+  Random::State default_noise_;
 };
 
 /// The layer itself or the first of those inside that has not made its weights; or null.

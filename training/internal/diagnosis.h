@@ -2,29 +2,41 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
-#include <keratin/layers/outputs.h>
+#include <keratin/layers/internal/layer_state.h>
+#include <keratin/training/dataset.h>
 
 namespace keratin {
 
 class Model;
 
-/// Whether all elements are finite numbers. An undefined tensor has none.
+/// finite = finite, and so are all numbers of the tensors; a boolean of rank 0 on their device.
+/// Undefined tensors and integers have no other numbers.
+void check_finite(const Tensor& finite, const Tensors& tensors);
+
+/// Whether all elements are finite numbers.
 bool is_finite(const Tensor& t);
 
-/// A training step that had to be undone.
-struct FailedStep {
-  Tensors x, y;
-  double loss = 0;
-  std::string gradient = {};   ///< with a finite loss: the path of a weight whose gradient is not
-  int epoch = -1, batch = -1;  ///< from 0; negative when there are none
-  std::int64_t first = 0;      ///< the number of the batch's first sample
-  Tensor order = {};           ///< where the samples were shuffled: their numbers
+/// A training step: what it was given, and where in fit it stands.
+struct StepRecord {
+  Batch batch = {};
+  int epoch = -1, number = -1;  ///< from 0; negative when there are none
+  std::int64_t first = 0;       ///< the number of the batch's first sample
+  Tensor order = {};            ///< where the samples were shuffled: their numbers
+  std::optional<LayerMemory> before = {};
 };
 
-/// Runs the batch forward again, watching every op, and throws std::runtime_error that names the
-/// layer and op which first gave something infinite or NaN. The model stays as it is.
+/// One that had to be undone.
+struct FailedStep : StepRecord {
+  double loss = 0;
+  std::string gradient = {};  ///< with a finite loss: the path of a weight whose gradient is not
+};
+
+/// Runs the batch forward again, with the random numbers that it had, watching every op, and throws
+/// std::runtime_error that names the layer and op which first gave something infinite or NaN. The
+/// model stays as it is.
 [[noreturn]] void fail_not_finite(Model& model, const FailedStep& step);
 
 }  // namespace keratin

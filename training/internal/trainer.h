@@ -1,12 +1,16 @@
 // What compile has chosen, and one step of training with it.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include <keratin/layers/internal/layer_state.h>
 #include <keratin/training/internal/data.h>
+#include <keratin/training/internal/diagnosis.h>
 #include <keratin/training/model.h>
 
 namespace keratin {
@@ -40,17 +44,21 @@ struct Model::Compiled {
   /// The values in the order of names.
   template <class F>
   void each_metric(const F& f) const;
-  Logs logs() const;
+  Logs::Map logs() const;
   /// y with one entry for each output.
   Tensors aligned(const char* who, const char* what, const Tensors& list) const;
   /// The total loss; `losses` receives that of each output.
   Tensor total(const Model& model, const Predictions& p, const Tensors& y, const Tensors& weight,
-               std::vector<double>* losses = nullptr) const;
-  void update(const Predictions& p, const Tensors& y, const Tensors& weight, double loss,
-              const std::vector<double>& losses);
+               Tensors* losses = nullptr) const;
+  void update(const Predictions& p, const Tensors& y, const Tensors& weight, const Tensor& loss,
+              const Tensors& losses);
 };
 
 /// Does the steps of fit, evaluate and the ..._on_batch functions.
+///
+/// A step on a device is queued and not waited for. Whether its loss and gradients are finite is
+/// decided there: if not, that step and all after it change nothing, until someone looks. On the
+/// processor one looks at once.
 class Trainer {
  public:
   explicit Trainer(Model& model);
@@ -58,36 +66,53 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// By the model's own train_step and test_step.
-  Logs train(const Batch& batch);
+  /// By the model's own train_step and test_step. `place` says where in fit that is.
+  Logs train(const Batch& batch, StepRecord place = {});
   Logs test(const Batch& batch);
-  /// One step of the optimizer; finite() says whether it was taken.
+  /// One step of the optimizer.
   Logs train_step(const Batch& batch);
   Logs test_step(const Batch& batch);
   Logs evaluate(Source& source, std::vector<AnyCallback>& callbacks);
 
-  /// False when the loss or a gradient of the last step was not finite: then the model and the
-  /// optimizer are as they were before.
-  bool finite() const { return finite_; }
-  /// The loss of that step, and the first weight whose gradient was not finite while the loss was.
-  double loss() const { return loss_; }
-  const std::string& bad_gradient() const { return bad_gradient_; }
+  /// Waits for the steps that are queued and looks at them. Throws what went wrong on the device.
+  void settle();
+  /// The first step that had to be undone, as far as one has looked: the model and the optimizer
+  /// are as they were before it.
+  const std::optional<FailedStep>& failed() const { return failed_; }
 
   std::map<int, double> class_weight = {};
 
  private:
+  /// What a step has found: the loss, and the gradients of the trainable weights.
+  struct Found {
+    Tensor loss;
+    std::vector<Weight> weights;
+    Tensors gradients;
+  };
+  /// A step that nobody has looked at.
+  struct Queued {
+    StepRecord record;
+    Optimizer::Counters counters;
+  };
+
   void make_weights(const Tensors& x);
   Tensor forward(const Batch& batch, bool training);
-  void finish();
+  Found differentiate(const Batch& batch);
+  void finish(const Tensor& loss);
+  void apply(const Found& found, StepRecord record);
+  void queue(const Found& found, StepRecord record);
+  void fail_at(StepRecord record, const Found& found);
+  Logs logs();
 
   Model& model_;
   Model::Compiled& state_;
   Predictions predicted_;  // of the step at hand, and what they are compared with
-  Tensors y_, weight_;
-  std::vector<double> losses_;
-  double loss_ = 0;
-  bool finite_ = true;
-  std::string bad_gradient_;
+  Tensors y_, weight_, losses_;
+  StepRecord record_;
+  std::optional<FailedStep> failed_;
+  std::deque<Queued> queued_;
+  Tensor allowed_;  // on the device: whether all steps so far were finite
+  Tensor done_;     // and how many of those that are queued
 };
 
 /// The tensors on a device; those that are undefined stay so.
