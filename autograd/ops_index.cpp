@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include <keratin/autograd/internal/indices.h>
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
@@ -12,6 +13,7 @@
 #include <keratin/core/kernels.h>
 
 namespace keratin {
+
 namespace {
 
 /// Throws where an index into so many entries need not fit int32.
@@ -19,16 +21,24 @@ void check_extent(const char* who, std::int64_t extent) {
   if (extent > INT32_MAX) fail("{}: expected at most {} entries, got {}", who, INT32_MAX, extent);
 }
 
-/// Dense int32 indices in 0..extent-1 on the device of what they look up; one that does not fit is
-/// an error.
-Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t extent, Device device) {
+}  // namespace
+
+Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t lowest,
+                       std::int64_t extent, Device device) {
   if (is_floating(indices.dtype()))
     fail("{}: expected integer indices, got {}", who, indices.dtype());
   check_extent(who, extent);
   const Tensor given = on_device(contiguous(cast(indices, int32)), device);
   Tensor dense = empty(indices.shape(), int32, device);
-  kernels_of(dense).check_indices(who, dense, given, extent);
+  kernels_of(dense).check_indices(who, dense, given, lowest, extent);
   return dense;
+}
+
+namespace {
+
+/// Those that an op takes: a negative one counts from the end.
+Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t extent, Device device) {
+  return checked_indices(who, indices, -extent, extent, device);
 }
 
 // y (outer, n, inner) of zeros with x (outer, m, inner) added at the indices.

@@ -77,9 +77,9 @@ class Kernels {
 
   // --- indexing; indices int32, contiguous, in range
   /// y = indices, where a negative one counts from the end; both contiguous. One that is not in
-  /// -extent..extent-1 is an error that names `who`, at once or when the host next waits.
+  /// lowest..extent-1 is an error that names `who`, at once or when the host next waits.
   virtual void check_indices(const char* who, const Tensor& y, const Tensor& indices,
-                             std::int64_t extent) const = 0;
+                             std::int64_t lowest, std::int64_t extent) const = 0;
   /// y[o, j, i] = x[o, indices[j], i]; x (outer, n, inner) and y (outer, m, inner) contiguous.
   virtual void take(const Tensor& y, const Tensor& x, const Tensor& indices) const = 0;
   /// y[o, indices[j], i] += x[o, j, i]

@@ -1,3 +1,4 @@
+#include <keratin/autograd/internal/indices.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/layers/embedding.h>
 #include <keratin/layers/internal/options.h>
@@ -30,6 +31,11 @@ void Embedding::build(const Shape&) {
 
 Tensor Embedding::call(const Tensor& inputs) {
   Tensor ids = inputs.astype(int32);
+  if (!inputs.device().is_cpu()) {
+    // Found when somebody waits. What is no whole number becomes an id that there is not.
+    if (is_floating(inputs.dtype())) ids = where(equal(ids, inputs), ids, -1);
+    return take(embeddings, checked_indices("Embedding", ids, 0, input_dim_, ids.device()), 0);
+  }
   if (is_floating(inputs.dtype()) && any(ids != inputs).item() != 0)
     fail("expected ids that are whole numbers");
   if (ids.numel() > 0 && (min(ids).item() < 0 || max(ids).item() >= input_dim_))

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include <keratin/autograd/internal/indices.h>
+#include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
@@ -36,13 +38,28 @@ struct Labels {
   Tensor valid;   // boolean: is not the class to ignore
 };
 
+// On a device: a label that does not fit is found when somebody waits. What is no whole number
+// becomes a class that there is not.
+Labels queued_labels(const char* who, const Tensor& labels, std::int64_t classes,
+                     std::optional<int> ignore_class) {
+  const Tensor valid = ignore_class ? not_equal(labels, *ignore_class)
+                                    : full(labels.shape(), 1, boolean, labels.device());
+  Tensor numbers = labels.astype(int32);
+  if (is_floating(labels.dtype())) numbers = where(equal(numbers, labels), numbers, -1);
+  numbers = checked_indices(who, where(valid, numbers, 0), 0, classes, labels.device());
+  const auto step = static_cast<double>(classes);
+  const auto end = static_cast<double>(labels.numel()) * step;
+  return {arange(0, end, step, int32, labels.device()).reshape(labels.shape()) + numbers, valid};
+}
+
 Labels checked_labels(const char* who, const Tensor& labels, std::int64_t classes,
                       std::optional<int> ignore_class, Device device) {
+  if (labels.numel() * classes > INT32_MAX)
+    fail("{}: {} labels times {} classes are too many", who, labels.numel(), classes);
+  if (!labels.device().is_cpu()) return queued_labels(who, labels, classes, ignore_class);
   Labels checked{empty(labels.shape(), int32, Device()), empty(labels.shape(), boolean, Device())};
   auto* place = raw<std::int32_t>(checked.places);
   auto* valid = raw<bool>(checked.valid);
-  if (labels.numel() * classes > INT32_MAX)
-    fail("{}: {} labels times {} classes are too many", who, labels.numel(), classes);
   with_elements(contiguous(labels), [&](const auto* label) {
     for (std::int64_t i = 0; i < labels.numel(); ++i) {
       auto value = static_cast<double>(label[i]);

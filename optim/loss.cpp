@@ -24,8 +24,8 @@ Tensor reduce(const char* who, Tensor values, const Tensor& sample_weight, const
   Tensor weights = masked_weights(who, sample_weight, mask, values.dtype());
   if (mask.defined() && reduction == LossReduction::sum_over_batch_size) {
     // Dividing by the number of all positions then gives the mean over the valid ones.
-    double valid = sum(mask.astype(boolean).astype(float64)).item();
-    weights = weights * (valid == 0 ? 0 : static_cast<double>(mask.numel()) / valid);
+    const Tensor valid = sum(mask.astype(boolean).astype(values.dtype()));
+    weights = weights * where(equal(valid, 0), 0.0, static_cast<double>(mask.numel()) / valid);
   }
   if (weights.defined()) {
     auto [v, w] = with_weights(who, values, weights);
@@ -34,11 +34,13 @@ Tensor reduce(const char* who, Tensor values, const Tensor& sample_weight, const
   if (reduction == LossReduction::none || values.rank() == 0) return values;
   Tensor total = sum(values);
   if (reduction == LossReduction::sum) return total;
-  double divisor = reduction == LossReduction::mean_with_sample_weight && weights.defined()
-                       ? sum(weights).item()
-                       : static_cast<double>(values.numel());
   // Of nothing, or where nothing counts, the mean is 0.
-  return divisor == 0 ? where(false, total, 0.0) : total / divisor;
+  if (reduction == LossReduction::mean_with_sample_weight && weights.defined()) {
+    const Tensor divisor = sum(weights), none = equal(divisor, 0);
+    return where(none, 0.0, total / where(none, 1.0, divisor));
+  }
+  const auto count = static_cast<double>(values.numel());
+  return count == 0 ? where(false, total, 0.0) : total / count;
 }
 
 /// y_true and y_pred with 0 and 1 in the place of what is not finite and excluded by a mask or a
@@ -48,7 +50,7 @@ Pair counted_only(const char* who, const Tensor& y_true, const Tensor& y_pred,
   Tensor weights = masked_weights(who, sample_weight, mask, float32);
   if (!weights.defined()) return {y_true, y_pred};
   Tensor counts = weights != 0;
-  if (all(counts).item() != 0) return {y_true, y_pred};
+  if (counts.device().is_cpu() && all(counts).item() != 0) return {y_true, y_pred};
   auto keep = [&](const Tensor& x, double other) {
     if (!is_floating(x.dtype())) return x;
     Tensor fitting = counts_for(x, counts);

@@ -28,7 +28,7 @@ void Metric::update_weighted(const Tensor& y_true, const Tensor& y_pred,
   Tensor weights = masked_weights(name_.c_str(), sample_weight, mask, as_float(y_pred).dtype());
   if (weights.defined()) {
     Tensor counts = weights != 0;
-    bool all_count = all(counts).item() != 0;
+    const bool all_count = counts.device().is_cpu() && all(counts).item() != 0;
     if (!all_count) y = counted_or(0, y, counts), p = counted_or(1, p, counts);
   }
   update_state(y, p, weights);

@@ -106,14 +106,14 @@ Tensor weights_of_classes(const Tensor& y, const Shape& prediction,
   const bool one_hot = y.rank() > 1 && y.size(-1) > 1 && y.shape() == prediction;
   Tensor labels = one_hot ? argmax(y, -1) : y;
   if (labels.rank() > 1 && labels.size(-1) == 1) labels = squeeze(labels, -1);
-  std::vector<double> values;
-  for (double label : labels.to_vector<double>()) {
-    const double whole = std::round(label);
-    if (!(std::abs(label - whole) <= 1e-3)) fail("fit: class_weight: {} is not a class", label);
-    auto found = weights.find(static_cast<int>(whole));
-    values.push_back(found == weights.end() ? 1.0 : found->second);
-  }
-  return tensor(values, labels.shape(), floatx(), y.device());
+  const Tensor numbers = round(labels.astype(float64));
+  if (y.device().is_cpu() && all(abs(labels - numbers) <= 1e-3).item() == 0)
+    for (double label : labels.to_vector<double>())
+      if (!(std::abs(label - std::round(label)) <= 1e-3))
+        fail("fit: class_weight: {} is not a class", label);
+  Tensor values = ones(labels.shape(), floatx(), y.device());
+  for (const auto& [label, weight] : weights) values = where(equal(numbers, label), weight, values);
+  return values;
 }
 
 // --- where batches come from
@@ -130,7 +130,7 @@ class ArraySource : public Source {
     if (!shuffle_) return;
     std::vector<std::int64_t> permutation = default_random().permutation(data_.size());
     const std::vector<std::int32_t> numbers(permutation.begin(), permutation.end());
-    order = tensor(numbers, {data_.size()}, int32, Device());
+    order = tensor(numbers, {data_.size()}, int32, data_.x[0].device());
   }
   std::optional<Batch> next() override {
     if (next_ >= data_.size()) return {};

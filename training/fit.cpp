@@ -7,6 +7,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/backend.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/training/internal/diagnosis.h>
@@ -38,6 +39,19 @@ Data data_of(const char* who, const Model& model, const Arrays& x, const Arrays&
             in_order(who, "sample_weight", sample_weight, model.output_names())};
   check_data(who, data);
   return data;
+}
+
+// The arrays on the model's device, if they take at most a quarter of its memory: else each batch
+// goes there by itself.
+Data near(const Model& model, const Data& data) {
+  const Device device = model.device();
+  if (device.is_cpu()) return data;
+  std::size_t bytes = 0;
+  for (const Tensors* list : {&data.x, &data.y, &data.weight})
+    for (const Tensor& t : *list)
+      if (t.defined()) bytes += static_cast<std::size_t>(t.numel()) * size_of(t.dtype());
+  if (bytes > backend_of(device).memory_size(device.index) / 4) return data;
+  return {moved(data.x, device), moved(data.y, device), moved(data.weight, device)};
 }
 
 // Cuts the last part of the samples off for validation.
@@ -91,7 +105,7 @@ History Model::fit(const Arrays& x, const Arrays& y, const FitOptions& options) 
                                                 given.sample_weight);
     check_stateful("fit: validation_data", *this, held.size(), validation_size);
     warn_of_missing_classes(loss(), data, held);
-    validation = source_of(held, validation_size, false);
+    validation = source_of(near(*this, held), validation_size, false);
   }
   check_stateful("fit", *this, data.size(), options.batch_size);
   if (options.shuffle && is_stateful(*this))
@@ -99,8 +113,8 @@ History Model::fit(const Arrays& x, const Arrays& y, const FitOptions& options) 
         "{} ({}): fit: samples are shuffled, and a stateful layer carries states from batch to "
         "batch; write .shuffle = false",
         name(), class_name());
-  return Loops::fit(*this, *source_of(data, options.batch_size, options.shuffle), validation.get(),
-                    options);
+  return Loops::fit(*this, *source_of(near(*this, data), options.batch_size, options.shuffle),
+                    validation.get(), options);
 }
 
 History Model::fit(const Dataset& data, const FitOptions& options) {
@@ -116,7 +130,8 @@ History Model::fit(const Dataset& data, const FitOptions& options) {
     validation = source_of("fit: validation_data", *given.dataset, options.validation_steps);
   else if (!given.x.empty())
     validation = source_of(
-        data_of("fit: validation_data", *this, given.x, given.y, given.sample_weight), size, false);
+        near(*this, data_of("fit: validation_data", *this, given.x, given.y, given.sample_weight)),
+        size, false);
   return Loops::fit(*this, *source_of("fit", data, options.steps_per_epoch), validation.get(),
                     options);
 }
@@ -183,7 +198,7 @@ Scores Model::evaluate(const Arrays& x, const Arrays& y, const EvaluateOptions& 
   check_batch_size("evaluate", options.batch_size);
   const Data data = data_of("evaluate", *this, x, y, options.sample_weight);
   check_stateful("evaluate", *this, data.size(), options.batch_size);
-  return {Loops::evaluate(*this, *source_of(data, options.batch_size, false), options),
+  return {Loops::evaluate(*this, *source_of(near(*this, data), options.batch_size, false), options),
           metrics_names()};
 }
 Scores Model::evaluate(const Dataset& data, const EvaluateOptions& options) {
@@ -220,6 +235,8 @@ Outputs Model::predict(const Arrays& x, const PredictOptions& options) const {
   if (n <= size) return predict_on_batch(x);
   check_data("predict", data);
   check_stateful("predict", *this, n, options.batch_size);
+  const Device device = data.x[0].device();
+  data = near(*this, data);
   std::vector<Tensors> parts;  // by output
   with_team([&] {
     for (std::int64_t begin = 0; begin < n; begin += size) {
@@ -229,7 +246,7 @@ Outputs Model::predict(const Arrays& x, const PredictOptions& options) const {
     }
   });
   Tensors whole;
-  for (const Tensors& output : parts) whole.push_back(concatenate(output, 0));
+  for (const Tensors& output : parts) whole.push_back(concatenate(output, 0).to(device));
   return whole;
 }
 

@@ -244,12 +244,12 @@ class CpuKernels final : public Kernels {
                  });
   }
 
-  void check_indices(const char* who, const Tensor& y, const Tensor& indices,
+  void check_indices(const char* who, const Tensor& y, const Tensor& indices, std::int64_t lowest,
                      std::int64_t extent) const override {
     const auto* from = raw<std::int32_t>(indices);
     auto* to = raw<std::int32_t>(y);
     for (std::int64_t i = 0; i < y.numel(); ++i) {
-      if (from[i] < -extent || from[i] >= extent)
+      if (from[i] < lowest || from[i] >= extent)
         fail("{}: index {} at position {} is out of range for an axis of {}", who, from[i], i,
              extent);
       to[i] = from[i] < 0 ? from[i] + static_cast<std::int32_t>(extent) : from[i];

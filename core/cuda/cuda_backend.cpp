@@ -49,6 +49,8 @@ class CudaBackend final : public Backend {
 
   MemoryStats memory_stats(int device) override { return entry(device).state.pool.stats(); }
 
+  std::size_t memory_size(int device) override { return cuda::memory_size(device); }
+
   void to_device(void* to, const void* from, std::size_t bytes, int device) override {
     copy(to, from, bytes, entry(device).state.stream);
   }

@@ -137,10 +137,10 @@ class CudaKernels final : public Kernels {
                            middle(y.shape(), axis), log, device_.stream);
   }
 
-  void check_indices(const char* who, const Tensor& y, const Tensor& indices,
+  void check_indices(const char* who, const Tensor& y, const Tensor& indices, std::int64_t lowest,
                      std::int64_t extent) const override {
-    cuda::check_indices(who, raw<std::int32_t>(y), raw<std::int32_t>(indices), y.numel(), extent,
-                        device_.fault, device_.stream);
+    cuda::check_indices(who, raw<std::int32_t>(y), raw<std::int32_t>(indices), y.numel(), lowest,
+                        extent, device_.fault, device_.stream);
   }
 
   void take(const Tensor& y, const Tensor& x, const Tensor& indices) const override {

@@ -9,7 +9,8 @@ constexpr unsigned checkers = 1024;
 
 // A single block, whose threads can agree on the first bad position.
 __global__ void check_all(const char* who, std::int32_t* y, const std::int32_t* indices,
-                          std::int64_t count, std::int64_t extent, IndexFault* fault) {
+                          std::int64_t count, std::int64_t lowest, std::int64_t extent,
+                          IndexFault* fault) {
   __shared__ std::int64_t first[checkers];
   const unsigned thread = threadIdx.x;
   std::int64_t own = count;  // where this thread saw its first bad index,
@@ -17,7 +18,7 @@ __global__ void check_all(const char* who, std::int32_t* y, const std::int32_t* 
   for (std::int64_t i = thread; i < count; i += checkers) {
     std::int32_t index = indices[i];
     std::int64_t place = index < 0 ? index + extent : index;
-    const bool in_range = place >= 0 && place < extent;
+    const bool in_range = index >= lowest && place < extent;
     if (!in_range && own == count) {
       own = i;
       bad = index;
@@ -118,8 +119,10 @@ __global__ void move_share(std::int32_t* keys_out, std::int32_t* places_out,
 }  // namespace
 
 void check_indices(const char* who, std::int32_t* y, const std::int32_t* indices,
-                   std::int64_t count, std::int64_t extent, IndexFault* fault, Stream stream) {
-  if (count > 0) launch(check_all, 1, checkers, stream, who, y, indices, count, extent, fault);
+                   std::int64_t count, std::int64_t lowest, std::int64_t extent, IndexFault* fault,
+                   Stream stream) {
+  if (count > 0)
+    launch(check_all, 1, checkers, stream, who, y, indices, count, lowest, extent, fault);
 }
 
 void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices,

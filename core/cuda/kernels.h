@@ -96,10 +96,11 @@ void softmax_gradient(DType dtype, void* gx, const void* y, const void* gy, cons
                       bool log, Stream stream);
 
 // --- indexing
-/// y[i] = indices[i], plus extent where it is negative. An index out of range becomes 0; the fault
-/// tells the first of them, unless it tells of an earlier one already.
+/// y[i] = indices[i], plus extent where it is negative. An index that is not in lowest..extent-1
+/// becomes 0; the fault tells the first of them, unless it tells of an earlier one already.
 void check_indices(const char* who, std::int32_t* y, const std::int32_t* indices,
-                   std::int64_t count, std::int64_t extent, IndexFault* fault, Stream stream);
+                   std::int64_t count, std::int64_t lowest, std::int64_t extent, IndexFault* fault,
+                   Stream stream);
 /// y[o, j, i] = x[o, indices[j], i]; `size` is that of x; elements of `bytes` (1, 4 or 8) bytes.
 void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices,
           std::int64_t count, const Middle& size, Stream stream);

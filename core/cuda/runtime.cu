@@ -119,6 +119,12 @@ std::string device_name(int device) {
   return properties.name;
 }
 
+std::size_t memory_size(int device) {
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+  return properties.totalGlobalMem;
+}
+
 void* allocate(std::size_t bytes, int device) {
   On there(device);
   void* memory = nullptr;

@@ -24,6 +24,9 @@ int device_count(std::string& why);
 /// As its maker calls it: "NVIDIA H100 80GB HBM3".
 std::string device_name(int device);
 
+/// Bytes of memory that it has.
+std::size_t memory_size(int device);
+
 /// Memory of a device; null where none is left.
 void* allocate(std::size_t bytes, int device);
 void release(void* memory, int device);

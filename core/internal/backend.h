@@ -23,6 +23,8 @@ class Backend {
   virtual void free(void* memory, std::size_t bytes, int device) noexcept = 0;
   virtual void release_cached_memory() = 0;
   virtual MemoryStats memory_stats(int device) = 0;
+  /// Bytes that the device has.
+  virtual std::size_t memory_size(int device) = 0;
 
   /// After what was queued on the device. What lies at `from` may change once the call has
   /// returned.

@@ -3,7 +3,10 @@
 
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/pointwise.h>
@@ -14,7 +17,11 @@
 #include <keratin/layers/attention.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/dense.h>
+#include <keratin/layers/embedding.h>
+#include <keratin/layers/normalization.h>
 #include <keratin/layers/rnn.h>
+#include <keratin/layers/symbolic.h>
+#include <keratin/optim/metrics.h>
 #include <keratin/optim/optimizers.h>
 #include <keratin/training/sequential.h>
 
@@ -194,6 +201,12 @@ Sequential model_for(std::uint64_t seed) {
   return model;
 }
 
+/// Far too large for what is not zero.
+class Overflow : public Layer {
+ public:
+  Tensor call(const Tensor& x) override { return exp(x * 100.0); }
+};
+
 struct Task {
   Tensor x = Random(4).normal({40, 7, 5}), y = Random(5).integers({40}, 0, 3);
 };
@@ -261,6 +274,159 @@ CUDA_TEST_CASE("a step that is not finite leaves a model on a device as it was")
         std::string::npos);
   const std::vector<Tensor> after = model.get_weights();
   for (std::size_t i = 0; i < before.size(); ++i) CHECK(distance(before[i], after[i]) == 0);
+}
+
+CUDA_TEST_CASE("every optimizer does on a device what it does on the processor") {
+  const Task task;
+  std::vector<std::pair<std::string, std::function<AnyOptimizer()>>> all;
+  for (const char* name : {"sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax",
+                           "nadam", "ftrl", "lion", "lamb"})
+    all.emplace_back(name, [name] { return AnyOptimizer(name); });
+  all.emplace_back("nesterov", [] { return SGD({.momentum = 0.9, .nesterov = true}); });
+  all.emplace_back("amsgrad", [] { return Adam({.amsgrad = true}); });
+  all.emplace_back("centered", [] { return RMSprop({.momentum = 0.9, .centered = true}); });
+  all.emplace_back("clipnorm", [] { return Adam({.clipnorm = 0.01}); });
+  all.emplace_back("clipvalue", [] { return SGD({.clipvalue = 0.01}); });
+  all.emplace_back("global_clipnorm", [] { return SGD({.global_clipnorm = 0.01}); });
+  all.emplace_back("ema", [] { return SGD({.use_ema = true, .ema_overwrite_frequency = 2}); });
+  all.emplace_back("accumulation", [] { return SGD({.gradient_accumulation_steps = 2}); });
+  all.emplace_back("decay", [] { return Adam({.weight_decay = 0.1}); });
+  for (const auto& [name, make] : all) {
+    CAPTURE(name);
+    auto trained = [&](const char* where) {
+      auto scope = device(where);
+      set_random_seed(3);
+      Sequential model({Dense(6, {.activation = "tanh", .kernel_constraint = "max_norm"}),
+                        BatchNormalization(), Dense(3)});
+      model.compile({.optimizer = make(), .loss = "mse"});
+      model.fit(reshape(task.x, {40, 35}), one_hot(task.y, 3),
+                {.batch_size = 10, .epochs = 2, .verbose = 0, .shuffle = false});
+      return model.get_weights();
+    };
+    const std::vector<Tensor> here = trained("cpu"), there = trained("cuda:0");
+    for (std::size_t i = 0; i < here.size(); ++i) CHECK(distance(here[i], there[i]) < 2e-5);
+  }
+}
+
+CUDA_TEST_CASE("a bad step within an epoch is found at its end, and nothing has changed since") {
+  const Task task;
+  Tensor x = reshape(task.x, {40, 35}).copy();
+  x[25].assign(std::numeric_limits<double>::infinity());
+  struct Case {
+    std::string name;
+    std::function<AnyOptimizer()> optimizer;
+    Constraint constraint = {};
+  };
+  const Case cases[] = {
+      {"fused", [] { return Adam(0.01); }},
+      {"fused, constrained", [] { return Adam(0.01); }, "unit_norm"},
+      {"of ops", [] { return Adagrad(0.01); }},
+      {"with a number of its own", [] { return Nadam(0.01); }},
+      {"averaged", [] { return SGD({.use_ema = true, .ema_overwrite_frequency = 1}); }},
+      {"accumulated", [] { return SGD({.gradient_accumulation_steps = 3}); }},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    auto failed = [&](const char* where) {
+      auto scope = device(where);
+      set_random_seed(3);
+      Sequential model(
+          {Dense(6, {.activation = "tanh", .kernel_constraint = c.constraint, .name = "first"}),
+           BatchNormalization(), Dropout(0.2, {.seed = 5}), Dense(3)},
+          "model");
+      model.compile({.optimizer = c.optimizer(), .loss = "mse"});
+      std::string error = error_of([&] {
+        model.fit(x, one_hot(task.y, 3), {.batch_size = 5, .verbose = 0, .shuffle = false});
+      });
+      std::vector<Tensor> state = model.get_weights();
+      for (const auto& [name, tensor] : model.optimizer().variables()) state.push_back(tensor);
+      return std::pair(error, state);
+    };
+    const auto [error, here] = failed("cpu");
+    const auto [error_there, there] = failed("cuda:0");
+    CHECK(error ==
+          "model (Sequential): loss became NaN in epoch 1, batch 6: sample 25 of x is not "
+          "finite. The model is that of the step before.");
+    CHECK(error_there == error);
+    REQUIRE(here.size() == there.size());
+    for (std::size_t i = 0; i < here.size(); ++i) CHECK(distance(here[i], there[i]) < 1e-5);
+  }
+}
+
+CUDA_TEST_CASE("the op that overflowed is found by a second run with the same random numbers") {
+  for (const char* where : {"cpu", "cuda:0"})
+    for (int seed = 0; seed < 8; ++seed) {
+      CAPTURE(where);
+      CAPTURE(seed);
+      auto scope = device(where);
+      set_random_seed(static_cast<std::uint64_t>(seed));
+      // Only a number that dropout keeps is too large.
+      Sequential model({Dense(1, {.kernel_initializer = "ones"}), Dropout(0.5, {.seed = seed}),
+                        Dropout(0.5), layer<Overflow>()},
+                       "model");
+      model.compile({.optimizer = "sgd", .loss = "mse"});
+      const std::string error = error_of([&] {
+        model.fit(ones({32, 1}), zeros({32, 1}), {.batch_size = 1, .verbose = 0});
+      });
+      CAPTURE(error);
+      CHECK(error.find("first in exp, forward, in overflow") != std::string::npos);
+    }
+}
+
+CUDA_TEST_CASE("a label that is no class stops training before its step") {
+  const Task task;
+  for (double wrong : {3.0, -1.0, 1.5}) {
+    CAPTURE(wrong);
+    Tensor y = task.y.astype(float32).copy();
+    y[30].assign(wrong);
+    auto scope = device("cuda:0");
+    Sequential model = model_for(5);
+    CHECK(error_of([&] {
+            model.fit(task.x, y, {.batch_size = 10, .verbose = 0, .shuffle = false});
+          }) == (wrong == 3 ? "sparse_categorical_crossentropy: index 3 at position 0 is out of "
+                              "range for an axis of 3"
+                            : "sparse_categorical_crossentropy: index -1 at position 0 is out of "
+                              "range for an axis of 3"));
+    CHECK(model.optimizer().iterations() == 3);
+    Sequential other = model_for(5);
+    other.fit(slice(task.x, {range(0, 30)}), slice(task.y, {range(0, 30)}),
+              {.batch_size = 10, .verbose = 0, .shuffle = false});
+    const std::vector<Tensor> a = model.get_weights(), b = other.get_weights();
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(distance(a[i], b[i]) == 0);
+    // The device goes on.
+    model.fit(task.x, task.y, {.batch_size = 10, .verbose = 0});
+    CHECK(model.optimizer().iterations() == 7);
+  }
+}
+
+CUDA_TEST_CASE("weights of classes and samples, and masks, mean the same on a device") {
+  const Task task;
+  auto trained = [&](const char* where, bool by_class) {
+    auto scope = device(where);
+    set_random_seed(9);
+    Sequential model({Embedding(8, 4, {.mask_zero = true}), GRU(5, {.return_sequences = true}),
+                      Dense(3, {.activation = "softmax"})});
+    model.compile({.optimizer = "adam",
+                   .loss = "sparse_categorical_crossentropy",
+                   .metrics = {"accuracy"},
+                   .weighted_metrics = {SparseTopKCategoricalAccuracy({.k = 2})}});
+    const Tensor ids = Random(2).integers({24, 6}, 0, 8), y = Random(3).integers({24, 6}, 0, 3);
+    FitOptions options{.batch_size = 8, .epochs = 2, .verbose = 0};
+    if (by_class)
+      options.class_weight = {{0, 2.0}, {2, 0.5}};
+    else
+      options.sample_weight = Random(4).uniform({24});
+    History history = model.fit(ids, y, options);
+    std::vector<double> values;
+    for (const auto& name : model.metrics_names())
+      for (double value : history[name]) values.push_back(value);
+    return values;
+  };
+  for (bool by_class : {false, true}) {
+    const std::vector<double> here = trained("cpu", by_class), there = trained("cuda:0", by_class);
+    for (std::size_t i = 0; i < here.size(); ++i)
+      CHECK(there[i] == doctest::Approx(here[i]).epsilon(1e-5));
+  }
 }
 
 TEST_SUITE_END();

@@ -1,9 +1,21 @@
 // What the library asks of a device, counted on the emulated one.
 #include <doctest/doctest.h>
 
+#include <string>
+#include <vector>
+
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
 #include <keratin/core/memory.h>
+#include <keratin/core/random.h>
+#include <keratin/layers/core_layers.h>
+#include <keratin/layers/dense.h>
+#include <keratin/layers/embedding.h>
+#include <keratin/layers/normalization.h>
+#include <keratin/layers/rnn.h>
+#include <keratin/optim/optimizers.h>
+#include <keratin/training/callbacks.h>
+#include <keratin/training/sequential.h>
 
 #include "../error_of.h"
 #include "../on_processor.h"
@@ -24,6 +36,81 @@ TEST_CASE("an op is one launch, and waits for nothing" * on_processor()) {
   CHECK(after.copies == before.copies);
   CHECK(after.waits == before.waits);
   CHECK(z.item(1, 1) == doctest::Approx(0.2));
+}
+
+TEST_CASE("a step of training waits for nothing" * on_processor()) {
+  auto scope = device("cuda:0");
+  const Tensor ids = Random(2).integers({80, 6}, 0, 8), y = Random(3).integers({80, 6}, 0, 3);
+  Sequential model({Embedding(8, 4, {.mask_zero = true}), LSTM(5, {.return_sequences = true}),
+                    BatchNormalization(), Dropout(0.1), Dense(3, {.activation = "softmax"})});
+  model.compile({.optimizer = Adam({.clipnorm = 1.0}),
+                 .loss = "sparse_categorical_crossentropy",
+                 .metrics = {"accuracy"}});
+  auto waits = [&](int batch_size, FitOptions options) {
+    options.batch_size = batch_size;
+    options.verbose = 0;
+    const std::int64_t before = emulation::counts().waits;
+    model.fit(ids, y, options);
+    return emulation::counts().waits - before;
+  };
+  waits(20, {});
+  // At the end of an epoch one looks at the steps, the loss, and the accuracy with its weights.
+  CHECK(waits(20, {}) == 4);
+  CHECK(waits(5, {}) == 4);
+  CHECK(waits(5, {.epochs = 4}) == 16);
+  CHECK(waits(5, {.class_weight = {{0, 2.0}}}) == 4);
+  CHECK(waits(5, {.sample_weight = ones({80})}) == 4);
+  // Both sets of labels are read for their classes, and the validation's numbers.
+  CHECK(waits(10, {.validation_split = 0.5}) == 4 + 2 + 3);
+  // Whoever reads the numbers of a batch waits for them.
+  int seen = 0;
+  LambdaCallback idle({.on_train_batch_end = [&](int, const Logs&) { ++seen; }});
+  LambdaCallback reader({.on_train_batch_end = [&](int, const Logs& logs) { logs.at("loss"); }});
+  CHECK(waits(5, {.callbacks = {idle}}) == 4);
+  CHECK(seen == 16);
+  CHECK(waits(5, {.callbacks = {reader}}) == 64);
+}
+
+TEST_CASE("a step of the optimizer is one launch for all weights" * on_processor()) {
+  auto scope = device("cuda:0");
+  std::vector<Weight> weights;
+  std::vector<Tensor> gradients;
+  for (int i = 0; i < 100; ++i) {
+    weights.emplace_back("w" + std::to_string(i), ones({1 + i, 3}));
+    gradients.push_back(full({1 + i, 3}, i));
+  }
+  Adam adam(0.1);
+  adam.apply(gradients, weights);
+  const emulation::Counts before = emulation::counts();
+  adam.apply(gradients, weights);
+  const emulation::Counts after = emulation::counts();
+  CHECK(after.kernels - before.kernels == 2);  // of up to 64 weights each
+  CHECK(after.copies == before.copies);
+  CHECK(after.waits == before.waits);
+  CHECK(weights[0].value().item(0, 0) == 1);
+  CHECK(weights[99].value().item(99, 2) == doctest::Approx(0.8));
+}
+
+TEST_CASE("data that would fill a device goes there batch by batch" * on_processor()) {
+  release_cached_memory();
+  auto scope = device("cuda:0");
+  const Tensor x = Random(1).normal({4096, 16}, 0, 1, float32, "cpu");
+  const Tensor y = zeros({4096, 1}, float32, "cpu");
+  const std::size_t limit = emulation::memory_limit;
+  auto trained = [&](std::size_t most) {
+    emulation::memory_limit = most;
+    set_random_seed(1);
+    Sequential model({Dense(1)});
+    model.compile({.optimizer = "sgd", .loss = "mse"});
+    model.fit(x, y, {.batch_size = 64, .verbose = 0});
+    emulation::memory_limit = limit;
+    return model.get_weights()[0].to("cpu");
+  };
+  const std::size_t used = emulation::memory_in_use(0);
+  const Tensor with_room = trained(limit);
+  release_cached_memory();
+  const Tensor without = trained(used + (1 << 20));  // four times the data is more
+  CHECK(max(abs(with_room - without)).item() == 0);
 }
 
 TEST_CASE("running out of a device's memory names the bytes, and the program goes on" *

@@ -78,6 +78,43 @@ int train(Model& model, Callback& callback, const Values& values,
 
 }  // namespace
 
+TEST_CASE("logs of a batch are found when they are looked at, and a copy looks") {
+  int looks = 0;
+  auto make = [&] {
+    return Logs([&looks] {
+      ++looks;
+      return Logs::Map{{"loss", 2.0}};
+    });
+  };
+  {
+    Logs never = make(), moved = std::move(never);
+    CHECK(looks == 0);
+  }
+  Logs logs = make();
+  CHECK(logs.at("loss") == 2);
+  CHECK(logs["loss"] == 2);
+  CHECK(looks == 1);
+  const Logs later = make(), copy = later;
+  CHECK(looks == 2);
+  CHECK(copy == later);
+  CHECK(looks == 2);
+  CHECK(copy.find("loss")->second == 2);
+  CHECK(copy.contains("loss"));
+  CHECK(copy.count("accuracy") == 0);
+  CHECK(copy.map() == std::map<std::string, double>{{"loss", 2.0}});
+  CHECK_THROWS_AS(copy.at("accuracy"), std::out_of_range);
+  logs["accuracy"] = 1;
+  CHECK(logs.size() == 2);
+  CHECK(logs.erase("loss") == 1);
+  CHECK(logs == Logs{{"accuracy", 1.0}});
+  CHECK(!(logs == later));
+  CHECK(Logs().empty());
+  double sum = 0;
+  for (const auto& [name, value] : later) sum += value;
+  for (auto& [name, value] : logs) sum += value;
+  CHECK(sum == 3);
+}
+
 TEST_CASE("EarlyStopping stops when patience is over, and can restore the best weights") {
   Scale model = compiled_scale();
   EarlyStopping stopping({.patience = 2, .restore_best_weights = true});

@@ -300,6 +300,11 @@ std::string device_name(int device) {
   return "Emulated device " + std::to_string(device);
 }
 
+std::size_t memory_size(int device) {
+  memory_of(device);
+  return emulation::memory_limit;
+}
+
 void* allocate(std::size_t bytes, int device) {
   auto lock = locked();
   return memory_of(device).allocate(bytes);

@@ -1,0 +1,15 @@
+// Indices that have been checked.
+#pragma once
+
+#include <cstdint>
+
+#include <keratin/core/tensor.h>
+
+namespace keratin {
+
+/// Dense int32 indices in 0..extent-1 on the device of what they look up; a negative one counts
+/// from the end. One that is not in lowest..extent-1 is an error, on a device when somebody waits.
+Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t lowest,
+                       std::int64_t extent, Device device);
+
+}  // namespace keratin
