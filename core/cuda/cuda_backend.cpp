@@ -1,3 +1,6 @@
+#include <pthread.h>
+
+#include <atomic>
 #include <new>
 
 #include <keratin/core/cuda/cuda_backend.h>
@@ -22,6 +25,8 @@ void DeviceState::synchronize() {
 
 namespace {
 
+std::atomic<bool> forked = false;
+
 class CudaBackend final : public Backend {
  public:
   int device_count(std::string& why) override {
@@ -36,7 +41,7 @@ class CudaBackend final : public Backend {
     return entry(device).state.pool.allocate(bytes);
   }
   void free(void* memory, std::size_t bytes, int device) noexcept override {
-    entry(device).state.pool.free(memory, bytes);
+    if (!forked) entry(device).state.pool.free(memory, bytes);
   }
   void release_cached_memory() override {
     std::lock_guard lock(mutex_);
@@ -67,9 +72,11 @@ class CudaBackend final : public Backend {
     std::unique_ptr<const Kernels> kernels;
   };
 
-  // A device is set up when it is first used.
+  // A device is set up when it is first used. CUDA does not outlive a fork.
   Entry& entry(int device) {
+    if (forked) fail("device: cuda:{}: a forked process cannot use its parent's devices", device);
     std::lock_guard lock(mutex_);
+    if (entries_.empty()) ::pthread_atfork(nullptr, nullptr, [] { forked = true; });
     const auto place = static_cast<std::size_t>(device);
     if (entries_.size() <= place) entries_.resize(place + 1);
     if (entries_[place] == nullptr) entries_[place] = std::make_unique<Entry>(device);

@@ -204,7 +204,8 @@ TEST_CASE("a caller that finds the team taken works alone") {
   CHECK(parts == 1);
 }
 
-TEST_CASE("a forked child computes the same without waiting for the threads of its parent") {
+TEST_CASE("a forked child computes the same without waiting for the threads of its parent" *
+          on_processor()) {
   Threads two(2);
   Tensor x = Random(4).normal({211, 307});
   auto work = [&] { return dot(tanh(x), x.transpose()).to_vector<double>(); };

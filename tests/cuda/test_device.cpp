@@ -1,5 +1,7 @@
 // Tensors, ops and models on a CUDA device: one with a GPU, or the emulated one.
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cmath>
@@ -187,6 +189,23 @@ CUDA_TEST_CASE("a function of a user's own runs on the device, with its derivati
   CHECK(y.device() == Device("cuda:0"));
   CHECK(distance(y, here) < 1e-6);
   CHECK(distance(tape.gradient(sum(y), x), -2 * x.to("cpu") * here) < 1e-6);
+}
+
+CUDA_TEST_CASE("a forked process cannot use the device, and is told so") {
+  Tensor x = ones({3}, float32, "cuda:0");
+  CHECK(sum(x).item() == 3);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const std::string error = error_of([&] { x + x; });
+    ::_exit(error == "device: cuda:0: a forked process cannot use its parent's devices" &&
+                    sum(ones({3}, float32, "cpu")).item() == 3
+                ? 0
+                : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  CHECK(sum(x + x).item() == 6);
 }
 
 namespace {

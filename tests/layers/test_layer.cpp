@@ -4,6 +4,7 @@
 
 #include <keratin/keratin.h>
 
+#include "../on_processor.h"
 #include "error_of.h"
 
 TEST_SUITE_BEGIN("layers");
@@ -108,6 +109,9 @@ TEST_CASE("errors name the layer, the rule and what came; the layer is as it was
   CHECK(error_of([&] {
           lstm({ones({2, 4, 5}), zeros({2, 3})});
         }) == "lstm (LSTM): expected 2 initial states, got 1");
+}
+
+TEST_CASE("ids that there are not are errors, on a device when somebody waits" * on_processor()) {
   Embedding embedding(5, 2);
   CHECK(error_of([&] {
           embedding(tensor({{0, 5}}, int32));
