@@ -14,6 +14,18 @@ enum class Pointwise : int {
   count
 };
 
+/// The op's name, or that of its functor.
+constexpr const char* name_of(Pointwise op) {
+  constexpr const char* names[] = {
+#define KERATIN_UNARY(name, Functor) #name,
+#define KERATIN_BINARY(name, Functor) #name,
+#define KERATIN_FUNCTOR(Functor) #Functor,
+#define KERATIN_STEP(Functor) #Functor,
+#include <keratin/core/catalogue.def>
+  };
+  return names[static_cast<int>(op)];
+}
+
 template <class F>
 inline constexpr Pointwise pointwise_id = Pointwise::count;
 #define KERATIN_FUNCTOR(Functor) \

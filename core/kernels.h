@@ -25,6 +25,13 @@ enum class Comparison {
   logical_xor
 };
 
+constexpr const char* name_of(Comparison op) {
+  constexpr const char* names[] = {"equal",       "not_equal",  "less",
+                                   "less_equal",  "greater",    "greater_equal",
+                                   "logical_and", "logical_or", "logical_xor"};
+  return names[static_cast<int>(op)];
+}
+
 struct Draw;  // core/internal/draw.h
 
 class Kernels {

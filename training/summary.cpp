@@ -183,6 +183,7 @@ std::string Model::summary_text(int line_length) const {
   text += fmt::format(" Trainable params: {}\n", trainable.text());
   text += fmt::format(" Non-trainable params: {}\n", fixed.text());
   if (started) text += fmt::format(" Optimizer params: {}\n", optimizer.text());
+  if (!device().is_cpu()) text += fmt::format(" Device: {}\n", device().str());
   return text;
 }
 

@@ -1,7 +1,9 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <new>
+#include <stdexcept>
 
 #include <keratin/core/cuda/cuda_backend.h>
 #include <keratin/core/internal/message.h>
@@ -12,10 +14,22 @@ DeviceState::DeviceState(int index)
     : index(index),
       stream(make_stream(index)),
       pool(index),
-      fault(new (allocate_host(sizeof(IndexFault))) IndexFault) {}
+      fault(new (allocate_host(sizeof(IndexFault))) IndexFault),
+      debug_(std::getenv("KERATIN_CUDA_DEBUG") != nullptr) {}
+
+void DeviceState::begin(const char* who) {
+  if (!debug_) return;
+  synchronize();
+  who_ = who;
+}
 
 void DeviceState::synchronize() {
-  cuda::synchronize(stream);
+  try {
+    cuda::synchronize(stream);
+  } catch (const std::runtime_error& error) {
+    const char* where = who_ != nullptr ? who_ : "an op before (KERATIN_CUDA_DEBUG=1 names it)";
+    throw std::runtime_error(fmt::format("cuda:{}: {}: {}", index, where, error.what()));
+  }
   if (fault->found == 0) return;
   const IndexFault found = *fault;
   *fault = {};
@@ -57,10 +71,13 @@ class CudaBackend final : public Backend {
   std::size_t memory_size(int device) override { return cuda::memory_size(device); }
 
   void to_device(void* to, const void* from, std::size_t bytes, int device) override {
-    copy(to, from, bytes, entry(device).state.stream);
+    DeviceState& state = entry(device).state;
+    state.begin("a copy to the device");
+    copy(to, from, bytes, state.stream);
   }
   void to_host(void* to, const void* from, std::size_t bytes, int device) override {
     DeviceState& state = entry(device).state;
+    state.begin("a copy from the device");
     copy(to, from, bytes, state.stream);
     state.synchronize();
   }

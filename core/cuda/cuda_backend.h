@@ -25,6 +25,13 @@ struct DeviceState {
 
   /// Waits for the device. Throws std::invalid_argument where an index was out of range.
   void synchronize();
+  /// Work of the op `who` comes next. In debug mode (KERATIN_CUDA_DEBUG is set) the work before it
+  /// is waited for, so that an error names its op.
+  void begin(const char* who);
+
+ private:
+  const bool debug_;
+  const char* who_ = nullptr;  // the op whose work was queued last
 };
 
 /// The kernels of one device (cuda_kernels.cpp).

@@ -22,15 +22,15 @@ class CudaKernels final : public Kernels {
   void fill(const Tensor& y, double value) const override { copy(y, Tensor(value)); }
 
   void arange(const Tensor& y, double start, double step) const override {
-    cuda::arange(y.dtype(), raw<void>(y), y.numel(), start, step, device_.stream);
+    cuda::arange(y.dtype(), raw<void>(y), y.numel(), start, step, on("arange"));
   }
 
   void random(const Tensor& y, const Draw& draw) const override {
-    cuda::random(draw, y.dtype(), raw<void>(y), y.numel(), device_.stream);
+    cuda::random(draw, y.dtype(), raw<void>(y), y.numel(), on("random"));
   }
 
   void copy(const Tensor& y, const Tensor& x) const override {
-    cuda::copy(y.dtype(), x.dtype(), loop("copy", y.shape(), {{&y, 1}, {&x, 1}}), device_.stream);
+    cuda::copy(y.dtype(), x.dtype(), loop("copy", y.shape(), {{&y, 1}, {&x, 1}}), on("copy"));
   }
 
   // Elements that overlap are added one launch after the other: along each axis whose steps do not
@@ -40,7 +40,7 @@ class CudaKernels final : public Kernels {
     const int axis = overlapping_axis(y);
     if (axis < 0)
       return cuda::accumulate(y.dtype(), loop("accumulate", y.shape(), {{&y, 1}, {&x, 1}}),
-                              device_.stream);
+                              on("accumulate"));
     const Tensor wide = expand_view(x, y.shape());
     auto part = [&](const Tensor& t, std::int64_t i) {
       Strides strides = t.strides();
@@ -52,8 +52,8 @@ class CudaKernels final : public Kernels {
   }
 
   void pointwise(Pointwise op, const void* functor, Tensors y, Tensors x) const override {
-    cuda::pointwise(op, functor, y[0].dtype(), loop("a pointwise op", y[0].shape(), {y, x}),
-                    device_.stream);
+    cuda::pointwise(op, functor, y[0].dtype(), loop(name_of(op), y[0].shape(), {y, x}),
+                    on(name_of(op)));
   }
 
   void pointwise_gradient(Pointwise op, const void* functor, Tensors gx, Tensors x,
@@ -61,8 +61,7 @@ class CudaKernels final : public Kernels {
     const auto wanted = std::ranges::find_if(gx, [](const Tensor& g) { return g.defined(); });
     if (wanted == gx.end()) return;
     cuda::pointwise_gradient(op, functor, gy[0].dtype(),
-                             loop("a pointwise gradient", wanted->shape(), {gx, x, gy}),
-                             device_.stream);
+                             loop(name_of(op), wanted->shape(), {gx, x, gy}), on(name_of(op)));
   }
 
   void step(Pointwise op, const void* functor, std::span<const std::vector<Tensor>> groups,
@@ -72,7 +71,7 @@ class CudaKernels final : public Kernels {
       for (Tensor& t : group) t = contiguous(t);
     const bool* flag = allowed.defined() ? raw<bool>(allowed) : nullptr;
     for_parts(dense, [&](const Groups& part) {
-      cuda::step(op, functor, dense[0][0].dtype(), part, flag, device_.stream);
+      cuda::step(op, functor, dense[0][0].dtype(), part, flag, on(name_of(op)));
     });
     for (std::size_t i = 0; i < groups.size(); ++i)
       for (std::size_t k = 0; k + 1 < groups[i].size(); ++k)
@@ -87,65 +86,65 @@ class CudaKernels final : public Kernels {
       const Tensor sums =
           empty({std::int64_t{part.count} * finite_threads}, dtype, finite.device());
       const Tensor sum = empty({}, dtype, finite.device());
-      find_not_finite(dtype, raw<void>(sums), part, device_.stream);
+      find_not_finite(dtype, raw<void>(sums), part, on("check_finite"));
       reduce(Reduction::sum, sum, sums, 0);
-      keep_where_zero(dtype, raw<bool>(finite), raw<void>(sum), device_.fault, device_.stream);
+      keep_where_zero(dtype, raw<bool>(finite), raw<void>(sum), device_.fault, on("check_finite"));
     });
   }
 
   void compare(Comparison op, const Tensor& y, const Tensor& a, const Tensor& b) const override {
-    cuda::compare(op, a.dtype(), loop("a comparison", y.shape(), {{&y, 1}, {&a, 1}, {&b, 1}}),
-                  device_.stream);
+    cuda::compare(op, a.dtype(), loop(name_of(op), y.shape(), {{&y, 1}, {&a, 1}, {&b, 1}}),
+                  on(name_of(op)));
   }
 
   void select(const Tensor& y, const Tensor& condition, const Tensor& a,
               const Tensor& b) const override {
     cuda::select(y.dtype(), loop("where", y.shape(), {{&y, 1}, {&condition, 1}, {&a, 1}, {&b, 1}}),
-                 device_.stream);
+                 on("where"));
   }
 
   void reduce(Reduction op, const Tensor& y, const Tensor& x, int axis) const override {
     const Middle size = middle(x.shape(), axis);
     if (size.outer * size.inner > 1 || size.n <= piece)
-      return cuda::reduce(op, x.dtype(), raw<void>(y), raw<void>(x), size, device_.stream);
+      return cuda::reduce(op, x.dtype(), raw<void>(y), raw<void>(x), size, on("reduce"));
     // A long row to one number: fixed pieces first, by many blocks, then their results.
     const std::int64_t pieces = (size.n + piece - 1) / piece;
     const Tensor partial = empty({pieces}, x.dtype(), x.device());
     cuda::reduce_pieces(op, x.dtype(), raw<void>(partial), raw<void>(x), piece, size.n,
-                        device_.stream);
+                        on("reduce"));
     reduce(op, y, partial, 0);
   }
 
   void arg_reduce(bool largest, const Tensor& y, const Tensor& x, int axis) const override {
     cuda::arg_reduce(largest, x.dtype(), raw<std::int32_t>(y), raw<void>(x),
-                     middle(x.shape(), axis), device_.stream);
+                     middle(x.shape(), axis), on("arg_reduce"));
   }
 
   void cumulative_sum(const Tensor& y, const Tensor& x, int axis, bool reverse) const override {
     cuda::cumulative_sum(x.dtype(), raw<void>(y), raw<void>(x), middle(x.shape(), axis), reverse,
-                         device_.stream);
+                         on("cumulative_sum"));
   }
 
   void softmax(const Tensor& y, const Tensor& x, int axis, bool log) const override {
     cuda::softmax(x.dtype(), raw<void>(y), raw<void>(x), middle(x.shape(), axis), log,
-                  device_.stream);
+                  on("softmax"));
   }
 
   void softmax_gradient(const Tensor& gx, const Tensor& y, const Tensor& gy, int axis,
                         bool log) const override {
     cuda::softmax_gradient(y.dtype(), raw<void>(gx), raw<void>(y), raw<void>(gy),
-                           middle(y.shape(), axis), log, device_.stream);
+                           middle(y.shape(), axis), log, on("softmax"));
   }
 
   void check_indices(const char* who, const Tensor& y, const Tensor& indices, std::int64_t lowest,
                      std::int64_t extent) const override {
     cuda::check_indices(who, raw<std::int32_t>(y), raw<std::int32_t>(indices), y.numel(), lowest,
-                        extent, device_.fault, device_.stream);
+                        extent, device_.fault, on("check_indices"));
   }
 
   void take(const Tensor& y, const Tensor& x, const Tensor& indices) const override {
     cuda::take(size_of(x.dtype()), raw<void>(y), raw<void>(x), raw<std::int32_t>(indices),
-               indices.numel(), {x.size(0), x.size(1), x.size(2)}, device_.stream);
+               indices.numel(), {x.size(0), x.size(1), x.size(2)}, on("take"));
   }
 
   // Each row of y looks at all indices; where these are many, it finds its own among sorted ones.
@@ -154,24 +153,23 @@ class CudaKernels final : public Kernels {
     const Middle size{y.size(0), rows, y.size(2)};
     if (rows * count <= scanned_indices)
       return cuda::scatter_add(y.dtype(), raw<void>(y), raw<void>(x), raw<std::int32_t>(indices),
-                               count, size, device_.stream);
+                               count, size, on("scatter"));
     auto numbers = [&](std::int64_t n) { return empty({n}, int32, y.device()); };
     Tensor keys = indices, places, counts = numbers(sort_threads(count) << digit_bits);
     int shift = 0;
     do {
       Tensor keys_out = numbers(count), places_out = numbers(count);
-      count_digits(raw<std::int32_t>(counts), raw<std::int32_t>(keys), count, shift,
-                   device_.stream);
+      count_digits(raw<std::int32_t>(counts), raw<std::int32_t>(keys), count, shift, on("scatter"));
       cumulative_sum(counts, counts, 0, false);
       move_by_digit(raw<std::int32_t>(keys_out), raw<std::int32_t>(places_out),
                     raw<std::int32_t>(keys), places.defined() ? raw<std::int32_t>(places) : nullptr,
-                    raw<std::int32_t>(counts), count, shift, device_.stream);
+                    raw<std::int32_t>(counts), count, shift, on("scatter"));
       keys = keys_out;
       places = places_out;
       shift += digit_bits;
     } while (shift < 31 && (rows - 1) >> shift > 0);
     scatter_add_sorted(y.dtype(), raw<void>(y), raw<void>(x), raw<std::int32_t>(keys),
-                       raw<std::int32_t>(places), count, size, device_.stream);
+                       raw<std::int32_t>(places), count, size, on("scatter"));
   }
 
   void gemm(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias,
@@ -198,6 +196,12 @@ class CudaKernels final : public Kernels {
   }
 
  private:
+  /// The stream, for work of the op `who`.
+  Stream on(const char* who) const {
+    device_.begin(who);
+    return device_.stream;
+  }
+
   static constexpr std::int64_t scanned_indices = 1 << 20;  // looks at an index, at most
   static constexpr std::int64_t piece = 1 << 16;  // of a row that is reduced to one number
 
@@ -281,12 +285,12 @@ class CudaKernels final : public Kernels {
 
   // Matrices that lie by rows are, by columns, their transposes: c' = b' a'.
   void multiply(const Tensor& c, const Tensor& a, const Tensor& b, bool accumulate) const {
-    for (const Tensor* x : {&c, &a, &b}) check_place("a product", *x);
+    for (const Tensor* x : {&c, &a, &b}) check_place("matmul", *x);
     const std::int64_t m = c.size(-2), n = c.size(-1), k = a.size(-1);
     if (c.numel() == 0) return;
     if (k == 0) return accumulate ? void() : fill(c, 0);
     for (std::int64_t size : {m, n, k})
-      if (size > INT32_MAX) fail("a product: cuBLAS takes up to {} rows, got {}", INT32_MAX, size);
+      if (size > INT32_MAX) fail("matmul: cuBLAS takes up to {} rows, got {}", INT32_MAX, size);
     const Matrix to = matrix(c), left = matrix(a), right = matrix(b);
     Gemm product;
     product.dtype = c.dtype();
@@ -310,7 +314,7 @@ class CudaKernels final : public Kernels {
     product.ldb = two.leading;
     product.stride_a = one.stride;
     product.stride_b = two.stride;
-    cuda::gemm(product, device_.stream);
+    cuda::gemm(product, on("matmul"));
   }
 
   DeviceState& device_;

@@ -121,6 +121,8 @@ CUDA_TEST_CASE("tensors of different devices do not meet, but plain numbers go a
            },
            [&] { greater(y, x); }})
     CHECK(error_of(mixed).ends_with(both));
+  CHECK(error_of([&] { x* y; }) == "multiply: " + both);
+  CHECK(error_of([&] { matmul(x, y.transpose()); }) == "matmul: " + both);
   CHECK(sum(2.0 * x + 1).item() == 18);
   CHECK(sum(where(x > 0, 3.0, x)).item() == 18);
   CHECK(sum(maximum(0.5, x)).item() == 6);
@@ -256,8 +258,10 @@ CUDA_TEST_CASE("a model moves between devices with its weights, files and optimi
   model.fit(task.x, task.y, {.batch_size = 20, .verbose = 0});
   const Tensor before = model.predict(task.x);
   model.save_weights(directory / "model.npz");
+  CHECK(model.summary_text().find("Device") == std::string::npos);
   model.to("cuda:0");
   CHECK(model.device() == Device("cuda:0"));
+  CHECK(model.summary_text().ends_with(" Device: cuda:0\n"));
   CHECK(distance(model.predict(task.x), before) < 1e-5);
   CHECK(Tensor(model.predict(task.x)).device() == Device());  // where x is
   CHECK(Tensor(model.predict(task.x.to("cuda:0"))).device() == Device("cuda:0"));

@@ -1,6 +1,7 @@
 // What the library asks of a device, counted on the emulated one.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -124,6 +125,20 @@ TEST_CASE("running out of a device's memory names the bytes, and the program goe
   // What was freed is given back before memory runs out.
   CHECK(sum(ones({200'000}, float32, "cuda:0")).item() == 200'000);
   emulation::memory_limit = limit;
+}
+
+TEST_CASE("a fault in a kernel is an error at the next wait, in debug mode with the op's name" *
+          on_processor()) {
+  Tensor x = ones({3}, float32, "cuda:0");
+  CHECK(sum(x).item() == 3);
+  emulation::next_kernel_fails = true;
+  const bool debug = std::getenv("KERATIN_CUDA_DEBUG") != nullptr;
+  const std::string op = debug ? "tanh" : "an op before (KERATIN_CUDA_DEBUG=1 names it)";
+  CHECK(error_of([&] {
+          Tensor y = tanh(x);
+          sum(exp(y)).item();
+        }) == "cuda:0: " + op + ": an emulated fault");
+  CHECK(sum(x).item() == 3);  // a real device would have to be set up anew
 }
 
 TEST_CASE("there are two devices, and they do not mix" * on_processor()) {

@@ -28,6 +28,7 @@
 
 namespace emulation {
 bool eager = false;
+bool next_kernel_fails = false;
 std::size_t memory_limit = std::size_t{1} << 30;
 }  // namespace emulation
 
@@ -369,6 +370,8 @@ void launch_closure(dim3 grid, dim3 block, Stream stream, std::function<void()> 
   emulator::check_grid(grid, block);
   auto lock = locked();
   if (!stream->captured) ++runtime().counts.kernels;
+  if (std::exchange(emulation::next_kernel_fails, false))
+    return push(stream, [] { throw std::runtime_error("an emulated fault"); });
   push(stream, [=, kernel = std::move(kernel)] { emulator::run_grid(grid, block, kernel); });
 }
 

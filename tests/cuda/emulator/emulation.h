@@ -13,6 +13,9 @@ extern Order order;
 /// Work runs when it is queued, and fails there, instead of when somebody waits.
 extern bool eager;
 
+/// The kernel that is queued next will fail.
+extern bool next_kernel_fails;
+
 /// Bytes that a device has; allocations beyond them return null.
 extern std::size_t memory_limit;
 std::size_t memory_in_use(int device);
