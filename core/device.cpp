@@ -18,6 +18,7 @@ Backend& backend();  // core/cuda/cuda_backend.cpp
 namespace {
 
 std::atomic<Backend*> the_cuda_backend{nullptr};
+std::atomic<bool> tf32_enabled{false};
 std::atomic<std::uint16_t> program_default{std::bit_cast<std::uint16_t>(Device())};
 thread_local std::optional<Device> thread_default;
 
@@ -90,5 +91,8 @@ Backend* cuda_backend() {
   return the_cuda_backend;
 }
 void set_cuda_backend(Backend* backend) { the_cuda_backend = backend; }
+
+void set_tf32(bool enabled) { tf32_enabled = enabled; }
+bool tf32() { return tf32_enabled; }
 
 }  // namespace keratin

@@ -58,4 +58,9 @@ class [[nodiscard]] DeviceScope {
 /// device.
 inline DeviceScope device(Device device) { return DeviceScope(device); }
 
+/// Whether products of float32 on a CUDA device may use TF32: factors are rounded to 11 significant
+/// bits, sums stay float32, and it is several times as fast. For the whole program; off at first.
+void set_tf32(bool enabled);
+bool tf32();
+
 }  // namespace keratin

@@ -295,6 +295,7 @@ class CudaKernels final : public Kernels {
     Gemm product;
     product.dtype = c.dtype();
     product.accumulate = accumulate;
+    product.tf32 = tf32();
     product.batch = c.rank() == 3 ? static_cast<int>(c.size(0)) : 1;
     product.k = static_cast<int>(k);
     product.c = raw<void>(c);

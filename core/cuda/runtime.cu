@@ -88,6 +88,7 @@ struct StreamState {
   int device;
   cudaStream_t stream;
   cublasHandle_t blas;
+  cublasMath_t math = CUBLAS_PEDANTIC_MATH;
 };
 struct EventState {
   cudaEvent_t event;
@@ -222,6 +223,11 @@ void gemm(const Gemm& p, Stream stream) {
                     p.stride_a, static_cast<const T*>(p.b), p.ldb, p.stride_b, &beta,
                     static_cast<T*>(p.c), p.ldc, p.stride_c, p.batch);
   };
+  const cublasMath_t math = p.tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH;
+  if (stream->math != math) {
+    cublas().check(cublas().set_math_mode(stream->blas, math), "cublasSetMathMode");
+    stream->math = math;
+  }
   if (p.dtype == float32)
     cublas().check(multiply(cublas().sgemm, float{}), "cublasSgemmStridedBatched");
   else

@@ -55,11 +55,12 @@ void run(Graph graph, Stream stream);
 void release(Graph graph);
 
 /// c = a b, or c += a b, for each matrix of a batch: cublas<t>gemmStridedBatched with float32
-/// products in full precision. Matrices are stored by columns, as in Fortran: c (m, n), a (m, k) or
-/// transposed (k, m), b (k, n) or transposed (n, k); a column begins every `lda` (...) elements.
+/// products in full precision, or from factors in TF32. Matrices are stored by columns, as in
+/// Fortran: c (m, n), a (m, k) or transposed (k, m), b (k, n) or transposed (n, k); a column begins
+/// every `lda` (...) elements.
 struct Gemm {
   DType dtype = float32;  // or float64
-  bool transpose_a = false, transpose_b = false, accumulate = false;
+  bool transpose_a = false, transpose_b = false, accumulate = false, tf32 = false;
   int m = 0, n = 0, k = 0, batch = 1;
   const void *a = nullptr, *b = nullptr;
   void* c = nullptr;

@@ -135,6 +135,19 @@ CUDA_TEST_CASE("tensors of different devices do not meet, but plain numbers go a
   CHECK(g.item() == 6);
 }
 
+CUDA_TEST_CASE("products round their factors only if the program allows TF32") {
+  const Tensor a = full({2, 3}, 1 + 0x1p-12, float32, "cuda:0");
+  const Tensor b = full({3, 4}, 1, float32, "cuda:0");
+  auto product = [&](DType dtype) { return matmul(a.astype(dtype), b.astype(dtype)).item(1, 2); };
+  const double exact = 3 * (1 + 0x1p-12);
+  CHECK(product(float32) == exact);
+  set_tf32(true);
+  CHECK(product(float32) == 3);
+  CHECK(product(float64) == exact);
+  set_tf32(false);
+  CHECK(product(float32) == exact);
+}
+
 CUDA_TEST_CASE("random numbers are those of the processor") {
   auto draw = [](Device device) {
     Random random(7);
@@ -314,8 +327,9 @@ CUDA_TEST_CASE("every optimizer does on a device what it does on the processor")
   all.emplace_back("ema", [] { return SGD({.use_ema = true, .ema_overwrite_frequency = 2}); });
   all.emplace_back("accumulation", [] { return SGD({.gradient_accumulation_steps = 2}); });
   all.emplace_back("decay", [] { return Adam({.weight_decay = 0.1}); });
-  for (const auto& [name, make] : all) {
-    CAPTURE(name);
+  for (const auto& optimizer : all) {
+    const auto& make = optimizer.second;
+    CAPTURE(optimizer.first);
     auto trained = [&](const char* where) {
       auto scope = device(where);
       set_random_seed(3);

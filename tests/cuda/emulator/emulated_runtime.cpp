@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 
 #include <array>
+#include <bit>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -271,8 +273,19 @@ void check(const Matrix& x, const Gemm& g, int device) {
     fail(name + " is not in device memory");
 }
 
+/// The nearest number of 11 significant bits.
+double tf32(float x) {
+  if (x != x) return x;
+  auto bits = std::bit_cast<std::uint32_t>(x);
+  bits += 0xfff + (bits >> 13 & 1);
+  return std::bit_cast<float>(bits & ~0x1fffu);
+}
+
 template <class T>
 void multiply(const Gemm& g) {
+  auto factor = [&](T x) {
+    return sizeof(T) == 4 && g.tf32 ? tf32(static_cast<float>(x)) : static_cast<double>(x);
+  };
   const std::int64_t work = std::int64_t{g.batch} * g.m * g.n * std::max(g.k, 1);
 #pragma omp parallel for collapse(2) if (work > 100'000)
   for (int p = 0; p < g.batch; ++p)
@@ -283,8 +296,8 @@ void multiply(const Gemm& g) {
       for (std::int64_t i = 0; i < g.m; ++i) {
         double sum = 0;  // a GPU adds up in several parts, which errs about as little
         for (std::int64_t q = 0; q < g.k; ++q)
-          sum += (g.transpose_a ? a[i * g.lda + q] : a[q * g.lda + i]) *
-                 (g.transpose_b ? b[q * g.ldb + j] : b[j * std::int64_t{g.ldb} + q]);
+          sum += factor(g.transpose_a ? a[i * g.lda + q] : a[q * g.lda + i]) *
+                 factor(g.transpose_b ? b[q * g.ldb + j] : b[j * std::int64_t{g.ldb} + q]);
         c[i] = static_cast<T>(g.accumulate ? c[i] + sum : sum);
       }
     }
