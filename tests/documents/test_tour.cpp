@@ -32,7 +32,8 @@ TEST_CASE("each line of code in the tour stands in a source file") {
     for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
       std::ifstream in(entry.path());
       std::string extension = entry.path().extension();
-      if (extension != ".h" && extension != ".cpp" && extension != ".def") continue;
+      if (extension != ".h" && extension != ".cpp" && extension != ".cu" && extension != ".def")
+        continue;
       for (std::string line; std::getline(in, line);) known.insert(plain(line));
     }
   std::ifstream tour(root / "docs/tour.md");
