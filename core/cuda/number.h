@@ -76,10 +76,14 @@ constexpr Number<T> number(T element) {
 /// The element that holds a number: Plain::store of core/cpu/loops.h.
 template <class T>
 constexpr T element(Number<T> x) {
-  if constexpr (std::is_integral_v<T>)
-    return static_cast<T>(x.v > -9e18 && x.v < 9e18 ? static_cast<std::int64_t>(x.v) : 0);
-  else
+  if constexpr (std::is_integral_v<T>) {
+    // A GPU's pow may miss a whole number by the last bit: 2 to the power of 11.
+    const double whole = std::nearbyint(x.v);
+    const double v = std::fabs(x.v - whole) <= 1e-14 * std::fabs(whole) ? whole : x.v;
+    return static_cast<T>(v > -9e18 && v < 9e18 ? static_cast<std::int64_t>(v) : 0);
+  } else {
     return x.v;
+  }
 }
 
 }  // namespace keratin::cuda
