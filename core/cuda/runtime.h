@@ -81,14 +81,14 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, Stream stream,
   launch_kernel(reinterpret_cast<const void*>(kernel), grid, block, stream, pointers);
 }
 #else
-void launch_closure(dim3 grid, dim3 block, Stream stream, std::function<void()> kernel);
+void launch_call(dim3 grid, dim3 block, Stream stream, emulator::Call call);
 
 template <class... P>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, Stream stream,
             std::type_identity_t<P>... arguments) {
   static_assert((std::is_trivially_copyable_v<std::remove_const_t<P>> && ...));
   static_assert((sizeof(P) + ... + 0) <= 4096, "more parameters than every GPU takes");
-  launch_closure(grid, block, stream, [=] { kernel(arguments...); });
+  launch_call(grid, block, stream, emulator::make_call(kernel, arguments...));
 }
 #endif
 

@@ -31,6 +31,7 @@
 namespace emulation {
 bool eager = false;
 bool next_kernel_fails = false;
+void (*run_instead)(dim3 grid, dim3 block, const emulator::Call& call) = nullptr;
 std::size_t memory_limit = std::size_t{1} << 30;
 }  // namespace emulation
 
@@ -379,13 +380,18 @@ void copy(void* to, const void* from, std::size_t bytes, Stream stream) {
   }
 }
 
-void launch_closure(dim3 grid, dim3 block, Stream stream, std::function<void()> kernel) {
+void launch_call(dim3 grid, dim3 block, Stream stream, emulator::Call call) {
   emulator::check_grid(grid, block);
   auto lock = locked();
   if (!stream->captured) ++runtime().counts.kernels;
   if (std::exchange(emulation::next_kernel_fails, false))
     return push(stream, [] { throw std::runtime_error("an emulated fault"); });
-  push(stream, [=, kernel = std::move(kernel)] { emulator::run_grid(grid, block, kernel); });
+  push(stream, [=, call = std::move(call)] {
+    if (emulation::run_instead != nullptr)
+      emulation::run_instead(grid, block, call);
+    else
+      emulator::run_grid(grid, block, call.body);
+  });
 }
 
 void gemm(const Gemm& g, Stream stream) {
@@ -493,6 +499,15 @@ std::size_t memory_in_use(int device) {
 Counts counts() {
   auto lock = keratin::cuda::locked();
   return keratin::cuda::runtime().counts;
+}
+
+std::span<std::byte> block_around(const void* address) {
+  auto& runtime = keratin::cuda::runtime();
+  for (auto* blocks : {&runtime.memory[0].blocks(), &runtime.memory[1].blocks(),
+                       &std::as_const(runtime.host_blocks)})
+    if (auto found = blocks->find_around(address); found != blocks->end())
+      return {const_cast<std::byte*>(found->first), found->second};
+  return {};
 }
 
 }  // namespace emulation

@@ -3,6 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+
+#include <emulator.h>
 
 namespace emulation {
 
@@ -15,6 +18,12 @@ extern bool eager;
 
 /// The kernel that is queued next will fail.
 extern bool next_kernel_fails;
+
+/// What runs a kernel in the emulator's place, if not null.
+extern void (*run_instead)(dim3 grid, dim3 block, const emulator::Call& call);
+/// The block of device memory, or of allocate_host, that holds the address; empty where there is
+/// none. Only for run_instead, while which all of this is locked.
+std::span<std::byte> block_around(const void* address);
 
 /// Bytes that a device has; allocations beyond them return null.
 extern std::size_t memory_limit;

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <functional>
 #include <type_traits>
+#include <vector>
 
 struct dim3 {
   unsigned x, y, z;
@@ -47,6 +48,22 @@ extern constinit thread_local Here here;
 void wait_for_block(const Place& place);
 void wait_for_warp(const Place& place);
 [[noreturn]] void fail_at(const Place& place, const char* what);
+
+/// A kernel with its arguments.
+struct Call {
+  const void* kernel;
+  std::vector<std::vector<std::byte>> arguments;
+  std::function<void()> body;  // runs as one thread
+};
+template <class... P>
+Call make_call(void (*kernel)(P...), std::type_identity_t<P>... arguments) {
+  auto bytes = [](const auto& x) {
+    auto* first = reinterpret_cast<const std::byte*>(&x);
+    return std::vector<std::byte>(first, first + sizeof x);
+  };
+  return {
+      reinterpret_cast<const void*>(kernel), {bytes(arguments)...}, [=] { kernel(arguments...); }};
+}
 
 /// Throws std::runtime_error where no GPU takes a grid of this size.
 void check_grid(dim3 grid, dim3 block);
