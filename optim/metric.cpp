@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
@@ -60,6 +61,8 @@ void RunningSum::add(const Tensor& number) {
   NoGradient scope;
   if (number.device().is_cpu()) return add(number.item());
   const Tensor wide = cast(number, float64);
+  if (there_.defined() && there_.device() != wide.device())
+    here_ += std::exchange(there_, Tensor()).item();
   there_ = there_.defined() ? there_ + wide : wide;
 }
 

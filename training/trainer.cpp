@@ -43,7 +43,14 @@ Trainer::Trainer(Model& model) : model_(model), state_(model.compilation()) {
     fail("{} ({}): compile it with a loss first", model.name(), model.class_name());
   state_.trainer = this;
 }
-Trainer::~Trainer() { state_.trainer = nullptr; }
+// Steps that are still queued belong to a fit that an error has ended.
+Trainer::~Trainer() {
+  try {
+    settle();
+  } catch (const std::exception&) {
+  }
+  state_.trainer = nullptr;
+}
 
 Logs Trainer::train(const Batch& batch, StepRecord place) {
   FlushDenormals guard;

@@ -25,6 +25,7 @@
 #include <keratin/layers/symbolic.h>
 #include <keratin/optim/metrics.h>
 #include <keratin/optim/optimizers.h>
+#include <keratin/training/callbacks.h>
 #include <keratin/training/sequential.h>
 
 #include "../error_of.h"
@@ -408,6 +409,32 @@ CUDA_TEST_CASE("the op that overflowed is found by a second run with the same ra
       CAPTURE(error);
       CHECK(error.find("first in exp, forward, in overflow") != std::string::npos);
     }
+}
+
+CUDA_TEST_CASE("a callback that throws leaves the optimizer with the steps that were taken") {
+  const Task task;
+  auto scope = device("cuda:0");
+  Tensor x = reshape(task.x, {40, 35}).copy();
+  x[12].assign(std::numeric_limits<double>::infinity());
+  Sequential model({Dense(3)});
+  model.compile({.optimizer = "adam", .loss = "mse"});
+  LambdaCallback thrower({.on_train_batch_end = [](int batch, const Logs&) {
+    if (batch == 6) throw std::runtime_error("enough");
+  }});
+  CHECK(error_of([&] {
+          model.fit(x, one_hot(task.y, 3),
+                    {.batch_size = 4, .verbose = 0, .shuffle = false, .callbacks = {thrower}});
+        }) == "enough");
+  CHECK(model.optimizer().iterations() == 3);
+}
+
+CUDA_TEST_CASE("a metric may see one device after another") {
+  CategoricalAccuracy accuracy;
+  for (const char* where : {"cpu", "cuda:0", "cpu"}) {
+    const Tensor y = one_hot(tensor({0, 1}, int32, where), 2);
+    accuracy.update_state(y, where == std::string("cpu") ? 1 - y : y);
+  }
+  CHECK(accuracy.result() == doctest::Approx(1.0 / 3));
 }
 
 CUDA_TEST_CASE("a label that is no class stops training before its step") {
