@@ -34,7 +34,7 @@ struct Task {
 
 }  // namespace
 
-TEST_CASE("the seed model's summary is Keras' to the letter") {
+TEST_CASE("the seed model's summary is Keras' to the letter" * on_processor()) {
   clear_session();
   Sequential model;
   model.add(LSTM(128, {.return_sequences = true, .input_shape = {10, 32}}));
