@@ -9,6 +9,7 @@
 #include <keratin/keratin.h>
 #include <keratin/layers/attention.h>
 
+#include "../on_processor.h"
 #include "error_of.h"
 #include "pooled.h"
 #include "temporary_directory.h"
