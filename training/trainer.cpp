@@ -54,10 +54,8 @@ Trainer::~Trainer() {
 
 Logs Trainer::train(const Batch& batch, StepRecord place) {
   FlushDenormals guard;
-  const Batch there = on_device_of(model_, batch);
   record_ = std::move(place);
-  record_.batch = there;
-  return model_.train_step(there);
+  return model_.train_step(on_device_of(model_, batch));
 }
 
 Logs Trainer::test(const Batch& batch) {
@@ -69,7 +67,8 @@ Logs Trainer::test(const Batch& batch) {
 Logs Trainer::train_step(const Batch& batch) {
   NoGradient outside;  // the caller's tapes do not record the training step
   make_weights(batch.x);
-  StepRecord record = std::move(record_);
+  StepRecord record = record_;
+  record.batch = batch;  // which a train_step of one's own may have changed
   record.before.emplace(model_);
   const Found found = differentiate(batch);
   finish(found.loss);

@@ -411,6 +411,33 @@ CUDA_TEST_CASE("the op that overflowed is found by a second run with the same ra
     }
 }
 
+CUDA_TEST_CASE("a model that steps twice with batches of its own finds the one that failed") {
+  class Twice : public Sequential {
+   public:
+    using Sequential::Sequential;
+    Logs train_step(const Batch& batch) override {
+      Model::train_step(batch);
+      Batch larger = batch;
+      larger.x[0] = larger.x[0] * (++steps_ == 3 ? std::numeric_limits<double>::infinity() : 1.0);
+      return Model::train_step(larger);
+    }
+
+   private:
+    int steps_ = 0;
+  };
+  for (const char* where : {"cpu", "cuda:0"}) {
+    CAPTURE(where);
+    auto scope = device(where);
+    Twice model({Dense(1)}, "twice");
+    model.compile({.optimizer = "sgd", .loss = "mse"});
+    CHECK(error_of([&] {
+            model.fit(ones({20, 2}), zeros({20, 1}),
+                      {.batch_size = 4, .verbose = 0, .shuffle = false});
+          }).find("in epoch 1, batch 3: sample 8 of x is not finite") != std::string::npos);
+    CHECK(model.optimizer().iterations() == 5);
+  }
+}
+
 CUDA_TEST_CASE("a callback that throws leaves the optimizer with the steps that were taken") {
   const Task task;
   auto scope = device("cuda:0");

@@ -108,7 +108,7 @@ class Trainer {
   Model::Compiled& state_;
   Predictions predicted_;  // of the step at hand, and what they are compared with
   Tensors y_, weight_, losses_;
-  StepRecord record_;
+  StepRecord record_;  // where in fit the step at hand stands
   std::optional<FailedStep> failed_;
   std::deque<Queued> queued_;
   Tensor allowed_;  // on the device: whether all steps so far were finite
