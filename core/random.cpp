@@ -13,13 +13,6 @@
 namespace keratin {
 namespace {
 
-// Computed in float64, then converted.
-Tensor generate(const Shape& shape, DType dtype, Device device, const Draw& draw) {
-  Tensor values = empty(shape, dtype == float32 ? float32 : float64, device);
-  kernels_of(values).random(values, draw);
-  return cast(values, dtype);
-}
-
 void check_stddev(const char* who, double stddev) {
   if (!(stddev >= 0)) fail("{}: expected a stddev of at least 0, got {}", who, stddev);
 }
@@ -32,12 +25,20 @@ std::uint64_t Random::reserve(std::int64_t numbers) {
   return first;
 }
 
+// Computed in float64, then converted.
+Tensor Random::generate(const Shape& shape, DType dtype, Device device, Draw draw) {
+  draw.generator = this;
+  draw.seed = state_.seed;
+  draw.first = reserve(shape.numel() * (draw.kind == Draw::Kind::truncated_normal ? 4 : 1));
+  Tensor values = empty(shape, dtype == float32 ? float32 : float64, device);
+  kernels_of(values).random(values, draw);
+  return cast(values, dtype);
+}
+
 Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype, Device device) {
   if (!(low <= high) || !std::isfinite(high - low))
     fail("uniform: expected finite bounds, low <= high, got {} and {}", low, high);
   Draw draw{.kind = Draw::Kind::uniform, .low = low, .high = high};
-  draw.first = reserve(shape.numel());
-  draw.seed = state_.seed;
   // As many bits as the dtype holds; where it must round all the same, never up to `high`.
   draw.wide = dtype == float64;
   draw.last = draw.wide ? std::nextafter(high, low)
@@ -48,22 +49,14 @@ Tensor Random::uniform(const Shape& shape, double low, double high, DType dtype,
 Tensor Random::normal(const Shape& shape, double mean, double stddev, DType dtype, Device device) {
   check_stddev("normal", stddev);
   return generate(shape, dtype, device,
-                  {.kind = Draw::Kind::normal,
-                   .first = reserve(shape.numel()),
-                   .seed = state_.seed,
-                   .mean = mean,
-                   .stddev = stddev});
+                  {.kind = Draw::Kind::normal, .mean = mean, .stddev = stddev});
 }
 
 Tensor Random::truncated_normal(const Shape& shape, double mean, double stddev, DType dtype,
                                 Device device) {
   check_stddev("truncated_normal", stddev);
   return generate(shape, dtype, device,
-                  {.kind = Draw::Kind::truncated_normal,
-                   .first = reserve(shape.numel() * 4),
-                   .seed = state_.seed,
-                   .mean = mean,
-                   .stddev = stddev});
+                  {.kind = Draw::Kind::truncated_normal, .mean = mean, .stddev = stddev});
 }
 
 Tensor Random::integers(const Shape& shape, std::int64_t low, std::int64_t high, Device device) {
@@ -71,8 +64,6 @@ Tensor Random::integers(const Shape& shape, std::int64_t low, std::int64_t high,
     fail("integers: expected low < high within int32, got {} and {}", low, high);
   return generate(shape, int32, device,
                   {.kind = Draw::Kind::integers,
-                   .first = reserve(shape.numel()),
-                   .seed = state_.seed,
                    .low = static_cast<double>(low),
                    .high = static_cast<double>(high)});
 }

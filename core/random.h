@@ -10,6 +10,8 @@
 
 namespace keratin {
 
+struct Draw;  // core/internal/draw.h
+
 class Random {
  public:
   explicit Random(std::uint64_t seed) : state_{seed, 0} {}
@@ -44,6 +46,7 @@ class Random {
 
  private:
   std::uint64_t reserve(std::int64_t numbers);  // first block of a run of 32-bit numbers
+  Tensor generate(const Shape& shape, DType dtype, Device device, Draw draw);
   State state_;
 };
 

@@ -87,6 +87,11 @@ class Layer {
   virtual Tensor compute_mask(const Tensor& inputs, const Tensor& mask);
   virtual Tensors compute_mask(const Tensors& inputs, const Tensors& masks);
   virtual bool supports_masking() const { return false; }
+  /// Whether call does the same ops in each step of training, as long as shapes stay the same, and
+  /// decides nothing by values or by what happened before: then a GPU may note a step once and
+  /// repeat it as a CUDA graph. By default so for the library's classes, without functions of one's
+  /// own among their options.
+  virtual bool supports_graph() const;
   /// None where the size depends on the input's. By default the layer is run on two sizes.
   virtual Shape compute_output_shape(const Shape& input_shape);
   virtual Shapes compute_output_shape(const Shapes& input_shapes);
@@ -205,6 +210,7 @@ class Layer {
  private:
   friend class Cloning;
   friend class LayerMemory;
+  friend class LayerNoise;
   struct State;
   State& state() const;
   void warn_of_lost_mask(const Tensors& output_masks) const;

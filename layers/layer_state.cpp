@@ -333,44 +333,70 @@ void Layer::set_dtype(DType dtype) {
   for (const AnyLayer& layer : s.sublayers) layer->set_dtype(dtype);
 }
 
-LayerMemory::LayerMemory(const Layer& layer) : default_noise_(default_random().state()) {
+LayerMemory::LayerMemory(const Layer& layer) {
   NoGradient scope;
   std::vector<const Layer::State*> states;
   layer.state().collect(states);
   for (const Layer::State* s : states) {
     for (const Weight& weight : s->fixed_weights)
       statistics_.emplace_back(weight, weight.value().copy());
-    parts_.push_back({const_cast<Layer::State*>(s), s->carried, s->noise});
+    carried_.emplace_back(const_cast<Layer::State*>(s), s->carried);
   }
 }
 
 void LayerMemory::restore() const {
   NoGradient scope;
   for (auto [weight, value] : statistics_) weight.assign(value);
-  for (const Part& part : parts_) part.state->carried = part.carried;
+  for (const auto& [state, carried] : carried_) state->carried = carried;
 }
 
 void LayerMemory::restore_unless(const Tensor& kept) const {
   NoGradient scope;
   for (auto [weight, value] : statistics_) weight.assign(where(kept, weight, value));
-  for (const Part& part : parts_) {
-    std::vector<Tensor>& now = part.state->carried;
+  for (const auto& [state, carried] : carried_) {
+    std::vector<Tensor>& now = state->carried;
     for (std::size_t i = 0; i < now.size(); ++i) {
       // What is not there yet stands for zeros.
-      const Tensor before = i < part.carried.size() ? part.carried[i] : Tensor();
+      const Tensor before = i < carried.size() ? carried[i] : Tensor();
       if (now[i].defined()) now[i] = where(kept, now[i], before.defined() ? before : Tensor(0.0));
     }
   }
 }
 
-void LayerMemory::repeat_noise(const std::function<void()>& f) const {
-  std::vector<std::optional<Random>> now;
-  for (const Part& part : parts_) now.push_back(std::exchange(part.state->noise, part.noise));
-  const Random::State default_now = default_random().state();
-  default_random().set_state(default_noise_);
+LayerNoise::LayerNoise(const Layer& layer) : default_(default_random().state()) {
+  std::vector<const Layer::State*> states;
+  layer.state().collect(states);
+  for (const Layer::State* s : states) own_.emplace_back(const_cast<Layer::State*>(s), s->noise);
+}
+
+void LayerNoise::restore() const {
+  for (const auto& [state, noise] : own_) state->noise = noise;
+  default_random().set_state(default_);
+}
+
+void LayerNoise::repeat(const std::function<void()>& f) const {
+  struct Restored {
+    LayerNoise noise;
+    ~Restored() { noise.restore(); }
+  } now{*this};
+  for (auto& [state, noise] : now.noise.own_) noise = state->noise;
+  now.noise.default_ = default_random().state();
+  restore();
   f();
-  for (std::size_t i = 0; i < parts_.size(); ++i) parts_[i].state->noise = now[i];
-  default_random().set_state(default_now);
+}
+
+std::vector<Random*> LayerNoise::generators() const {
+  std::vector<Random*> all{&default_random()};
+  for (const auto& [state, noise] : own_)
+    if (state->noise) all.push_back(&*state->noise);
+  return all;
+}
+
+const Layer* first_without_graph(const Layer& layer) {
+  if (!layer.supports_graph()) return &layer;
+  for (const AnyLayer& inside : layer.sublayers())
+    if (const Layer* found = first_without_graph(*inside)) return found;
+  return nullptr;
 }
 
 const Layer* first_unbuilt(const Layer& layer) {

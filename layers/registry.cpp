@@ -33,7 +33,8 @@ std::pair<const std::type_index, LayerClass> entry(const char* name, AnyLayer (*
           .package = package,
           .reference = [](const Layer& layer) { return AnyLayer(L(static_cast<const L&>(layer))); },
           .make = make,
-          .any_shape = any_shape}};
+          .any_shape = any_shape,
+          .built_in = true}};
 }
 
 // The layers of the library: one line each.
@@ -153,6 +154,43 @@ AnyLayer layer_from_config(const std::string& class_name, const Config& config) 
   configure(class_name, layer->fields(), own);
   layer->configured();
   return layer;
+}
+
+namespace {
+
+// Whether a value speaks of a function or a class of one's own, "package>name".
+bool has_own_object(const Option& value) {
+  if (auto* text = std::get_if<std::string>(&value)) return text->find('>') != std::string::npos;
+  if (auto* list = std::get_if<List>(&value)) return std::ranges::any_of(*list, has_own_object);
+  if (auto* object = std::get_if<Config>(&value))
+    return std::ranges::any_of(*object, [](const auto& o) { return has_own_object(o.second); });
+  return false;
+}
+
+// Whether what an option holds runs in a step and answers for itself nowhere else: unlike what
+// makes and mends weights, and unlike layers.
+bool runs_in_step(const Field& field) {
+  static constexpr const char* others[] = {"cell", "cells", "layer", "backward_layer"};
+  return !field.name.ends_with("initializer") && !field.name.ends_with("constraint") &&
+         std::ranges::find(others, field.name) == std::end(others);
+}
+
+}  // namespace
+
+bool Layer::supports_graph() const {
+  const auto known = class_of(*this);
+  const Regularizer& activity = activity_regularizer();
+  if (!known || !known->built_in) return false;
+  if (activity.function() &&
+      (activity.class_name().empty() || has_own_object(activity.class_name())))
+    return false;
+  try {
+    return std::ranges::none_of(const_cast<Layer*>(this)->fields(), [](const Field& field) {
+      return runs_in_step(field) && has_own_object(field.get());
+    });
+  } catch (const std::invalid_argument&) {  // a function that no config can state
+    return false;
+  }
 }
 
 std::vector<Field> Layer::fields() { return {}; }

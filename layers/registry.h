@@ -21,6 +21,7 @@ struct LayerClass {
   std::function<AnyLayer()> make = {};                      ///< a layer with any options
   std::function<AnyLayer(const Config&)> from_config = {};  ///< of a class without fields
   bool any_shape = false;  ///< Keras builds it in its constructor and keeps no shape
+  bool built_in = false;   ///< a class of the library
 };
 void register_layer_class(const std::type_info& type, LayerClass known);
 

@@ -60,6 +60,7 @@ class RNN : public Layer {
   Shape compute_output_shape(const Shape& input_shape) override;
   Shapes compute_output_shape(const Shapes& input_shapes) override;
   bool supports_masking() const override { return true; }
+  bool supports_graph() const override { return !options_.stateful && Layer::supports_graph(); }
   std::vector<Field> fields() override;
   void configured() override { replace_sublayers({cell_}); }
 

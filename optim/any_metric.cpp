@@ -26,6 +26,7 @@ class LossMetric : public MeanMetric {
                              : sample_weight);
   }
   std::string class_name() const override { return loss_.class_name(); }
+  bool supports_graph() const override { return loss_.supports_graph(); }
   Config config() const override {
     Config config = loss_.config();
     std::erase_if(config, [](const auto& option) { return option.first == "reduction"; });
@@ -48,28 +49,29 @@ class LossMetric : public MeanMetric {
   Loss loss_;
 };
 
-template <class M>
-AnyMetric make() {
-  return M();
-}
-
 struct Known {
   const char* name;
   const char* class_name;
   AnyMetric (*make)();
+  const std::type_info& type;
 };
 
-constexpr Known all_metrics[] = {
-    {"auc", "AUC", make<AUC>},
-    {"binary_accuracy", "BinaryAccuracy", make<BinaryAccuracy>},
-    {"categorical_accuracy", "CategoricalAccuracy", make<CategoricalAccuracy>},
-    {"precision", "Precision", make<Precision>},
-    {"recall", "Recall", make<Recall>},
-    {"root_mean_squared_error", "RootMeanSquaredError", make<RootMeanSquaredError>},
-    {"sparse_categorical_accuracy", "SparseCategoricalAccuracy", make<SparseCategoricalAccuracy>},
-    {"sparse_top_k_categorical_accuracy", "SparseTopKCategoricalAccuracy",
-     make<SparseTopKCategoricalAccuracy>},
-    {"top_k_categorical_accuracy", "TopKCategoricalAccuracy", make<TopKCategoricalAccuracy>}};
+template <class M>
+Known entry(const char* name, const char* class_name) {
+  return {name, class_name, [] { return AnyMetric(M()); }, typeid(M)};
+}
+
+const Known all_metrics[] = {
+    entry<AUC>("auc", "AUC"),
+    entry<BinaryAccuracy>("binary_accuracy", "BinaryAccuracy"),
+    entry<CategoricalAccuracy>("categorical_accuracy", "CategoricalAccuracy"),
+    entry<Precision>("precision", "Precision"),
+    entry<Recall>("recall", "Recall"),
+    entry<RootMeanSquaredError>("root_mean_squared_error", "RootMeanSquaredError"),
+    entry<SparseCategoricalAccuracy>("sparse_categorical_accuracy", "SparseCategoricalAccuracy"),
+    entry<SparseTopKCategoricalAccuracy>("sparse_top_k_categorical_accuracy",
+                                         "SparseTopKCategoricalAccuracy"),
+    entry<TopKCategoricalAccuracy>("top_k_categorical_accuracy", "TopKCategoricalAccuracy")};
 
 // Classes of users.
 CustomClasses<AnyMetric>& custom() {
@@ -134,6 +136,12 @@ AnyMetric::AnyMetric(const std::string& name) {
 }
 
 std::string Metric::class_name() const { return custom().name_of(typeid(*this)); }
+
+bool Metric::supports_graph() const {
+  const std::type_info& type = typeid(*this);
+  return type == typeid(Accuracy) ||
+         std::ranges::any_of(all_metrics, [&](const Known& m) { return m.type == type; });
+}
 
 void register_metric_class(const std::type_info& type, const std::string& package,
                            const std::string& name, std::function<AnyMetric()> make) {

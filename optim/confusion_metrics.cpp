@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
+#include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/core/internal/tensor_data.h>
+#include <keratin/core/kernels.h>
 #include <keratin/optim/internal/loss_support.h>
 #include <keratin/optim/metrics.h>
 
@@ -17,68 +19,47 @@ namespace {
 
 constexpr double below_all = -1e10;  // Keras' NEG_INF
 
-template <class F>
-void with_floats(const Tensor& dense, const F& f) {
-  dense.dtype() == float64 ? f(dense.data<double>()) : f(dense.data<float>());
-}
-
-/// Labels, scores and weights of a batch, one for each score, in row-major order.
+/// Labels, scores and weights of a batch, (n), in row-major order.
 struct Scores {
   Tensor labels;   // boolean
   Tensor scores;   // float32 or float64
-  Tensor weights;  // float64, or undefined: 1 each
-
-  template <class F>
-  void for_each(const F& f) const {  // f(label, score, weight), but for those of weight 0
-    const bool* label = raw<bool>(labels);
-    const double* weight = weights.defined() ? raw<double>(weights) : nullptr;
-    with_floats(scores, [&](const auto* score) {
-      for (std::int64_t i = 0; i < scores.numel(); ++i) {
-        double w = weight == nullptr ? 1.0 : weight[i];
-        if (w != 0) f(label[i], score[i], w);
-      }
-    });
-  }
+  Tensor weights;  // float64
 };
 
 /// Scores with all but the k largest of each row far below any threshold.
 Tensor largest_of_rows(const Tensor& scores, int k) {
-  Tensor kept = full(scores.shape(), below_all, scores.dtype(), Device());
-  std::int64_t n = scores.shape()[-1];
-  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
-  std::int64_t count = std::min<std::int64_t>(k, n);
-  with_floats(contiguous(scores), [&](const auto* row) {
-    using T = std::remove_cvref_t<decltype(*row)>;
-    T* out = raw<T>(kept);
-    for (std::int64_t i = 0; i < scores.numel(); i += n, row += n, out += n) {
-      std::iota(order.begin(), order.end(), std::int64_t{0});
-      std::partial_sort(order.begin(), order.begin() + count, order.end(),
-                        [&](std::int64_t a, std::int64_t b) {
-                          return row[a] > row[b] || (row[a] == row[b] && a < b);
-                        });
-      for (std::int64_t j = 0; j < count; ++j) out[order[j]] = row[order[j]];
-    }
-  });
+  const std::int64_t n = scores.shape()[-1];
+  if (k >= n) return scores;
+  const Tensor numbers = arange(0, static_cast<double>(n), 1, int32, scores.device());
+  Tensor left = scores, kept = full(scores.shape(), below_all, scores.dtype(), scores.device());
+  for (int i = 0; i < k; ++i) {
+    const Tensor largest = equal(argmax(left, -1, true), numbers);
+    kept = where(largest, scores, kept);
+    left = where(largest, -INFINITY, left);
+  }
   return kept;
 }
 
 Scores scores_of(const char* who, const Tensor& y_true, const Tensor& y_pred,
                  const Tensor& sample_weight, std::optional<int> top_k = std::nullopt,
                  std::optional<int> class_id = std::nullopt) {
-  auto [y, p] = same_shape(who, on_host(y_true), on_host(as_float(y_pred)));
+  auto [y, p] = same_shape(who, y_true, as_float(y_pred));
   if (top_k && p.rank() > 0) p = largest_of_rows(p, *top_k);
   if (class_id) {
     if (p.rank() < 2 || *class_id < 0 || *class_id >= p.shape()[-1])
       fail("{}: class_id {} needs y_pred of shape (batch, classes), got {}", who, *class_id,
            y_pred.shape());
-    Tensor column = full({1}, *class_id, int32, Device());
+    const Tensor column = full({1}, *class_id, int32, p.device());
     y = take(y, column, -1);
     p = take(p, column, -1);
   }
-  Scores scores{contiguous(not_equal(y, 0)), contiguous(p), {}};
+  const Shape flat{p.numel()};
+  Scores scores{not_equal(y, 0).reshape(flat), p.reshape(flat), {}};
   if (sample_weight.defined()) {
-    auto [values, weights] = with_weights(who, p, on_host(sample_weight));
-    scores.weights = contiguous(cast(broadcast_to(weights, values.shape()), float64));
+    auto [values, weights] = with_weights(who, p, sample_weight);
+    scores.weights = broadcast_to(cast(weights, float64), values.shape()).reshape(flat);
+  } else {
+    scores.weights = ones(flat, float64, p.device());
   }
   return scores;
 }
@@ -86,17 +67,19 @@ Scores scores_of(const char* who, const Tensor& y_true, const Tensor& y_pred,
 double ratio(double part, double whole) { return whole == 0 ? 0 : part / whole; }
 
 /// Adds, for each threshold, the weights of the scores above it that have the label, and of those
-/// that `other` picks by (label, above).
+/// that `other` picks by (labels, above).
 template <class Other>
-void count(const Scores& scores, const std::vector<double>& thresholds,
-           std::vector<double>& true_positives, std::vector<double>& others, const Other& other) {
-  scores.for_each([&](bool label, auto score, double weight) {
-    for (std::size_t i = 0; i < thresholds.size(); ++i) {
-      bool above = score > static_cast<decltype(score)>(thresholds[i]);
-      if (label && above) true_positives[i] += weight;
-      if (other(label, above)) others[i] += weight;
-    }
-  });
+void count(RunningSums& sums, const Scores& batch, const std::vector<double>& thresholds,
+           const Other& other) {
+  const auto n = static_cast<std::int64_t>(thresholds.size());
+  auto add = [&](std::int64_t place, const Tensor& picked) {
+    sums.add(place, sum(where(picked, batch.weights, 0.0)));
+  };
+  for (std::int64_t i = 0; i < n; ++i) {
+    const Tensor above = batch.scores > thresholds[static_cast<std::size_t>(i)];
+    add(i, logical_and(batch.labels, above));
+    add(n + i, other(batch.labels, above));
+  }
 }
 
 template <class Options>
@@ -109,10 +92,19 @@ void check(const std::string& who, Options& options) {
     fail("{}: expected top_k of at least 1, got {}", who, *options.top_k);
 }
 
-std::vector<double> ratios(const std::vector<double>& part, const std::vector<double>& rest) {
+// The first half of the sums, divided by both halves.
+std::vector<double> ratios(const RunningSums& sums) {
+  const std::vector<double> values = sums.values();
+  const std::size_t n = values.size() / 2;
   std::vector<double> result;
-  for (std::size_t i = 0; i < part.size(); ++i) result.push_back(ratio(part[i], part[i] + rest[i]));
+  for (std::size_t i = 0; i < n; ++i) result.push_back(ratio(values[i], values[i] + values[n + i]));
   return result;
+}
+
+// In the same memory, if it is of that size.
+void reset(RunningSums& sums, std::size_t count) {
+  const auto wanted = static_cast<std::int64_t>(count);
+  sums.count() == wanted ? sums.reset() : void(sums = RunningSums(wanted));
 }
 
 }  // namespace
@@ -125,20 +117,18 @@ Precision::Precision(Options options)
 void Precision::update_state(const Tensor& y_true, const Tensor& y_pred,
                              const Tensor& sample_weight) {
   NoGradient scope;
-  Scores scores =
-      scores_of(name().c_str(), y_true, y_pred, sample_weight, options_.top_k, options_.class_id);
-  count(scores, options_.thresholds, counts_->true_positives, counts_->false_positives,
-        [](bool label, bool above) { return !label && above; });
+  count(*sums_,
+        scores_of(name().c_str(), y_true, y_pred, sample_weight, options_.top_k, options_.class_id),
+        options_.thresholds, [](const Tensor& labels, const Tensor& above) {
+          return logical_and(logical_not(labels), above);
+        });
 }
 
-std::vector<double> Precision::results() const {
-  return ratios(counts_->true_positives, counts_->false_positives);
-}
+std::vector<double> Precision::results() const { return ratios(*sums_); }
 
 void Precision::reset_state() {
   check(name(), options_);
-  counts_->true_positives.assign(options_.thresholds.size(), 0);
-  counts_->false_positives = counts_->true_positives;
+  reset(*sums_, 2 * options_.thresholds.size());
 }
 
 namespace {
@@ -172,20 +162,18 @@ Recall::Recall(Options options)
 
 void Recall::update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight) {
   NoGradient scope;
-  Scores scores =
-      scores_of(name().c_str(), y_true, y_pred, sample_weight, options_.top_k, options_.class_id);
-  count(scores, options_.thresholds, counts_->true_positives, counts_->false_negatives,
-        [](bool label, bool above) { return label && !above; });
+  count(*sums_,
+        scores_of(name().c_str(), y_true, y_pred, sample_weight, options_.top_k, options_.class_id),
+        options_.thresholds, [](const Tensor& labels, const Tensor& above) {
+          return logical_and(labels, logical_not(above));
+        });
 }
 
-std::vector<double> Recall::results() const {
-  return ratios(counts_->true_positives, counts_->false_negatives);
-}
+std::vector<double> Recall::results() const { return ratios(*sums_); }
 
 void Recall::reset_state() {
   check(name(), options_);
-  counts_->true_positives.assign(options_.thresholds.size(), 0);
-  counts_->false_negatives = counts_->true_positives;
+  reset(*sums_, 2 * options_.thresholds.size());
 }
 
 std::vector<Field> Recall::fields() { return fields_of(Metric::fields(), options_); }
@@ -234,45 +222,56 @@ void AUC::reset_state() {
     double even = static_cast<double>(i) / last;
     evenly_spaced_ &= std::abs(thresholds_[i] - even) <= 2e-7 + 1e-5 * even;
   }
-  counts_->positives.assign(thresholds_.size() + 1, 0);
-  counts_->negatives = counts_->positives;
+  reset(counts_->bins, 2 * (thresholds_.size() + 1));
 }
 
 void AUC::add_samples(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight) {
-  auto old = static_cast<std::ptrdiff_t>(counts_->samples.size());
-  scores_of(name().c_str(), y_true, y_pred, sample_weight)
-      .for_each([&](bool label, double score, double weight) {
-        counts_->samples.push_back({std::isnan(score) ? -INFINITY : score, weight, label});
-      });
-  auto begin = counts_->samples.begin(), middle = begin + old, end = counts_->samples.end();
+  const Scores batch = scores_of(name().c_str(), y_true, y_pred, sample_weight);
+  const std::vector<bool> labels = batch.labels.to_vector<bool>();
+  const std::vector<double> scores = batch.scores.to_vector<double>();
+  const std::vector<double> weights = batch.weights.to_vector<double>();
+  auto& samples = counts_->samples;
+  const auto old = static_cast<std::ptrdiff_t>(samples.size());
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    if (weights[i] != 0)
+      samples.push_back({std::isnan(scores[i]) ? -INFINITY : scores[i], weights[i], labels[i]});
   auto lower = [](const Sample& a, const Sample& b) { return a.score < b.score; };
-  std::stable_sort(middle, end, lower);
-  std::inplace_merge(begin, middle, end, lower);
+  std::stable_sort(samples.begin() + old, samples.end(), lower);
+  std::inplace_merge(samples.begin(), samples.begin() + old, samples.end(), lower);
+}
+
+// How many thresholds each score lies above, int32; none for NaN.
+Tensor AUC::bins_of(const Tensor& scores) const {
+  if (!evenly_spaced_) {
+    Tensor above = zeros(scores.shape(), int32, scores.device());
+    for (double threshold : thresholds_) above = above + cast(scores > threshold, int32);
+    return above;
+  }
+  const auto last = static_cast<double>(thresholds_.size() - 1);
+  const Tensor above = maximum(ceil(clip(scores, 0, 1) * last), 1.0);
+  return cast(where(equal(scores, scores), above, 0.0), int32);
 }
 
 void AUC::update_state(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight) {
   NoGradient scope;
   if (options_.exact) return add_samples(y_true, y_pred, sample_weight);
-  Scores scores = scores_of(name().c_str(), y_true, options_.from_logits ? sigmoid(y_pred) : y_pred,
-                            sample_weight);
-  scores.for_each([&](bool label, auto score, double weight) {
-    using T = decltype(score);
-    if (score < T(-1e-6) || score > T(1 + 1e-6))
-      fail("{}: expected scores from 0 to 1, got {}; logits need from_logits", name(), score);
-    // How many thresholds the score lies above; none for NaN.
-    std::size_t above = 0;
-    if (evenly_spaced_ && score == score) {
-      auto last = static_cast<T>(thresholds_.size() - 1);
-      above =
-          static_cast<std::size_t>(std::max(std::ceil(std::clamp(score, T(0), T(1)) * last), T(1)));
-    } else if (score == score) {
-      above = static_cast<std::size_t>(
-          std::lower_bound(thresholds_.begin(), thresholds_.end(), score,
-                           [](double threshold, T s) { return static_cast<T>(threshold) < s; }) -
-          thresholds_.begin());
-    }
-    (label ? counts_->positives : counts_->negatives)[above] += weight;
-  });
+  const Scores batch = scores_of(name().c_str(), y_true,
+                                 options_.from_logits ? sigmoid(y_pred) : y_pred, sample_weight);
+  // What has no weight may be any number.
+  const Tensor scores = where(batch.weights != 0, batch.scores, 0.0);
+  const Tensor wrong = logical_or(scores<-1e-6, scores> 1 + 1e-6);
+  Tensor bins = bins_of(scores);
+  if (scores.device().is_cpu()) {
+    if (any(wrong).item() != 0)
+      fail("{}: expected scores from 0 to 1, got {}; logits need from_logits", name(),
+           take(scores, argmax(wrong), 0).item());
+  } else {  // found when somebody waits for the device
+    const Tensor checked = empty(bins.shape(), int32, bins.device());
+    kernels_of(bins).check_indices("auc: scores lie from 0 to 1, logits need from_logits", checked,
+                                   where(wrong, -1, bins), 0, counts_->bins.count() / 2);
+    bins = checked;
+  }
+  counts_->bins.add_at(where(batch.labels, bins, bins + counts_->bins.count() / 2), batch.weights);
 }
 
 double AUC::exact_area() const {
@@ -294,14 +293,16 @@ double AUC::result() const {
   if (options_.exact) return exact_area();
   // What lies above each threshold: true and false positives.
   std::size_t n = thresholds_.size();
+  const std::vector<double> positives = counts_->bins.values();
+  const double* negatives = positives.data() + n + 1;
   std::vector<double> tp(n), fp(n);
   double all_positive = 0, all_negative = 0;
   for (std::size_t i = n; i > 0; --i) {
-    tp[i - 1] = all_positive += counts_->positives[i];
-    fp[i - 1] = all_negative += counts_->negatives[i];
+    tp[i - 1] = all_positive += positives[i];
+    fp[i - 1] = all_negative += negatives[i];
   }
-  all_positive += counts_->positives[0];
-  all_negative += counts_->negatives[0];
+  all_positive += positives[0];
+  all_negative += negatives[0];
 
   double area = 0;
   if (options_.curve == "PR" && options_.summation_method == "interpolation") {

@@ -78,6 +78,9 @@ const std::string& Loss::name() const { return state().name; }
 const std::string& Loss::identifier() const { return state().identifier; }
 const std::string& Loss::class_name() const { return state().class_name; }
 const Config& Loss::config() const { return state().config; }
+bool Loss::supports_graph() const {
+  return !class_name().empty() && class_name().find('>') == std::string::npos;
+}
 
 Tensor Loss::values(const Tensor& y_true, const Tensor& y_pred) const {
   auto [y, p] = squeeze_or_expand(y_true, y_pred);  // (batch) against (batch, 1), as Keras aligns

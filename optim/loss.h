@@ -66,6 +66,8 @@ class Loss {
   /// Keras' class name and config; empty for a function of one's own.
   const std::string& class_name() const;
   const Config& config() const;
+  /// Whether it is one of the library's, which do the same ops for each batch of the same shapes.
+  bool supports_graph() const;
   /// The loss of that Keras class ("Huber") and config.
   static Loss from_config(const std::string& class_name, const Config& config);
 

@@ -8,6 +8,7 @@
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
+#include <keratin/core/kernels.h>
 #include <keratin/optim/internal/loss_support.h>
 #include <keratin/optim/metrics.h>
 
@@ -57,24 +58,52 @@ std::int64_t product(const Shape& shape, int first, int last) {
 
 }  // namespace
 
-void RunningSum::add(const Tensor& number) {
+RunningSums::RunningSums(std::int64_t count) : sums_(zeros({count}, float64, Device())) {}
+RunningSums::RunningSums(const RunningSums& other) : sums_(other.sums_.copy()) {}
+RunningSums& RunningSums::operator=(const RunningSums& other) {
+  sums_ = other.sums_.copy();
+  return *this;
+}
+
+void RunningSums::add(std::int64_t place, double number) {
+  if (sums_.device().is_cpu())
+    raw<double>(sums_)[place] += number;
+  else
+    kernels_of(sums_).accumulate(make_view(sums_, {}, {}, place), Tensor(number));
+}
+
+void RunningSums::add(std::int64_t place, const Tensor& number) {
   NoGradient scope;
-  if (number.device().is_cpu()) return add(number.item());
-  const Tensor wide = cast(number, float64);
-  if (there_.defined() && there_.device() != wide.device())
-    here_ += std::exchange(there_, Tensor()).item();
-  there_ = there_.defined() ? there_ + wide : wide;
+  sums_ = on_device(sums_, number.device());
+  if (number.device().is_cpu()) return add(place, number.item());
+  kernels_of(sums_).accumulate(make_view(sums_, {}, {}, place), cast(number, float64).reshape({}));
+}
+
+void RunningSums::add_at(const Tensor& places, const Tensor& numbers) {
+  NoGradient scope;
+  sums_ = on_device(sums_, numbers.device());
+  kernels_of(sums_).scatter_add(sums_.reshape({1, count(), 1}),
+                                contiguous(cast(numbers, float64)).reshape({1, places.numel(), 1}),
+                                contiguous(places));
+}
+
+std::vector<double> RunningSums::values() const { return sums_.to_vector<double>(); }
+void RunningSums::reset() { sums_.assign(0); }
+
+void Mean::update_state(double value, double count) {
+  sums_.add(0, value * count);
+  sums_.add(1, count);
 }
 
 void Mean::update_state(const Tensor& value, double count) {
   NoGradient scope;
-  total_.add(cast(value, float64) * count);
-  count_.add(count);
+  sums_.add(0, cast(value, float64) * count);
+  sums_.add(1, count);
 }
 
 double Mean::result() const {
-  const double count = count_.value();
-  return count == 0 ? 0 : total_.value() / count;
+  const std::vector<double> sums = sums_.values();
+  return sums[1] == 0 ? 0 : sums[0] / sums[1];
 }
 
 void Mean::update_state(const Tensor& values, const Tensor& sample_weight) {
@@ -97,15 +126,15 @@ void Mean::update_state(const Tensor& values, const Tensor& sample_weight) {
   if (outer * inner == 0) return;
   v = cast(v, float64);
   if (!w.defined()) {
-    total_.add(sum(v) / static_cast<double>(inner));
-    count_.add(static_cast<double>(outer));
+    sums_.add(0, sum(v) / static_cast<double>(inner));
+    sums_.add(1, static_cast<double>(outer));
     return;
   }
   const Tensor sums = inner == 1 ? v.reshape({outer}) : sum(v.reshape({outer, inner}), 1);
   w = w.reshape({outer});
   // NaN may stand where nothing counts.
-  total_.add(sum(where(w != 0, w * sums, 0.0)) / (static_cast<double>(inner) * steps));
-  count_.add(sum(w) / steps);
+  sums_.add(0, sum(where(w != 0, w * sums, 0.0)) / (static_cast<double>(inner) * steps));
+  sums_.add(1, sum(w) / steps);
 }
 
 void MeanMetric::update_state(const Tensor& y_true, const Tensor& y_pred,
@@ -161,6 +190,7 @@ Tensor in_top_k(const Tensor& labels, const Tensor& y_pred, int k) {
 class AccuracyByShape : public MeanMetric {
  public:
   explicit AccuracyByShape(const std::string& name) : MeanMetric(name, Direction::up) {}
+  bool supports_graph() const override { return true; }
 
  protected:
   Tensor values(const Tensor& y_true, const Tensor& y_pred) override {

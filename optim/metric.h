@@ -71,6 +71,10 @@ class Metric {
   virtual std::vector<double> results() const { return {result()}; }
   /// Forgets all batches.
   virtual void reset_state() = 0;
+  /// Whether update_state does the same ops for each batch of the same shapes, and keeps what it
+  /// gathers in tensors that it overwrites, such as those of RunningSums: then it may be part of a
+  /// CUDA graph. By default so for the library's metrics.
+  virtual bool supports_graph() const;
 
   /// What training calls for `metrics`: update_state, unrecorded, with the mask of y_pred (true:
   /// counts; may be undefined) turned into weights for the metrics that are means, as in Keras.
@@ -106,17 +110,27 @@ class Metric {
   Direction direction_;
 };
 
-/// A sum of numbers. Those on a device are added there and read when the value is asked for.
-class RunningSum {
+/// Sums of numbers, where the numbers are: those on a device are added there, and read when the
+/// values are asked for.
+class RunningSums {
  public:
-  void add(double number) { here_ += number; }
+  explicit RunningSums(std::int64_t count);
+  RunningSums(const RunningSums& other);  ///< with sums of its own
+  RunningSums& operator=(const RunningSums& other);
+  ~RunningSums() = default;
+
+  void add(std::int64_t place, double number);
   /// A tensor of one element.
-  void add(const Tensor& number);
-  double value() const { return there_.defined() ? here_ + there_.item() : here_; }
+  void add(std::int64_t place, const Tensor& number);
+  /// Numbers (n) to the sums in the places (n), int32.
+  void add_at(const Tensor& places, const Tensor& numbers);
+  std::vector<double> values() const;
+  /// To zero, in the same memory.
+  void reset();
+  std::int64_t count() const { return sums_.numel(); }
 
  private:
-  double here_ = 0;
-  Tensor there_;  // float64
+  Tensor sums_;  // (count) float64
 };
 
 /// A running mean, weighted by samples: each sample's values are averaged, then total += sum and
@@ -126,18 +140,15 @@ class Mean {
   /// Values (batch, ...), with weights of that shape or without its last axes.
   void update_state(const Tensor& values, const Tensor& sample_weight = {});
   /// One number that stands for `count` samples.
-  void update_state(double value, double count = 1) {
-    total_.add(value * count);
-    count_.add(count);
-  }
+  void update_state(double value, double count = 1);
   /// The same for a tensor of one element.
   void update_state(const Tensor& value, double count);
   /// 0 before the first update.
   double result() const;
-  void reset_state() { total_ = count_ = {}; }
+  void reset_state() { sums_.reset(); }
 
  private:
-  RunningSum total_, count_;
+  RunningSums sums_{2};  // total and count
 };
 
 /// A metric that is the mean of a value for each sample.

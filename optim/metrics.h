@@ -118,6 +118,12 @@ struct Thresholds : std::vector<double> {
   Thresholds(double threshold) : std::vector<double>{threshold} {}
 };
 
+/// For each threshold, two sums of weights.
+struct ThresholdSums : RunningSums {
+  ThresholdSums() : RunningSums(0) {}
+  using RunningSums::operator=;
+};
+
 /// Of what was predicted positive, the part that is: y_pred > threshold, y_true 0 or not. top_k
 /// takes only the k largest of each row for positive, class_id looks at one class.
 class Precision : public Metric {
@@ -140,12 +146,9 @@ class Precision : public Metric {
   std::vector<Field> fields() override;
 
  private:
-  void detach() override { counts_.detach(); }
-  struct Counts {
-    std::vector<double> true_positives, false_positives;
-  };
+  void detach() override { sums_.detach(); }
   Options options_;
-  Shared<Counts> counts_;
+  Shared<ThresholdSums> sums_;
 };
 
 /// Of what is positive, the part that was predicted so; options as in Precision.
@@ -169,12 +172,9 @@ class Recall : public Metric {
   std::vector<Field> fields() override;
 
  private:
-  void detach() override { counts_.detach(); }
-  struct Counts {
-    std::vector<double> true_positives, false_negatives;
-  };
+  void detach() override { sums_.detach(); }
   Options options_;
-  Shared<Counts> counts_;
+  Shared<ThresholdSums> sums_;
 };
 
 /// The area under the curve of true against false positives ("ROC"), or of precision against recall
@@ -207,6 +207,7 @@ class AUC : public Metric {
   std::string class_name() const override { return "AUC"; }
   Config config() const override;
   std::vector<Field> fields() override;
+  bool supports_graph() const override { return !options_.exact && Metric::supports_graph(); }
 
  private:
   struct Sample {
@@ -214,14 +215,16 @@ class AUC : public Metric {
     bool label;
   };
   void check_options();
+  Tensor bins_of(const Tensor& scores) const;
   void add_samples(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight);
   double exact_area() const;
   void detach() override { counts_.detach(); }
 
   struct Counts {
     std::vector<Sample> samples;  // exact: all of them, by score
-    // Weights of the samples above thresholds_[i - 1] but not above thresholds_[i].
-    std::vector<double> positives, negatives;
+    // Weights of the positive samples above thresholds_[i - 1] but not above thresholds_[i], for
+    // each i up to one beyond the last; then of the negative ones.
+    RunningSums bins{0};
   };
   Options options_;
   bool evenly_spaced_ = true;

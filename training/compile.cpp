@@ -91,6 +91,7 @@ void Model::compile(const CompileOptions& options) {
   const MetricLists metrics = spread("metrics", options.metrics, outputs),
                     weighted = spread("weighted_metrics", options.weighted_metrics, outputs);
   Compiled state;
+  state.run_eagerly = options.run_eagerly;
   std::vector<AnyMetric> all_metrics;
   auto take = [&](const AnyMetric& metric) {
     // One that is named twice is counted twice, and not as one.
@@ -235,20 +236,34 @@ Tensor Model::Compiled::total(const Model& model, const Predictions& p, const Te
   return total;
 }
 
-void Model::Compiled::update(const Predictions& p, const Tensors& y, const Tensors& weight,
-                             const Tensor& loss, const Tensors& losses) {
-  const auto samples = static_cast<double>(p.values[0].rank() == 0 ? 1 : p.values[0].size(0));
-  loss_tracker.update_state(loss, samples);
+void Model::Compiled::update(const Step& step) {
+  const Tensors& values = step.predicted.values;
+  const auto samples = static_cast<double>(values[0].rank() == 0 ? 1 : values[0].size(0));
+  loss_tracker.update_state(step.loss, samples);
   std::size_t next = 0;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     Output& output = outputs[i];
-    if (output.loss.defined() && next < losses.size())
-      output.loss_tracker.update_state(losses[next++], samples);
-    if (!y[i].defined()) continue;
-    for (AnyMetric& metric : output.metrics) metric->update(y[i], p.values[i], {}, p.masks[i]);
+    if (output.loss.defined() && next < step.losses.size())
+      output.loss_tracker.update_state(step.losses[next++], samples);
+    if (!step.y[i].defined()) continue;
+    for (AnyMetric& metric : output.metrics)
+      metric->update(step.y[i], values[i], {}, step.predicted.masks[i]);
     for (AnyMetric& metric : output.weighted_metrics)
-      metric->update_weighted(y[i], p.values[i], weight[i], p.masks[i]);
+      metric->update_weighted(step.y[i], values[i], step.weight[i], step.predicted.masks[i]);
   }
+}
+
+bool Model::Compiled::losses_support_graph() const {
+  return std::ranges::all_of(outputs, [](const Output& output) {
+    return !output.loss.defined() || output.loss.supports_graph();
+  });
+}
+bool Model::Compiled::metrics_support_graph() const {
+  auto supports = [](const AnyMetric& metric) { return metric->supports_graph(); };
+  return std::ranges::all_of(outputs, [&](const Output& output) {
+    return std::ranges::all_of(output.metrics, supports) &&
+           std::ranges::all_of(output.weighted_metrics, supports);
+  });
 }
 
 }  // namespace keratin

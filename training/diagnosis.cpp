@@ -93,8 +93,8 @@ void fail_not_finite(Model& model, const FailedStep& step) {
         step.loss);
   if (cause.empty()) {
     const LayerMemory now(model);
-    const LayerMemory& before = step.before ? *step.before : now;
-    before.repeat_noise([&] {
+    const LayerNoise noise = step.noise ? *step.noise : LayerNoise(model);
+    noise.repeat([&] {
       GradientTape tape;
       FirstBadOp watcher;
       model.total_loss(step.batch.x, step.batch.y, {.training = true}, step.batch.sample_weight);

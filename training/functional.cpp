@@ -19,7 +19,8 @@ namespace {
           .module = "keras.src.models.functional",
           .reference =
               [](const Layer& layer) { return AnyLayer(Model(static_cast<const Model&>(layer))); },
-          .from_config = functional_from_config}),
+          .from_config = functional_from_config,
+          .built_in = true}),
      true);
 
 // A known extent must be as declared, and so must the rank.

@@ -27,6 +27,10 @@ struct CompileOptions {
   LossWeights loss_weights = {};  ///< what each output's loss is multiplied by in their sum
   Metrics metrics = {};
   Metrics weighted_metrics = {};  ///< these heed sample weights and masks
+  /// On a GPU fit notes a step once and repeats it as a CUDA graph, where all layers and losses are
+  /// the library's or support it (Layer::supports_graph). true: never; false: also with functions
+  /// and classes of one's own, which promises that these do the same ops in each step.
+  std::optional<bool> run_eagerly = std::nullopt;
 };
 
 /// x, y and perhaps sample weights, or a dataset.

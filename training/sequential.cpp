@@ -21,7 +21,8 @@ namespace {
                                [](const Layer& layer) {
                                  return AnyLayer(Sequential(static_cast<const Sequential&>(layer)));
                                },
-                           .from_config = sequential_from_config}),
+                           .from_config = sequential_from_config,
+                           .built_in = true}),
      true);
 
 }  // namespace

@@ -38,9 +38,14 @@ Batch on_device_of(const Model& model, const Batch& batch) {
 
 }  // namespace
 
-Trainer::Trainer(Model& model) : model_(model), state_(model.compilation()) {
+Trainer::Trainer(Model& model)
+    : model_(model),
+      state_(model.compilation()),
+      graphs_(model, state_.run_eagerly == false),
+      metrics_in_graph_(state_.metrics_support_graph()) {
   if (!model.compiled())
     fail("{} ({}): compile it with a loss first", model.name(), model.class_name());
+  if (state_.run_eagerly.value_or(!state_.losses_support_graph())) graphs_.stop();
   state_.trainer = this;
 }
 // Steps that are still queued belong to a fit that an error has ended.
@@ -69,90 +74,108 @@ Logs Trainer::train_step(const Batch& batch) {
   make_weights(batch.x);
   StepRecord record = record_;
   record.batch = batch;  // which a train_step of one's own may have changed
-  record.before.emplace(model_);
-  const Found found = differentiate(batch);
-  finish(found.loss);
-  found.loss.device().is_cpu() ? apply(found, std::move(record)) : queue(found, std::move(record));
+  record.noise.emplace(model_);
+  model_.device().is_cpu() ? take_step(std::move(record)) : queue_step(std::move(record));
   return logs();
 }
 
 Logs Trainer::test_step(const Batch& batch) {
   NoGradient scope;
-  finish(forward(batch, /*training=*/false));
+  state_.update(forward(batch, /*training=*/false));
   return logs();
 }
 
-Trainer::Found Trainer::differentiate(const Batch& batch) {
-  Found found;
-  found.weights = model_.trainable_weights();
-  const std::vector<Tensor> values(found.weights.begin(), found.weights.end());
+Step Trainer::differentiate(const Batch& batch) {
+  const std::vector<Weight> weights = model_.trainable_weights();
+  const std::vector<Tensor> values(weights.begin(), weights.end());
   GradientTape tape;
-  found.loss = forward(batch, /*training=*/true);
-  if (!values.empty()) found.gradients = std::move(tape).gradient(found.loss, values);
-  return found;
+  Step step = forward(batch, /*training=*/true);
+  step.weights = weights;
+  if (!values.empty()) step.gradients = std::move(tape).gradient(step.loss, values);
+  return step;
 }
 
-void Trainer::apply(const Found& found, StepRecord record) {
+void Trainer::take_step(StepRecord record) {
+  const LayerMemory before(model_);
+  const Step step = differentiate(record.batch);
+  state_.update(step);
   const Tensor finite = full({}, 1, boolean, Device());
-  check_finite(finite, {found.loss});
-  check_finite(finite, found.gradients);
+  check_finite(finite, {step.loss});
+  check_finite(finite, step.gradients);
   if (finite.item() == 0) {
-    record.before->restore();
-    fail_at(std::move(record), found);
-  } else if (!found.weights.empty()) {
-    state_.optimizer.value()->apply(found.gradients, found.weights);
+    before.restore();
+    fail_at(std::move(record), step);
+  } else if (!step.weights.empty()) {
+    state_.optimizer.value()->apply(step.gradients, step.weights);
   }
 }
 
-void Trainer::queue(const Found& found, StepRecord record) {
-  if (!allowed_.defined()) allowed_ = full({}, 1, boolean, found.loss.device());
-  check_finite(allowed_, {found.loss});
-  check_finite(allowed_, found.gradients);
+void Trainer::queue_step(StepRecord record) {
+  prepare(model_.device());
+  const Step step = graphs_.run(
+      record.batch, [this](const Batch& batch) { return differentiate_on_device(batch); });
+  if (!metrics_in_graph_) state_.update(step);
   Optimizer& optimizer = *state_.optimizer.value();
   Optimizer::Counters counters = optimizer.counters();
-  if (!found.weights.empty()) optimizer.apply_where(allowed_, found.gradients, found.weights);
-  record.before->restore_unless(allowed_);
-  const Tensor one = allowed_.astype(int32);
-  done_ = done_.defined() ? done_ + one : one;
+  if (!step.weights.empty()) optimizer.apply_where(allowed_, step.gradients, step.weights);
   queued_.push_back({std::move(record), std::move(counters)});
   if (queued_.size() == most_queued) settle();
 }
 
+// All of a step that may be part of a graph: it overwrites what it changes.
+Step Trainer::differentiate_on_device(const Batch& batch) {
+  const LayerMemory before(model_);
+  Step step = differentiate(batch);
+  if (metrics_in_graph_) state_.update(step);
+  check_finite(allowed_, {step.loss});
+  check_finite(allowed_, step.gradients);
+  before.restore_unless(allowed_);
+  done_.assign(done_ + allowed_.astype(int32));
+  if (metrics_in_graph_) step = {.weights = step.weights, .gradients = step.gradients};
+  return step;
+}
+
+void Trainer::prepare(Device device) {
+  if (allowed_.defined() && allowed_.device() == device) return;
+  settle();
+  allowed_ = full({}, 1, boolean, device);
+  done_ = zeros({}, int32, device);
+}
+
 void Trainer::settle() {
   if (queued_.empty()) return;
-  const Tensor done = std::exchange(done_, Tensor());
   std::deque<Queued> steps = std::exchange(queued_, {});
   std::exception_ptr error;
   std::size_t count = 0;
   try {
-    count = static_cast<std::size_t>(done.item());
+    count = static_cast<std::size_t>(done_.item());
   } catch (const std::invalid_argument&) {  // such as an index out of range
     error = std::current_exception();
-    count = static_cast<std::size_t>(done.item());
+    count = static_cast<std::size_t>(done_.item());
   }
+  done_.assign(0);
   if (count < steps.size()) {
     Queued& first = steps[count];
     state_.optimizer.value()->set_counters(first.counters);
-    allowed_ = {};
+    allowed_.assign(1);
     if (!error) {
       // The same again, to look at it.
       NoGradient outside;
       const LayerMemory now(model_);
-      Found found;
-      first.record.before->repeat_noise([&] { found = differentiate(first.record.batch); });
+      Step step;
+      first.record.noise->repeat([&] { step = differentiate(first.record.batch); });
       now.restore();
-      predicted_ = {};
-      fail_at(std::move(first.record), found);
+      fail_at(std::move(first.record), step);
     }
   }
   if (error) std::rethrow_exception(error);
 }
 
-void Trainer::fail_at(StepRecord record, const Found& found) {
-  failed_ = FailedStep{std::move(record), found.loss.item()};
-  for (std::size_t i = 0; std::isfinite(failed_->loss) && i < found.gradients.size(); ++i)
-    if (failed_->gradient.empty() && !is_finite(found.gradients[i]))
-      failed_->gradient = found.weights[i].path();
+void Trainer::fail_at(StepRecord record, const Step& step) {
+  failed_ = FailedStep{std::move(record), step.loss.item()};
+  for (std::size_t i = 0; std::isfinite(failed_->loss) && i < step.gradients.size(); ++i)
+    if (failed_->gradient.empty() && !is_finite(step.gradients[i]))
+      failed_->gradient = step.weights[i].path();
 }
 
 // Looked at no earlier than someone asks, and no later than the metrics begin anew.
@@ -191,28 +214,22 @@ void Trainer::make_weights(const Tensors& x) {
   before.restore();
 }
 
-Tensor Trainer::forward(const Batch& batch, bool training) {
-  predicted_ = predictions_of(model_, batch.x, {.training = training});
-  y_ = state_.aligned("fit", "y", batch.y);
-  weight_ = batch.sample_weight;
-  if (weight_.size() == 1) weight_.resize(state_.outputs.size(), weight_[0]);
-  weight_ = state_.aligned("fit", "sample_weight", weight_);
-  if (training && !class_weight.empty() && y_[0].defined()) {
-    const Shape& p = predicted_.values[0].shape();
-    weight_[0] = weights_of_classes(y_[0], p, class_weight);
+Step Trainer::forward(const Batch& batch, bool training) {
+  Step step;
+  step.predicted = predictions_of(model_, batch.x, {.training = training});
+  step.y = state_.aligned("fit", "y", batch.y);
+  Tensors weight = batch.sample_weight;
+  if (weight.size() == 1) weight.resize(state_.outputs.size(), weight[0]);
+  step.weight = state_.aligned("fit", "sample_weight", weight);
+  if (training && !class_weight.empty() && step.y[0].defined()) {
+    const Shape& p = step.predicted.values[0].shape();
+    Tensor& y = step.y[0];
+    step.weight[0] = weights_of_classes(y, p, class_weight);
     // Each label has a loss of its own.
-    Tensor& y = y_[0];
     if (y.rank() > 1 && y.rank() + 1 == p.rank() && p[-1] == 1) y = expand_dims(y, -1);
   }
-  losses_.clear();
-  return state_.total(model_, predicted_, y_, weight_, &losses_);
-}
-
-void Trainer::finish(const Tensor& loss) {
-  state_.update(predicted_, y_, weight_, loss, losses_);
-  predicted_ = {};
-  y_.clear();
-  weight_.clear();
+  step.loss = state_.total(model_, step.predicted, step.y, step.weight, &step.losses);
+  return step;
 }
 
 // --- the steps of a model

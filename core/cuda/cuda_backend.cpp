@@ -12,9 +12,9 @@ namespace keratin::cuda {
 
 DeviceState::DeviceState(int index)
     : index(index),
-      stream(make_stream(index)),
       pool(index),
       fault(new (allocate_host(sizeof(IndexFault))) IndexFault),
+      stream_(make_stream(index)),
       debug_(std::getenv("KERATIN_CUDA_DEBUG") != nullptr) {}
 
 void DeviceState::begin(const char* who) {
@@ -23,9 +23,39 @@ void DeviceState::begin(const char* who) {
   who_ = who;
 }
 
+Capture* DeviceState::capture() const {
+  return capturing_thread_.load() == std::this_thread::get_id() ? capture_ : nullptr;
+}
+
+Stream DeviceState::stream() const {
+  const Capture* here = capture();
+  return here == nullptr ? stream_ : here->stream;
+}
+
+Stream DeviceState::capture_stream() {
+  if (capture_stream_ == nullptr) capture_stream_ = make_stream(index);
+  return capture_stream_;
+}
+
+void DeviceState::while_capturing(Capture& capture, const std::function<void()>& f) {
+  std::lock_guard lock(capturing_);
+  capture.stream = capture_stream();
+  capture_ = &capture;
+  capturing_thread_ = std::this_thread::get_id();
+  struct End {
+    DeviceState& device;
+    ~End() {
+      device.capturing_thread_ = std::thread::id();
+      device.capture_ = nullptr;
+    }
+  } end{*this};
+  f();
+}
+
 void DeviceState::synchronize() {
+  if (capture() != nullptr) throw std::runtime_error("a graph cannot wait for its device");
   try {
-    cuda::synchronize(stream);
+    cuda::synchronize(stream_);
   } catch (const std::runtime_error& error) {
     const char* where = who_ != nullptr ? who_ : "an op before (KERATIN_CUDA_DEBUG=1 names it)";
     throw std::runtime_error(fmt::format("cuda:{}: {}: {}", index, where, error.what()));
@@ -52,16 +82,21 @@ class CudaBackend final : public Backend {
   const Kernels& kernels(int device) override { return *entry(device).kernels; }
 
   void* allocate(std::size_t bytes, int device) override {
-    return entry(device).state.pool.allocate(bytes);
+    DeviceState& state = entry(device).state;
+    Capture* capture = state.capture();
+    return state.pool.allocate(bytes, capture == nullptr ? nullptr : &capture->reserve);
   }
   void free(void* memory, std::size_t bytes, int device) noexcept override {
-    if (!forked) entry(device).state.pool.free(memory, bytes);
+    if (forked) return;
+    DeviceState& state = entry(device).state;
+    const Reserve* reserve = state.pool.free(memory, bytes);
+    if (Capture* capture = state.capture()) capture->replaced |= reserve != &capture->reserve;
   }
   void release_cached_memory() override {
     std::lock_guard lock(mutex_);
     for (auto& entry : entries_) {
       if (entry == nullptr) continue;
-      cuda::synchronize(entry->state.stream);
+      entry->state.synchronize();
       entry->state.pool.release_free();
     }
   }
@@ -72,14 +107,22 @@ class CudaBackend final : public Backend {
 
   void to_device(void* to, const void* from, std::size_t bytes, int device) override {
     DeviceState& state = entry(device).state;
+    if (state.capture() != nullptr)
+      throw std::runtime_error("a graph cannot take numbers from the processor's memory");
     state.begin("a copy to the device");
-    copy(to, from, bytes, state.stream);
+    copy(to, from, bytes, state.stream());
   }
   void to_host(void* to, const void* from, std::size_t bytes, int device) override {
     DeviceState& state = entry(device).state;
+    if (state.capture() != nullptr) state.synchronize();  // which refuses
     state.begin("a copy from the device");
-    copy(to, from, bytes, state.stream);
+    copy(to, from, bytes, state.stream());
     state.synchronize();
+  }
+
+  std::unique_ptr<DeviceGraphs> make_graphs(int device) override {
+    DeviceState& state = entry(device).state;
+    return state.debug() ? nullptr : cuda::make_graphs(state);
   }
 
  private:

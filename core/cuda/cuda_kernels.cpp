@@ -26,7 +26,9 @@ class CudaKernels final : public Kernels {
   }
 
   void random(const Tensor& y, const Draw& draw) const override {
-    cuda::random(draw, y.dtype(), raw<void>(y), y.numel(), on("random"));
+    Draw there = draw;
+    if (Capture* capture = device_.capture()) there.place = place_of(draw.generator, *capture);
+    cuda::random(there, y.dtype(), raw<void>(y), y.numel(), on("random"));
   }
 
   void copy(const Tensor& y, const Tensor& x) const override {
@@ -199,7 +201,16 @@ class CudaKernels final : public Kernels {
   /// The stream, for work of the op `who`.
   Stream on(const char* who) const {
     device_.begin(who);
-    return device_.stream;
+    return device_.stream();
+  }
+
+  /// Where a graph finds how far the generator is.
+  static const GeneratorPlace* place_of(const void* generator, Capture& capture) {
+    const auto found = std::ranges::find(capture.generators, generator);
+    if (found == capture.generators.end())
+      throw std::runtime_error("a graph cannot draw from a generator that no layer keeps");
+    capture.drawn = true;
+    return capture.places + (found - capture.generators.begin());
   }
 
   static constexpr std::int64_t scanned_indices = 1 << 20;  // looks at an index, at most

@@ -88,8 +88,9 @@ __global__ void count_up(T* y, std::int64_t n, double start, double step) {
 
 template <class T, Draw::Kind kind>
 __global__ void draw_numbers(T* y, std::int64_t n, const Draw draw) {
+  const Draw now = draw.placed();
   for_elements(n, [&](std::int64_t i) {
-    y[i] = static_cast<T>(number_of<kind>(draw, static_cast<std::uint64_t>(i)));
+    y[i] = static_cast<T>(number_of<kind>(now, static_cast<std::uint64_t>(i)));
   });
 }
 

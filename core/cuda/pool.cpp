@@ -13,17 +13,36 @@ std::size_t Pool::block_bytes(std::size_t asked) {
   return (bytes + step - 1) / step * step;
 }
 
-void* Pool::allocate(std::size_t bytes) {
+namespace {
+
+// A block of that size, or null.
+void* taken_from(Blocks& free, std::size_t size) {
+  std::vector<void*>& blocks = free[size];
+  if (blocks.empty()) return nullptr;
+  void* block = blocks.back();
+  blocks.pop_back();
+  return block;
+}
+
+}  // namespace
+
+void* Pool::allocate(std::size_t bytes, Reserve* reserve) {
   std::lock_guard lock(mutex_);
   const std::size_t size = block_bytes(bytes);
-  std::vector<void*>& blocks = free_[size];
-  if (!blocks.empty()) {
-    void* block = blocks.back();
-    blocks.pop_back();
-    return block;
+  void* block = reserve == nullptr ? nullptr : taken_from(reserve->free, size);
+  if (block == nullptr) block = taken_from(free_, size);
+  if (block == nullptr) block = from_device(bytes, reserve == nullptr);
+  if (reserve != nullptr) {
+    reserve->used.insert(block);
+    reserved_[block] = reserve;
   }
+  return block;
+}
+
+void* Pool::from_device(std::size_t bytes, bool may_release) {
+  const std::size_t size = block_bytes(bytes);
   void* block = cuda::allocate(size, device_);
-  if (block == nullptr) {
+  if (block == nullptr && may_release) {
     release_free_blocks();
     block = cuda::allocate(size, device_);
   }
@@ -33,9 +52,25 @@ void* Pool::allocate(std::size_t bytes) {
   return block;
 }
 
-void Pool::free(void* memory, std::size_t bytes) noexcept {
+Reserve* Pool::free(void* memory, std::size_t bytes) noexcept {
   std::lock_guard lock(mutex_);
-  free_[block_bytes(bytes)].push_back(memory);
+  auto found = reserved_.find(memory);
+  Reserve* reserve = found == reserved_.end() ? nullptr : found->second;
+  if (reserve != nullptr) {
+    reserved_.erase(found);
+    reserve->used.erase(memory);
+  }
+  (reserve != nullptr ? reserve->free : free_)[block_bytes(bytes)].push_back(memory);
+  return reserve;
+}
+
+void Pool::dissolve(Reserve& reserve) {
+  std::lock_guard lock(mutex_);
+  for (auto& [size, blocks] : reserve.free)
+    free_[size].insert(free_[size].end(), blocks.begin(), blocks.end());
+  reserve.free.clear();
+  for (void* block : reserve.used) reserved_.erase(block);
+  reserve.used.clear();
 }
 
 MemoryStats Pool::stats() {

@@ -194,7 +194,7 @@ void wait_on(Stream stream, Event event) {
 }
 
 void begin_capture(Stream stream) {
-  check(cudaStreamBeginCapture(stream->stream, cudaStreamCaptureModeThreadLocal),
+  check(cudaStreamBeginCapture(stream->stream, cudaStreamCaptureModeRelaxed),
         "cudaStreamBeginCapture");
 }
 Graph end_capture(Stream stream) {

@@ -35,16 +35,34 @@ constexpr PhiloxBlock philox(std::uint64_t counter, std::uint64_t key,
   return x;
 }
 
+/// Where a generator stands while a kernel that was noted once runs again: its seed, and by how
+/// many blocks it has gone on since.
+struct GeneratorPlace {
+  std::uint64_t seed = 0, ahead = 0;
+};
+
 /// Which numbers: trivially copyable, so that a kernel takes it as a parameter.
 struct Draw {
   enum class Kind { uniform, normal, truncated_normal, integers };
 
   Kind kind = Kind::uniform;
-  bool wide = false;                  // uniform: from 53 random bits instead of 24
-  std::uint64_t first = 0, seed = 0;  // the first block's counter, and the key
-  double low = 0, high = 1;           // uniform; integers low..high-1
-  double last = 1;                    // uniform: no number is larger, whatever the rounding
-  double mean = 0, stddev = 1;        // normal and truncated_normal
+  bool wide = false;                      // uniform: from 53 random bits instead of 24
+  std::uint64_t first = 0, seed = 0;      // the first block's counter, and the key
+  double low = 0, high = 1;               // uniform; integers low..high-1
+  double last = 1;                        // uniform: no number is larger, whatever the rounding
+  double mean = 0, stddev = 1;            // normal and truncated_normal
+  const void* generator = nullptr;        // the Random that draws
+  const GeneratorPlace* place = nullptr;  // in the device's memory, of a kernel that runs again
+
+  /// With the numbers that are to be drawn now.
+  constexpr Draw placed() const {
+    Draw now = *this;
+    if (place != nullptr) {
+      now.seed = place->seed;
+      now.first += place->ahead;
+    }
+    return now;
+  }
 };
 
 /// In (0, 1): 32 bits, at the middle of each step.

@@ -65,27 +65,37 @@ struct Layer::State {
 };
 
 /// What a call in training changes in a layer and those inside, apart from the weights that the
-/// optimizer changes: statistics, what layers carry from call to call, and random numbers.
+/// optimizer changes: statistics, and what layers carry from call to call.
 class LayerMemory {
  public:
   explicit LayerMemory(const Layer& layer);
-  /// Statistics and what is carried.
   void restore() const;
   /// The same on a device, where the boolean is false.
   void restore_unless(const Tensor& kept) const;
-  /// Calls f with the random numbers of that time; afterwards they go on from where they were.
-  void repeat_noise(const std::function<void()>& f) const;
 
  private:
-  struct Part {
-    Layer::State* state;
-    std::vector<Tensor> carried;
-    std::optional<Random> noise;
-  };
   std::vector<std::pair<Weight, Tensor>> statistics_;
-  std::vector<Part> parts_;
-  Random::State default_noise_;
+  std::vector<std::pair<Layer::State*, std::vector<Tensor>>> carried_;
 };
+
+/// How far the random generators were that a call of the layer may draw from: those of the layer
+/// and of those inside, and this thread's default_random().
+class LayerNoise {
+ public:
+  explicit LayerNoise(const Layer& layer);
+  void restore() const;
+  /// Calls f with the random numbers of that time; afterwards they go on from where they were.
+  void repeat(const std::function<void()>& f) const;
+  /// The generators themselves.
+  std::vector<Random*> generators() const;
+
+ private:
+  std::vector<std::pair<Layer::State*, std::optional<Random>>> own_;
+  Random::State default_;
+};
+
+/// The layer itself or the first of those inside that does not support graphs; or null.
+const Layer* first_without_graph(const Layer& layer);
 
 /// The layer itself or the first of those inside that has not made its weights; or null.
 const Layer* first_unbuilt(const Layer& layer);

@@ -36,6 +36,7 @@ class Operation : public Layer {
   Operation(std::string_view name, const OpClass* op, Config attributes, Tensors constants,
             OpFunction function);
   std::string class_name() const override { return class_name_; }
+  bool supports_graph() const override { return op_ != nullptr; }
   Tensors call(const Tensors& inputs) override;
   /// Throws std::invalid_argument for a function of one's own.
   Config get_config() const override;

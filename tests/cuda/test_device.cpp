@@ -29,23 +29,14 @@
 #include <keratin/training/sequential.h>
 
 #include "../error_of.h"
-#include "../on_processor.h"
 #include "../temporary_directory.h"
+#include "cuda_test_case.h"
 
 TEST_SUITE_BEGIN("cuda");
 
 using namespace keratin;
 
 namespace {
-
-#ifdef KERATIN_CUDA
-bool no_device() { return cuda_device_count() == 0; }
-#else
-bool no_device() { return false; }
-#endif
-
-// Each test says itself where its tensors are.
-#define CUDA_TEST_CASE(name) TEST_CASE(name* doctest::skip(no_device()) * on_processor())
 
 struct Bump {
   auto operator()(auto x) const { return exp(-x * x); }

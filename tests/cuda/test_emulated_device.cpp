@@ -55,21 +55,106 @@ TEST_CASE("a step of training waits for nothing" * on_processor()) {
     return emulation::counts().waits - before;
   };
   waits(20, {});
-  // At the end of an epoch one looks at the steps, the loss, and the accuracy with its weights.
-  CHECK(waits(20, {}) == 4);
-  CHECK(waits(5, {}) == 4);
-  CHECK(waits(5, {.epochs = 4}) == 16);
-  CHECK(waits(5, {.class_weight = {{0, 2.0}}}) == 4);
-  CHECK(waits(5, {.sample_weight = ones({80})}) == 4);
+  // At the end of an epoch one looks at the steps, the loss and the accuracy.
+  CHECK(waits(20, {}) == 3);
+  CHECK(waits(5, {}) == 3);
+  CHECK(waits(5, {.epochs = 4}) == 12);
+  CHECK(waits(5, {.class_weight = {{0, 2.0}}}) == 3);
+  CHECK(waits(5, {.sample_weight = ones({80})}) == 3);
   // Both sets of labels are read for their classes, and the validation's numbers.
-  CHECK(waits(10, {.validation_split = 0.5}) == 4 + 2 + 3);
+  CHECK(waits(10, {.validation_split = 0.5}) == 3 + 2 + 2);
   // Whoever reads the numbers of a batch waits for them.
   int seen = 0;
   LambdaCallback idle({.on_train_batch_end = [&](int, const Logs&) { ++seen; }});
   LambdaCallback reader({.on_train_batch_end = [&](int, const Logs& logs) { logs.at("loss"); }});
-  CHECK(waits(5, {.callbacks = {idle}}) == 4);
+  CHECK(waits(5, {.callbacks = {idle}}) == 3);
   CHECK(seen == 16);
-  CHECK(waits(5, {.callbacks = {reader}}) == 64);
+  CHECK(waits(5, {.callbacks = {reader}}) == 48);
+}
+
+TEST_CASE("a repeated step is one graph, its batch, and the optimizer" * on_processor()) {
+  auto scope = device("cuda:0");
+  const Tensor ids = Random(2).integers({84, 6}, 0, 8), y = Random(3).integers({84, 6}, 0, 3);
+  auto counts_of = [&](const std::vector<AnyLayer>& layers, std::optional<bool> eagerly,
+                       const AnyMetric& metric) {
+    Sequential model;
+    for (const AnyLayer& layer : layers) model.add(layer);
+    model.compile({.optimizer = "adam",
+                   .loss = "sparse_categorical_crossentropy",
+                   .metrics = {metric},
+                   .run_eagerly = eagerly});
+    emulation::Counts before, after;
+    // Batches of 10, the last of 4; the last epoch repeats all.
+    LambdaCallback counting({.on_epoch_begin =
+                                 [&](int epoch) {
+                                   if (epoch == 3) before = emulation::counts();
+                                 },
+                             .on_train_batch_end =
+                                 [&](int batch, const Logs&) {
+                                   if (batch == 8) after = emulation::counts();
+                                 }});
+    model.fit(
+        ids, y,
+        {.batch_size = 10, .epochs = 4, .verbose = 0, .shuffle = false, .callbacks = {counting}});
+    return emulation::Counts{after.kernels - before.kernels, after.products - before.products,
+                             after.copies - before.copies, after.graphs - before.graphs,
+                             after.waits - before.waits};
+  };
+  auto layers = [](AnyLayer last) {
+    return std::vector<AnyLayer>{Embedding(8, 4, {.mask_zero = true}),
+                                 LSTM(5, {.return_sequences = true}), BatchNormalization(), last};
+  };
+  auto dense = [](const auto& activation) { return Dense(3, {.activation = activation}); };
+  const emulation::Counts graphs = counts_of(layers(dense("softmax")), {}, "accuracy");
+  CHECK(graphs.graphs == 9);
+  CHECK(graphs.kernels == 9 * 3);  // two parts of the batch, and Adam
+  CHECK(graphs.products == 0);
+  CHECK(graphs.copies == 0);
+  CHECK(graphs.waits == 0);
+  const emulation::Counts eager = counts_of(layers(dense("softmax")), true, "accuracy");
+  CHECK(eager.graphs == 0);
+  CHECK(eager.kernels > 9 * 100);
+  // Dropout tells where its generator is; a metric of one's own follows the graph.
+  CHECK(counts_of({Embedding(8, 4), Dropout(0.5), dense("softmax")}, {}, "accuracy").copies == 9);
+  const AnyMetric own("own", [](const Tensor& y, const Tensor&) { return y; });
+  const emulation::Counts followed = counts_of(layers(dense("softmax")), {}, own);
+  CHECK(followed.graphs == 9);
+  CHECK(followed.kernels > graphs.kernels + 9 * 3);
+  // A function of one's own has to be promised.
+  const Activation own_softmax([](const Tensor& x) { return softmax(x); });
+  CHECK(counts_of(layers(dense(own_softmax)), {}, "accuracy").graphs == 0);
+  CHECK(counts_of(layers(dense(own_softmax)), false, "accuracy").graphs == 9);
+}
+
+TEST_CASE("graphs give their memory back, and a run asks for none" * on_processor()) {
+  auto scope = device("cuda:0");
+  const Tensor x = Random(2).normal({90, 5}), y = Random(3).normal({90, 2});
+  Sequential model({Dense(6, {.activation = "tanh"}), Dropout(0.2), Dense(2)});
+  model.compile({.optimizer = "adam", .loss = "mse"});
+  std::vector<std::int64_t> asked;
+  LambdaCallback counting({.on_epoch_end = [&](int, Logs&) {
+    asked.push_back(memory_stats("cuda:0").system_allocations);
+  }});
+  auto fit = [&] {
+    model.fit(x, y, {.batch_size = 20, .epochs = 5, .verbose = 0, .callbacks = {counting}});
+  };
+  fit();
+  CHECK(asked[4] == asked[2]);
+  fit();
+  fit();
+  CHECK(asked[14] == asked[5]);
+  const std::int64_t all = memory_stats("cuda:0").bytes_reserved;
+  release_cached_memory();
+  CHECK(memory_stats("cuda:0").bytes_reserved < all);
+  // Where there is no memory for a graph, the steps go on op by op.
+  const std::size_t limit = emulation::memory_limit;
+  LambdaCallback filling({.on_train_batch_end = [&](int batch, const Logs&) {
+    if (batch == 0) emulation::memory_limit = emulation::memory_in_use(0);
+  }});
+  const std::int64_t before = emulation::counts().graphs;
+  model.fit(x, y, {.batch_size = 10, .epochs = 2, .verbose = 0, .callbacks = {filling}});
+  emulation::memory_limit = limit;
+  CHECK(emulation::counts().graphs <= before + 16);
 }
 
 TEST_CASE("a step of the optimizer is one launch for all weights" * on_processor()) {

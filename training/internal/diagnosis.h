@@ -22,10 +22,10 @@ bool is_finite(const Tensor& t);
 /// A training step: what it was given, and where in fit it stands.
 struct StepRecord {
   Batch batch = {};
-  int epoch = -1, number = -1;  ///< from 0; negative when there are none
-  std::int64_t first = 0;       ///< the number of the batch's first sample
-  Tensor order = {};            ///< where the samples were shuffled: their numbers
-  std::optional<LayerMemory> before = {};
+  int epoch = -1, number = -1;           ///< from 0; negative when there are none
+  std::int64_t first = 0;                ///< the number of the batch's first sample
+  Tensor order = {};                     ///< where the samples were shuffled: their numbers
+  std::optional<LayerNoise> noise = {};  ///< before the step
 };
 
 /// One that had to be undone.

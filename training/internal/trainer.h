@@ -11,15 +11,10 @@
 #include <keratin/layers/internal/layer_state.h>
 #include <keratin/training/internal/data.h>
 #include <keratin/training/internal/diagnosis.h>
+#include <keratin/training/internal/step_graphs.h>
 #include <keratin/training/model.h>
 
 namespace keratin {
-
-/// What a model gave for a batch.
-struct Predictions {
-  Tensors values, masks;
-  Tensors added;  // what layers added to the loss
-};
 
 struct Model::Compiled {
   /// What is compared with one of the model's outputs.
@@ -32,6 +27,7 @@ struct Model::Compiled {
   };
 
   std::optional<AnyOptimizer> optimizer;
+  std::optional<bool> run_eagerly;
   std::vector<Output> outputs;
   std::vector<std::string> names;  // of all values that are logged, in order, after "loss"
   Mean loss_tracker;
@@ -40,6 +36,9 @@ struct Model::Compiled {
   bool has_loss() const;
   /// More than one loss: each is logged, too.
   bool logs_losses() const;
+  /// Whether these and the metrics may be part of a CUDA graph.
+  bool losses_support_graph() const;
+  bool metrics_support_graph() const;
   void reset();
   /// The values in the order of names.
   template <class F>
@@ -50,8 +49,8 @@ struct Model::Compiled {
   /// The total loss; `losses` receives that of each output.
   Tensor total(const Model& model, const Predictions& p, const Tensors& y, const Tensors& weight,
                Tensors* losses = nullptr) const;
-  void update(const Predictions& p, const Tensors& y, const Tensors& weight, const Tensor& loss,
-              const Tensors& losses);
+  /// Of the metrics.
+  void update(const Step& step);
 };
 
 /// Does the steps of fit, evaluate and the ..._on_batch functions.
@@ -59,6 +58,8 @@ struct Model::Compiled {
 /// A step on a device is queued and not waited for. Whether its loss and gradients are finite is
 /// decided there: if not, that step and all after it change nothing, until someone looks. On the
 /// processor one looks at once.
+///
+/// On a device, a step up to the optimizer's part becomes a CUDA graph where it may.
 class Trainer {
  public:
   explicit Trainer(Model& model);
@@ -83,12 +84,6 @@ class Trainer {
   std::map<int, double> class_weight = {};
 
  private:
-  /// What a step has found: the loss, and the gradients of the trainable weights.
-  struct Found {
-    Tensor loss;
-    std::vector<Weight> weights;
-    Tensors gradients;
-  };
   /// A step that nobody has looked at.
   struct Queued {
     StepRecord record;
@@ -96,23 +91,25 @@ class Trainer {
   };
 
   void make_weights(const Tensors& x);
-  Tensor forward(const Batch& batch, bool training);
-  Found differentiate(const Batch& batch);
-  void finish(const Tensor& loss);
-  void apply(const Found& found, StepRecord record);
-  void queue(const Found& found, StepRecord record);
-  void fail_at(StepRecord record, const Found& found);
+  Step forward(const Batch& batch, bool training);
+  Step differentiate(const Batch& batch);
+  Step differentiate_on_device(const Batch& batch);
+  void take_step(StepRecord record);
+  void queue_step(StepRecord record);
+  void prepare(Device device);
+  void fail_at(StepRecord record, const Step& step);
   Logs logs();
 
   Model& model_;
   Model::Compiled& state_;
-  Predictions predicted_;  // of the step at hand, and what they are compared with
-  Tensors y_, weight_, losses_;
   StepRecord record_;  // where in fit the step at hand stands
   std::optional<FailedStep> failed_;
   std::deque<Queued> queued_;
-  Tensor allowed_;  // on the device: whether all steps so far were finite
-  Tensor done_;     // and how many of those that are queued
+  StepGraphs graphs_;
+  const bool metrics_in_graph_;
+  // On the device, and overwritten there: whether all steps so far were finite, and how many of
+  // those that are queued.
+  Tensor allowed_, done_;
 };
 
 /// The tensors on a device; those that are undefined stay so.

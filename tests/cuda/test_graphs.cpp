@@ -1,0 +1,359 @@
+// Steps of fit that are repeated as CUDA graphs: they give the bits that they give op by op.
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <keratin/autograd/ops.h>
+#include <keratin/core/create.h>
+#include <keratin/core/random.h>
+#include <keratin/layers/attention.h>
+#include <keratin/layers/core_layers.h>
+#include <keratin/layers/dense.h>
+#include <keratin/layers/embedding.h>
+#include <keratin/layers/normalization.h>
+#include <keratin/layers/rnn.h>
+#include <keratin/layers/wrappers.h>
+#include <keratin/optim/metrics.h>
+#include <keratin/optim/optimizers.h>
+#include <keratin/training/callbacks.h>
+#include <keratin/training/sequential.h>
+
+#include "../error_of.h"
+#include "cuda_test_case.h"
+
+TEST_SUITE_BEGIN("cuda");
+
+using namespace keratin;
+
+namespace {
+
+using Numbers = std::vector<std::vector<double>>;
+
+/// Weights, optimizer and history after training on the device.
+Numbers trained(Sequential model, CompileOptions compile, std::optional<bool> eagerly,
+                const std::function<History(Model&)>& fit) {
+  compile.run_eagerly = eagerly;
+  model.compile(compile);
+  const History history = fit(model);
+  Numbers all;
+  for (const Tensor& weight : model.get_weights()) all.push_back(weight.to_vector<double>());
+  for (const auto& [name, value] : model.optimizer().variables())
+    all.push_back(value.to_vector<double>());
+  for (const std::string& name : history.names()) all.push_back(history[name]);
+  return all;
+}
+
+/// Whether graphs change nothing.
+bool same_with_graphs(const std::function<Sequential()>& make,
+                      const std::function<CompileOptions()>& compile,
+                      const std::function<History(Model&)>& fit,
+                      std::optional<bool> with_graphs = std::nullopt) {
+  auto scope = device("cuda:0");
+  auto run = [&](std::optional<bool> eagerly) {
+    set_random_seed(7);
+    return trained(make(), compile(), eagerly, fit);
+  };
+  return run(true) == run(with_graphs);
+}
+
+CompileOptions sparse() {
+  return {.optimizer = Adam({.learning_rate = 0.01, .clipnorm = 1.0}),
+          .loss = "sparse_categorical_crossentropy",
+          .metrics = {"accuracy", SparseTopKCategoricalAccuracy({.k = 2})},
+          .weighted_metrics = {"sparse_categorical_crossentropy"}};
+}
+CompileOptions squared() { return {.optimizer = Adam(0.01), .loss = "mse"}; }
+
+}  // namespace
+
+CUDA_TEST_CASE("a graph's steps have the bits of single ops: noise, statistics, masks, weights") {
+  const Tensor ids = Random(2).integers({50, 6}, 0, 8), y = Random(3).integers({50, 6}, 0, 3);
+  auto make = [] {
+    return Sequential({Embedding(8, 4, {.mask_zero = true}),
+                       Bidirectional(LSTM(5, {.return_sequences = true, .dropout = 0.2})),
+                       Dropout(0.1, {.seed = 3}), Dropout(0.1, {.seed = 3}), BatchNormalization(),
+                       TimeDistributed(Dense(4, {.activation = "relu"})),
+                       GRU(4, {.return_sequences = true}),
+                       Dense(3, {.activation = "softmax", .kernel_regularizer = L2(0.01)})});
+  };
+  for (int batch_size : {10, 16}) {  // the last batch is a whole one, or of 2
+    CAPTURE(batch_size);
+    auto options = [&] { return FitOptions{.batch_size = batch_size, .epochs = 4, .verbose = 0}; };
+    CHECK(same_with_graphs(make, sparse, [&](Model& m) { return m.fit(ids, y, options()); }));
+    CHECK(same_with_graphs(make, sparse, [&](Model& m) {
+      FitOptions weighted = options();
+      weighted.class_weight = {{0, 2.0}, {1, 0.25}};
+      weighted.validation_split = 0.2;
+      return m.fit(ids, y, weighted);
+    }));
+    CHECK(same_with_graphs(make, sparse, [&](Model& m) {
+      FitOptions weighted = options();
+      weighted.sample_weight = Random(4).uniform({50}, 0, 1, float32, "cpu");
+      return m.fit(ids, y, weighted);
+    }));
+  }
+}
+
+CUDA_TEST_CASE("metrics of counts are part of a graph") {
+  const Tensor x = Random(2).normal({64, 5}),
+               y = (Random(3).uniform({64, 1}) > 0.6).astype(float32);
+  auto compile = [] {
+    return CompileOptions{
+        .optimizer = "sgd",
+        .loss = "binary_crossentropy",
+        .metrics = {"accuracy", AUC(), AUC({.curve = "PR", .thresholds = {0.2, 0.5, 0.9}}),
+                    Precision(), Recall({.thresholds = {0.3, 0.7}})}};
+  };
+  CHECK(same_with_graphs(
+      [] { return Sequential({Dense(1, {.activation = "sigmoid"})}); }, compile,
+      [&](Model& m) { return m.fit(x, y, {.batch_size = 8, .epochs = 3, .verbose = 0}); }));
+}
+
+CUDA_TEST_CASE("what changes a step between batches changes what is repeated") {
+  const Tensor x = Random(2).normal({60, 5}), y = Random(3).normal({60, 2});
+  auto make = [] {
+    return Sequential({Dense(4, {.activation = "tanh", .name = "first"}),
+                       BatchNormalization({.center = false, .scale = false, .name = "norm"}),
+                       Dropout(0.3), Dense(2)});
+  };
+  using Change = std::function<void(Model&, int)>;
+  const std::pair<const char*, Change> changes[] = {
+      {"learning rate", [](Model& m, int step) { m.optimizer().set_learning_rate(0.01 / step); }},
+      {"frozen layer",
+       [](Model& m, int step) { m.get_layer("first").set_trainable(step % 6 < 3); }},
+      {"frozen statistics",
+       [](Model& m, int step) { m.get_layer("norm").set_trainable(step % 6 < 3); }},
+      {"seed",
+       [](Model&, int step) {
+         if (step % 5 == 0) set_random_seed(static_cast<std::uint64_t>(step));
+       }},
+      {"values",
+       [](Model& m, int step) {
+         if (step == 7) m.set_weights(m.get_weights());
+         if (step == 8) m.get_layer("first").weights()[1].assign(full({4}, 0.5));
+       }},
+      {"place of the weights",
+       [](Model& m, int step) {
+         if (step == 6) m.to("cuda:1");
+         if (step == 11) m.to("cpu");
+         if (step == 16) m.to("cuda:0");
+       }},
+      {"dtype", [](Model& m, int step) {
+         if (step == 7) m.set_dtype(float64);
+       }}};
+  for (const auto& change : changes) {
+    CAPTURE(change.first);
+    CHECK(same_with_graphs(make, squared, [&](Model& m) {
+      LambdaCallback changing({.on_train_batch_end = [&, step = 0](int, const Logs&) mutable {
+        change.second(m, ++step);
+      }});
+      return m.fit(x, y, {.batch_size = 10, .epochs = 4, .verbose = 0, .callbacks = {changing}});
+    }));
+  }
+}
+
+CUDA_TEST_CASE("batches of many shapes, dtypes and parts each have their own graph or none") {
+  auto batches = [] {
+    std::vector<Batch> all;
+    for (int i = 0; i < 60; ++i) {
+      const std::int64_t time = 2 + i % 20;
+      Batch batch{{Random(static_cast<std::uint64_t>(i)).normal({4, time, 3})},
+                  {Random(static_cast<std::uint64_t>(i)).normal({4, 2})}};
+      if (i % 3 == 1) batch.sample_weight = {full({4}, 0.5 + i)};
+      if (i % 5 == 2) batch.x[0] = batch.x[0].astype(float64);
+      if (i % 7 == 3) batch.x[0] = batch.x[0].transpose({1, 0, 2}).copy().transpose({1, 0, 2});
+      all.push_back(batch);
+    }
+    return all;
+  };
+  const std::vector<Batch> all = batches();
+  CHECK(same_with_graphs(
+      [] {
+        return Sequential({SimpleRNN(3), Dense(2)});
+      },
+      squared,
+      [&](Model& m) {
+        auto begin = [&all] {
+          return [&all, i = std::size_t{0}]() mutable -> std::optional<Batch> {
+            if (i == all.size()) return {};
+            return all[i++];
+          };
+        };
+        return m.fit(Dataset(begin), {.epochs = 3, .verbose = 0});
+      }));
+}
+
+namespace {
+
+/// Multiplies by a number that a tensor on the device keeps.
+class Counting : public Layer {
+ public:
+  enum class Kind { in_place, replaced, kept, read, replaced_and_read, on_host };
+  Counting(Kind kind, bool supports) : kind_(kind), supports_(supports) {}
+  bool supports_graph() const override { return supports_; }
+  Tensor call(const Tensor& x) override {
+    if (!training()) return x;
+    Shared& s = *shared_;
+    if (!s.count.defined()) s.count = zeros({}, float32, x.device());
+    ++s.calls;
+    switch (kind_) {
+      case Kind::in_place:
+        s.count.assign(s.count + 1);
+        break;
+      case Kind::replaced:
+        s.count = s.count + 1;
+        break;
+      case Kind::kept:
+        s.list.push_back(s.count * 2);
+        break;
+      case Kind::replaced_and_read:
+        s.count = s.count + 1;
+        [[fallthrough]];
+      case Kind::read:
+        return x * (1 + sum(x).item() * 1e-3);
+      case Kind::on_host:
+        return x * (1.0 + 0.01 * s.calls);
+    }
+    return x * (1 + 0.01 * s.count);
+  }
+
+ private:
+  struct Shared {
+    Tensor count = {};
+    Tensors list = {};
+    int calls = 0;
+  };
+  Kind kind_;
+  bool supports_;
+  std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
+};
+
+}  // namespace
+
+CUDA_TEST_CASE("layers of one's own: what cannot be repeated goes on op by op") {
+  const Tensor x = Random(2).normal({60, 5}), y = Random(3).normal({60, 2});
+  using enum Counting::Kind;
+  for (auto kind : {in_place, replaced, kept, read, on_host})
+    for (bool supports : {false, true}) {
+      if (kind == on_host && supports) continue;  // a promise that it does not keep
+      CAPTURE(static_cast<int>(kind));
+      CAPTURE(supports);
+      CHECK(same_with_graphs(
+          [&] {
+            return Sequential({Counting(kind, supports), Dropout(0.2), Dense(2)});
+          },
+          squared,
+          [&](Model& m) { return m.fit(x, y, {.batch_size = 10, .epochs = 3, .verbose = 0}); }));
+    }
+  auto scope = device("cuda:0");
+  Sequential model({Counting(replaced_and_read, true), Dense(2)}, "model");
+  model.compile(squared());
+  CHECK(error_of([&] { model.fit(x, y, {.batch_size = 10, .verbose = 0}); }) ==
+        "model (Sequential): fit: a step cannot become a CUDA graph, though its layers support "
+        "graphs: a graph cannot wait for its device; compile it with run_eagerly = true");
+}
+
+CUDA_TEST_CASE("stateful layers, and functions and metrics of one's own, train as before") {
+  const Tensor x = Random(2).normal({40, 3, 5}), y = Random(3).normal({40, 2});
+  CHECK(same_with_graphs(
+      [] {
+        return Sequential({LSTM(4, {.stateful = true}), Dense(2)});
+      },
+      squared,
+      [&](Model& m) {
+        return m.fit(x, y, {.batch_size = 10, .epochs = 3, .verbose = 0, .shuffle = false});
+      }));
+  // A metric that counts on the host sees every batch.
+  class Batches : public Metric {
+   public:
+    Batches() : Metric("batches") {}
+    using Metric::update_state;
+    void update_state(const Tensor&, const Tensor& y_pred, const Tensor&) override {
+      *sum_ += 1 + max(y_pred).item();
+    }
+    double result() const override { return *sum_; }
+    void reset_state() override { *sum_ = 0; }
+
+   private:
+    struct Zero {
+      double value = 0;
+      Zero& operator+=(double x) { return value += x, *this; }
+      Zero& operator=(double x) { return value = x, *this; }
+      operator double() const { return value; }
+    };
+    Shared<Zero> sum_;
+  };
+  int calls = 0;
+  auto compile = [&] {
+    CompileOptions options = squared();
+    options.loss = Loss([&calls](const Tensor& y, const Tensor& p) {
+      ++calls;
+      return mean(square(y - p), {-1});
+    });
+    options.metrics = {Batches()};
+    return options;
+  };
+  auto fit = [&](Model& m) { return m.fit(x, y, {.batch_size = 10, .epochs = 3, .verbose = 0}); };
+  auto make = [] { return Sequential({Flatten(), Dense(2)}); };
+  CHECK(same_with_graphs(make, compile, fit));
+  CHECK(calls == 24);
+  CHECK(same_with_graphs(make, compile, fit, false));
+  CHECK(calls == 24 + 12 + 2);
+}
+
+CUDA_TEST_CASE("a step that is not finite is found among repeated ones") {
+  Tensor x = Random(2).normal({60, 5}).copy();
+  x[47].assign(std::numeric_limits<double>::infinity());
+  const Tensor y = Random(3).normal({60, 2});
+  auto failed = [&](std::optional<bool> eagerly) {
+    auto scope = device("cuda:0");
+    set_random_seed(3);
+    Sequential model({Dense(6, {.activation = "tanh"}), BatchNormalization(),
+                      Dropout(0.2, {.seed = 5}), Dense(2)},
+                     "model");
+    CompileOptions options = squared();
+    options.run_eagerly = eagerly;
+    model.compile(options);
+    std::string error =
+        error_of([&] { model.fit(x, y, {.batch_size = 5, .verbose = 0, .shuffle = false}); });
+    Numbers state;
+    for (const Tensor& weight : model.get_weights()) state.push_back(weight.to_vector<double>());
+    for (const auto& [name, tensor] : model.optimizer().variables())
+      state.push_back(tensor.to_vector<double>());
+    return std::pair(error, state);
+  };
+  const auto [error, state] = failed(std::nullopt);
+  CHECK(error ==
+        "model (Sequential): loss became NaN in epoch 1, batch 10: sample 47 of x is not finite. "
+        "The model is that of the step before.");
+  CHECK(failed(true) == std::pair(error, state));
+}
+
+CUDA_TEST_CASE("threads that train on one device, and use it, do not disturb each other") {
+  const Tensor x = Random(2).normal({60, 5}), y = Random(3).normal({60, 2});
+  auto train = [&] {
+    auto scope = device("cuda:0");
+    Sequential model(
+        {Dense(6, {.activation = "tanh", .kernel_initializer = GlorotUniform({.seed = 1})}),
+         Dropout(0.2, {.seed = 5}), Dense(2, {.kernel_initializer = GlorotUniform({.seed = 2})})});
+    model.compile(squared());
+    model.fit(x, y, {.batch_size = 10, .epochs = 6, .verbose = 0, .shuffle = false});
+    Numbers weights;
+    for (const Tensor& weight : model.get_weights()) weights.push_back(weight.to_vector<double>());
+    return weights;
+  };
+  const Numbers alone = train();
+  std::vector<Numbers> results(3);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < results.size(); ++i)
+    threads.emplace_back([&, i] { results[i] = train(); });
+  for (std::thread& thread : threads) thread.join();
+  for (const Numbers& weights : results) CHECK(weights == alone);
+}
+
+TEST_SUITE_END();
