@@ -43,8 +43,8 @@ Tensor reduce(const char* who, Tensor values, const Tensor& sample_weight, const
   return count == 0 ? where(false, total, 0.0) : total / count;
 }
 
-/// y_true and y_pred with 0 and 1 in the place of what is not finite and excluded by a mask or a
-/// weight of 0: NaN times 0 would still be NaN, in the loss or in its gradient.
+/// y_true and y_pred with 0 and 1 in the place of what a mask or a weight of 0 excludes: where the
+/// loss of that is NaN or infinite, times 0 it would be NaN.
 Pair counted_only(const char* who, const Tensor& y_true, const Tensor& y_pred,
                   const Tensor& sample_weight, const Tensor& mask) {
   Tensor weights = masked_weights(who, sample_weight, mask, float32);
@@ -54,7 +54,7 @@ Pair counted_only(const char* who, const Tensor& y_true, const Tensor& y_pred,
   auto keep = [&](const Tensor& x, double other) {
     if (!is_floating(x.dtype())) return x;
     Tensor fitting = counts_for(x, counts);
-    return fitting.defined() ? where(logical_or(fitting, isfinite(x)), x, other) : x;
+    return fitting.defined() ? where(fitting, x, other) : x;
   };
   return {keep(y_true, 0), keep(y_pred, 1)};
 }

@@ -28,8 +28,8 @@ Tensors moved(const Tensors& tensors, Device device) {
 
 namespace {
 
-// Steps that wait together to be looked at; the device keeps their batches until then.
-constexpr std::size_t most_queued = 32;
+// Steps that may wait to be looked at; the device keeps their batches until then.
+constexpr std::size_t most_queued = 64;
 
 Batch on_device_of(const Model& model, const Batch& batch) {
   const Device device = model.device();
@@ -119,7 +119,22 @@ void Trainer::queue_step(StepRecord record) {
   Optimizer::Counters counters = optimizer.counters();
   if (!step.weights.empty()) optimizer.apply_where(allowed_, step.gradients, step.weights);
   queued_.push_back({std::move(record), std::move(counters)});
-  if (queued_.size() == most_queued) settle();
+  peek();
+}
+
+// Half of the queue is looked at while the device works on the other half.
+void Trainer::peek() {
+  constexpr int half = most_queued / 2;
+  if (queued_.size() == half) {
+    const Device device = done_.device();
+    if (reading_ == nullptr) reading_ = backend_of(device).make_reading(device.index);
+    reading_->begin(done_);
+  } else if (queued_.size() == most_queued) {
+    if (reading_->value() != looked_at_ + half) return settle();
+    queued_.erase(queued_.begin(), queued_.begin() + half);
+    looked_at_ += half;
+    reading_->begin(done_);
+  }
 }
 
 // All of a step that may be part of a graph: it overwrites what it changes.
@@ -138,6 +153,7 @@ Step Trainer::differentiate_on_device(const Batch& batch) {
 void Trainer::prepare(Device device) {
   if (allowed_.defined() && allowed_.device() == device) return;
   settle();
+  reading_.reset();
   allowed_ = full({}, 1, boolean, device);
   done_ = zeros({}, int32, device);
 }
@@ -154,6 +170,7 @@ void Trainer::settle() {
     count = static_cast<std::size_t>(done_.item());
   }
   done_.assign(0);
+  count -= static_cast<std::size_t>(std::exchange(looked_at_, 0));
   if (count < steps.size()) {
     Queued& first = steps[count];
     state_.optimizer.value()->set_counters(first.counters);

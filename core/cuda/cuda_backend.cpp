@@ -1,12 +1,15 @@
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <stdexcept>
 
 #include <keratin/core/cuda/cuda_backend.h>
 #include <keratin/core/internal/message.h>
+#include <keratin/core/internal/tensor_data.h>
 
 namespace keratin::cuda {
 
@@ -52,6 +55,29 @@ void DeviceState::while_capturing(Capture& capture, const std::function<void()>&
   f();
 }
 
+void Feeder::copy(void* to, const void* from, std::size_t bytes, Stream stream) {
+  if (bytes <= small) return cuda::copy(to, from, bytes, stream);  // the driver has buffers for it
+  std::lock_guard lock(mutex_);
+  auto* target = static_cast<std::byte*>(to);
+  for (auto* source = static_cast<const std::byte*>(from); bytes > 0;) {
+    Buffer& buffer = buffers_[next_];
+    next_ = (next_ + 1) % buffers_.size();
+    if (buffer.memory == nullptr) {
+      buffer.memory = allocate_host(large);
+      buffer.taken = make_event();
+    } else if (!is_done(buffer.taken)) {
+      wait(buffer.taken);
+    }
+    const std::size_t part = std::min(bytes, large);
+    std::memcpy(buffer.memory, source, part);
+    cuda::copy(target, buffer.memory, part, stream);
+    record(buffer.taken, stream);
+    source += part;
+    target += part;
+    bytes -= part;
+  }
+}
+
 void DeviceState::synchronize() {
   if (capture() != nullptr) throw std::runtime_error("a graph cannot wait for its device");
   try {
@@ -70,6 +96,31 @@ void DeviceState::synchronize() {
 namespace {
 
 std::atomic<bool> forked = false;
+
+class CudaReading final : public DeviceReading {
+ public:
+  explicit CudaReading(DeviceState& device)
+      : device_(device),
+        value_(static_cast<std::int32_t*>(allocate_host(sizeof(std::int32_t)))),
+        done_(make_event()) {}
+  ~CudaReading() override {
+    release(done_);
+    release_host(value_);
+  }
+  void begin(const Tensor& number) override {
+    cuda::copy(value_, raw<void>(number), sizeof(std::int32_t), device_.stream());
+    record(done_, device_.stream());
+  }
+  std::int32_t value() override {
+    if (!is_done(done_)) wait(done_);
+    return *value_;
+  }
+
+ private:
+  DeviceState& device_;
+  std::int32_t* const value_;
+  const Event done_;
+};
 
 class CudaBackend final : public Backend {
  public:
@@ -110,7 +161,7 @@ class CudaBackend final : public Backend {
     if (state.capture() != nullptr)
       throw std::runtime_error("a graph cannot take numbers from the processor's memory");
     state.begin("a copy to the device");
-    copy(to, from, bytes, state.stream());
+    state.feeder.copy(to, from, bytes, state.stream());
   }
   void to_host(void* to, const void* from, std::size_t bytes, int device) override {
     DeviceState& state = entry(device).state;
@@ -120,6 +171,9 @@ class CudaBackend final : public Backend {
     state.synchronize();
   }
 
+  std::unique_ptr<DeviceReading> make_reading(int device) override {
+    return std::make_unique<CudaReading>(entry(device).state);
+  }
   std::unique_ptr<DeviceGraphs> make_graphs(int device) override {
     DeviceState& state = entry(device).state;
     return state.debug() ? nullptr : cuda::make_graphs(state);

@@ -1,7 +1,10 @@
 // CUDA devices behind the library's contracts: core/internal/backend.h and core/kernels.h.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -26,12 +29,30 @@ struct Capture {
   bool replaced = false;   // a tensor that was there before is gone
 };
 
+/// Copies to a device through two buffers that it reads by itself: the host fills one of them while
+/// the device takes what is in the other. They live as long as the program.
+class Feeder {
+ public:
+  void copy(void* to, const void* from, std::size_t bytes, Stream stream);
+
+ private:
+  static constexpr std::size_t small = 64 << 10, large = 4 << 20;  // bytes
+  struct Buffer {
+    void* memory = nullptr;
+    Event taken = nullptr;
+  };
+  std::mutex mutex_;
+  std::array<Buffer, 2> buffers_;
+  std::size_t next_ = 0;
+};
+
 /// One device: its stream, its memory, and what its kernels found wrong.
 struct DeviceState {
   explicit DeviceState(int index);
 
   const int index;
   Pool pool;
+  Feeder feeder;
   /// In memory that kernels write and the host reads after a wait.
   IndexFault* const fault;
 

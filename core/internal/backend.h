@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -47,6 +48,16 @@ class DeviceGraphs {
                                                const std::vector<Random*>& generators) = 0;
 };
 
+/// Reads numbers of a device without a wait: as soon as the work queued before is done.
+class DeviceReading {
+ public:
+  virtual ~DeviceReading() = default;
+  /// Queues the reading of a tensor with one element of int32.
+  virtual void begin(const Tensor& number) = 0;
+  /// What has been read. Waits where that is still to come.
+  virtual std::int32_t value() = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -68,6 +79,7 @@ class Backend {
   /// Waits for what was queued on the device. Throws what went wrong there.
   virtual void to_host(void* to, const void* from, std::size_t bytes, int device) = 0;
 
+  virtual std::unique_ptr<DeviceReading> make_reading(int device) = 0;
   /// Null in debug mode, in which each op is waited for.
   virtual std::unique_ptr<DeviceGraphs> make_graphs(int device) = 0;
 };

@@ -14,6 +14,7 @@
 #include <keratin/layers/embedding.h>
 #include <keratin/layers/normalization.h>
 #include <keratin/layers/rnn.h>
+#include <keratin/optim/metrics.h>
 #include <keratin/optim/optimizers.h>
 #include <keratin/training/callbacks.h>
 #include <keratin/training/sequential.h>
@@ -63,6 +64,16 @@ TEST_CASE("a step of training waits for nothing" * on_processor()) {
   CHECK(waits(5, {.sample_weight = ones({80})}) == 3);
   // Both sets of labels are read for their classes, and the validation's numbers.
   CHECK(waits(10, {.validation_split = 0.5}) == 3 + 2 + 2);
+  // Metrics of counts wait for nothing either.
+  Sequential binary({Embedding(8, 4), Flatten(), Dense(1, {.activation = "sigmoid"})});
+  binary.compile({.optimizer = "adam",
+                  .loss = "binary_crossentropy",
+                  .metrics = {AUC(), Precision({.top_k = 2}), Recall({.thresholds = {0.2, 0.4}})}});
+  const Tensor labels = slice(y, {all, range(0, 1)}) > 1;
+  binary.fit(ids, labels, {.batch_size = 8, .verbose = 0});
+  const std::int64_t before = emulation::counts().waits;
+  binary.fit(ids, labels, {.batch_size = 8, .verbose = 0});
+  CHECK(emulation::counts().waits - before == 2 + 3);
   // Whoever reads the numbers of a batch waits for them.
   int seen = 0;
   LambdaCallback idle({.on_train_batch_end = [&](int, const Logs&) { ++seen; }});
@@ -70,6 +81,40 @@ TEST_CASE("a step of training waits for nothing" * on_processor()) {
   CHECK(waits(5, {.callbacks = {idle}}) == 3);
   CHECK(seen == 16);
   CHECK(waits(5, {.callbacks = {reader}}) == 48);
+}
+
+TEST_CASE("an epoch of many steps does not wait for them" * on_processor()) {
+  auto scope = device("cuda:0");
+  const Tensor x = Random(2).normal({400, 3}), y = Random(3).normal({400, 1});
+  Sequential model({Dense(1)});
+  model.compile({.optimizer = "sgd", .loss = "mse"});
+  std::int64_t before = 0, after = 0;
+  LambdaCallback counting({.on_train_batch_end = [&](int batch, const Logs&) {
+    (batch == 0 ? before : after) = emulation::counts().waits;
+  }});
+  emulation::eager = true;  // a device that is faster than the host
+  model.fit(x, y, {.batch_size = 2, .verbose = 0, .callbacks = {counting}});
+  emulation::eager = false;
+  CHECK(after == before);
+  model.fit(x, y, {.batch_size = 2, .verbose = 0, .callbacks = {counting}});
+  CHECK(after - before == 5);  // one that does nothing before somebody waits: each 32 steps of 200
+  CHECK(model.optimizer().iterations() == 400);
+}
+
+TEST_CASE("large arrays go to a device through buffers that are not filled too early" *
+          on_processor()) {
+  const Tensor x = Random(1).uniform({3'000'001}, 0, 1, float32, "cpu");
+  const emulation::Counts before = emulation::counts();
+  Tensor twice[2];
+  for (Tensor& there : twice) {
+    Tensor changing = x.copy();
+    there = changing.to("cuda:0");
+    changing.assign(0);
+  }
+  for (const Tensor& there : twice) CHECK(max(abs(there.to("cpu") - x)).item() == 0);
+  const emulation::Counts after = emulation::counts();
+  CHECK(after.copies - before.copies == 2 * 3 + 2);
+  CHECK(after.waits - before.waits == 2 * 3 - 2 + 2);
 }
 
 TEST_CASE("a repeated step is one graph, its batch, and the optimizer" * on_processor()) {

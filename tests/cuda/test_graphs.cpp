@@ -334,6 +334,22 @@ CUDA_TEST_CASE("a step that is not finite is found among repeated ones") {
   CHECK(failed(true) == std::pair(error, state));
 }
 
+CUDA_TEST_CASE("a bad step among hundreds is found, whichever it is") {
+  const Tensor x = Random(2).normal({200, 3}), y = Random(3).normal({200, 1});
+  for (int bad : {0, 31, 32, 63, 64, 95, 96, 97, 150, 199}) {
+    CAPTURE(bad);
+    auto scope = device("cuda:0");
+    Tensor spoilt = x.to("cpu").copy();
+    spoilt[bad].assign(std::numeric_limits<double>::infinity());
+    Sequential model({Dense(1)}, "model");
+    model.compile({.optimizer = "adam", .loss = "mse"});
+    CHECK(error_of([&] { model.fit(spoilt, y, {.batch_size = 1, .verbose = 0, .shuffle = false}); })
+              .find("in epoch 1, batch " + std::to_string(bad + 1) + ": sample " +
+                    std::to_string(bad) + " of x is not finite") != std::string::npos);
+    CHECK(model.optimizer().iterations() == bad);
+  }
+}
+
 CUDA_TEST_CASE("threads that train on one device, and use it, do not disturb each other") {
   const Tensor x = Random(2).normal({60, 5}), y = Random(3).normal({60, 2});
   auto train = [&] {

@@ -213,6 +213,21 @@ TEST_CASE("where nothing counts the loss is 0 and has no gradient") {
   CHECK(Loss("mse")(zeros({0, 3}), zeros({0, 3})).item() == 0);
 }
 
+TEST_CASE("what is masked may be 0 in all classes") {
+  Tensor p = tensor({{{0.0, 0.0}, {0.25, 0.75}}}), y = tensor({{1, 1}}, int32);
+  Tensor mask = tensor({{0, 1}}).astype(boolean);
+  for (const char* name : {"sparse_categorical_crossentropy", "categorical_crossentropy"}) {
+    CAPTURE(name);
+    GradientTape tape;
+    tape.watch(p);
+    const Loss loss = name;
+    const bool sparse = std::string(name).starts_with("sparse");
+    Tensor value = loss(sparse ? y : one_hot(y, 2), p, {}, mask);
+    CHECK(value.item() == doctest::Approx(-std::log(0.75)));
+    for (double g : tape.gradient(value, p).to_vector<double>()) CHECK(std::isfinite(g));
+  }
+}
+
 TEST_CASE("an axis of size 1 more or less does not matter") {
   Tensor y = tensor({1, 2, 3}), p = tensor({{1}, {1}, {1}});
   CHECK(Loss("mse")(y, p).item() == doctest::Approx(5.0 / 3));

@@ -97,6 +97,7 @@ class Trainer {
   void take_step(StepRecord record);
   void queue_step(StepRecord record);
   void prepare(Device device);
+  void peek();
   void fail_at(StepRecord record, const Step& step);
   Logs logs();
 
@@ -105,10 +106,13 @@ class Trainer {
   StepRecord record_;  // where in fit the step at hand stands
   std::optional<FailedStep> failed_;
   std::deque<Queued> queued_;
+  int looked_at_ =
+      0;  // steps that were finite and are no longer queued, of those that done_ counts
+  std::unique_ptr<DeviceReading> reading_;  // of done_, begun when half as many were queued
   StepGraphs graphs_;
   const bool metrics_in_graph_;
-  // On the device, and overwritten there: whether all steps so far were finite, and how many of
-  // those that are queued.
+  // On the device, and overwritten there: whether all steps so far were finite, and how many were
+  // done since one has looked.
   Tensor allowed_, done_;
 };
 
