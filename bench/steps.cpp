@@ -6,6 +6,7 @@
 //                                     one measurement
 //   bench_steps first seed            does one training step of the seed model from a cold start
 //   bench_steps count                 does ten of the vowels model, for count_instructions to count
+//   BENCH_DEVICE=cuda:0 bench_steps ...   does so on a GPU
 //   bench_steps weights FILE [OTHER]  writes the seed model's weights after fifty steps to FILE and
 //                                     says how far they are from those in OTHER (.npy)
 
@@ -13,6 +14,7 @@
 #include <keratin/layers/attention.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 
@@ -24,7 +26,11 @@ int serve(const std::string& name) {
   for (const bench::Workload& workload : bench::workloads()) {
     if (workload.name != name) continue;
     auto slice = workload.prepare();
-    std::cout << "ready Keratin, " << keratin::num_threads() << " threads" << std::endl;
+    const keratin::Device device = keratin::default_device();
+    std::cout << "ready Keratin, "
+              << (device.is_cpu() ? std::to_string(keratin::num_threads()) + " threads"
+                                  : device.str())
+              << std::endl;
     for (std::string line; std::getline(std::cin, line);) std::cout << slice() << std::endl;
     return 0;
   }
@@ -72,6 +78,7 @@ void measure(const bench::Workload& workload) {
 
 int main(int argc, char** argv) {
   std::string what = argc > 1 ? argv[1] : "";
+  if (const char* device = std::getenv("BENCH_DEVICE")) keratin::set_default_device(device);
   if (what == "serve" && argc == 4) keratin::set_num_threads(std::stoi(argv[3]));
   if (what == "serve" && argc >= 3) return serve(argv[2]);
   if (what == "first" && argc == 3) return steps(1, 64, 10, 32, 128), 0;

@@ -1,6 +1,7 @@
 """Compares a training step of Keratin with the same step of other frameworks, slice by slice.
 
     compare.py [--workloads seed mlp ...] [--participants NAME ...] [--rounds 9] [--out FOLDER]
+               [--device cuda]
 
 For each workload all participants are started, one at a time until each is ready; then every round
 asks each in turn for one slice, so that they share whatever else happens on the machine. README.md
@@ -80,7 +81,7 @@ class Side:
     def __init__(self, command, name):
         self.name = name
         self.version, self.times = "", []
-        self.idle_cpu = self.idle_wall = 0
+        self.idle_cpu = self.idle_wall = self.busy_cpu = self.busy_wall = 0
         self.errors = tempfile.TemporaryFile("w+", errors="replace")
         self.process = launch(command, subprocess.PIPE, self.errors)
         self.lines = queue.Queue()
@@ -122,6 +123,8 @@ class Side:
         wall, cpu = self.answered
         self.idle_wall += time.perf_counter() - wall
         self.idle_cpu += cpu_seconds(self.process.pid) - cpu
+        self._mark()
+        wall, cpu = self.answered
         try:
             self.process.stdin.write("\n")
             self.process.stdin.flush()
@@ -132,10 +135,16 @@ class Side:
             raise Failed(f'answered "{answer}"')
         self.times.append(float(answer))
         self._mark()
+        self.busy_wall += self.answered[0] - wall
+        self.busy_cpu += self.answered[1] - cpu
 
     def idle_load(self):
         """The part of a core that it kept busy while others were measured."""
         return self.idle_cpu / self.idle_wall if self.idle_wall else 0
+
+    def busy_load(self):
+        """The part of a core that it kept busy while it was measured."""
+        return self.busy_cpu / self.busy_wall if self.busy_wall else 0
 
     def peak_mib(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -159,9 +168,18 @@ def end_of(process, errors):
     return f"ended with status {code}" + (f": {said[-1][:160]}" if said else "")
 
 
-def participants(keratin):
+def participants(keratin, device):
     folder = keratin.parent
     python = [sys.executable]
+    if device == "cuda":
+        torch = [*python, str(HERE / "torch_steps.py")]
+        return [
+            Participant(OURS, [str(keratin)]),
+            Participant("torch", [*torch, "eager"]),
+            Participant("torch.compile", [*torch, "compile"]),
+            Participant("torch graphs", [*torch, "graphs"]),
+            Participant("jax.jit", [*python, str(HERE / "jax_steps.py")]),
+        ]
     ours = [Participant(OURS, [str(keratin)], [str(folder / "bench_op_cost")])]
     for name in LIMITS:
         program = folder / f"bench_limit_{name.replace(' ', '_')}"
@@ -223,6 +241,8 @@ def measure(workload, chosen, rounds):
         result = Result(workload, side.name, side.version, side.times)
         if side.idle_load() > IDLE_LIMIT:
             result.note = f"kept {side.idle_load():.0%} of a core busy while others were measured"
+        if "BENCH_DEVICE" in os.environ:
+            result.note = f"kept {side.busy_load():.0%} of a processor core busy"
         if workload == "seed":
             result.rss_mib = side.peak_mib()
         results.append(result)
@@ -302,9 +322,13 @@ def main():
         help="our program; the limits and bench_op_cost are looked for beside it",
     )
     parser.add_argument("--out", type=Path, default=ROOT / "out/bench")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu",
+                        help="cuda: on a GPU, with a program of ours that was built for it")  # fmt: skip
     options = parser.parse_args()
 
-    chosen = participants(options.keratin)
+    if options.device == "cuda":
+        os.environ["BENCH_DEVICE"] = "cuda:0"
+    chosen = participants(options.keratin, options.device)
     if options.participants:
         strangers = set(options.participants) - {p.name for p in chosen}
         if strangers:

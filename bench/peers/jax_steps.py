@@ -114,7 +114,11 @@ def prepare(name):
     work = side.workload(name, KINDS)
     step = train_step(work) if work.training else predict(work)
     side.per_call(step)
-    version = f"JAX {jax.__version__} jit, {side.cores()} threads"
+    device = jax.devices()[0].platform
+    if (device == "gpu") != (side.DEVICE == "cuda"):
+        raise side.Skip(f"this JAX computes on {device}")
+    where = "CUDA" if device == "gpu" else f"{side.cores()} threads"
+    version = f"JAX {jax.__version__} jit, {where}"
     return version, partial(side.per_call, step)
 
 

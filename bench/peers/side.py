@@ -19,6 +19,7 @@ SLICE_SECONDS = 0.25
 ATTENTION = 64
 DROPOUT = 0.2
 CHAIN = 1000  # ops, in the workloads op and op-tanh
+DEVICE = os.environ.get("BENCH_DEVICE", "cpu").partition(":")[0]  # or cuda
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,18 @@ def cores():
     return len(os.sched_getaffinity(0))
 
 
-def per_call(call):
-    """Milliseconds per call: as many calls as fit into a slice, at least two."""
+def per_call(call, wait=lambda: None):
+    """Milliseconds per call: as many calls as fit into a slice, at least two, and until `wait` has
+    seen the last of them done."""
     start = end = time.perf_counter()
     calls = 0
     while end - start < SLICE_SECONDS or calls < 2:
         call()
         calls += 1
         end = time.perf_counter()
+        if end - start >= SLICE_SECONDS:
+            wait()  # calls that were only queued take their time here
+            end = time.perf_counter()
     return (end - start) / calls * 1e3
 
 

@@ -1,10 +1,11 @@
 """PyTorch: a bare training loop, without data feeding and metrics.
 
-    torch_steps.py eager|compile serve|first WORKLOAD
+    torch_steps.py eager|compile|graphs serve|first WORKLOAD
 
-Both use the fused Adam, which on a CPU must be asked for and is the faster one. torch.compile
+All use the fused Adam, which on a CPU must be asked for and is the faster one. torch.compile
 leaves nn.LSTM and nn.GRU as they are and compiles what is around them; a recurrence written out in
-Python, which it does compile, was slower than nn.LSTM in eager mode.
+Python, which it does compile, was slower than nn.LSTM in eager mode. On a GPU nn.LSTM is cuDNN's,
+and graphs is a step of eager mode, Adam included, as one CUDA graph.
 """
 
 import sys
@@ -99,9 +100,9 @@ def compiled(f):
 
 
 def train_step(work):
-    model = build(work)
-    adam = torch.optim.Adam(model.parameters(), fused=True)
-    x, labels = map(torch.from_numpy, side.data(work))
+    model = build(work).to(side.DEVICE)
+    adam = torch.optim.Adam(model.parameters(), fused=True, capturable=MODE == "graphs")
+    x, labels = (torch.from_numpy(array).to(side.DEVICE) for array in side.data(work))
 
     @compiled
     def loss():
@@ -112,12 +113,36 @@ def train_step(work):
         loss().backward()
         adam.step()
 
-    return step
+    return captured(step) if MODE == "graphs" else step
+
+
+def captured(step):
+    """A step as a CUDA graph, noted after a few in a stream of their own, as PyTorch's notes on
+    CUDA graphs ask."""
+    if side.DEVICE != "cuda":
+        raise side.Skip("CUDA graphs need a GPU")
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def wait():
+    if side.DEVICE == "cuda":
+        torch.cuda.synchronize()
 
 
 def predict(work):
-    model = build(work).eval()
-    x = torch.from_numpy(side.data(work)[0])
+    if MODE == "graphs":
+        raise side.Skip("trains only")
+    model = build(work).eval().to(side.DEVICE)
+    x = torch.from_numpy(side.data(work)[0]).to(side.DEVICE)
     probabilities = compiled(lambda x: torch.softmax(model(x), dim=1))
 
     @torch.inference_mode()
@@ -146,7 +171,7 @@ OPS = {"op": lambda y, x: y * x, "op-tanh": lambda y, x: torch.tanh(y)}
 
 def prepare(name):
     if name in OPS:
-        if MODE == "compile":
+        if MODE != "eager":
             raise side.Skip("the cost of recording an op is that of eager mode")
         step, parts = chain(OPS[name]), side.CHAIN
     else:
@@ -154,7 +179,7 @@ def prepare(name):
         step, parts = train_step(work) if work.training else predict(work), 1
 
     def measure():
-        return side.per_call(step) / parts
+        return side.per_call(step, wait) / parts
 
     try:
         for _ in range(3):
@@ -165,7 +190,8 @@ def prepare(name):
         message = str(error).partition("\n")[0]
         raise side.Skip(f"torch.compile: {type(error).__name__}: {message}") from None
     measure()
-    return f"PyTorch {torch.__version__} {MODE}, {torch.get_num_threads()} threads", measure
+    where = "CUDA" if side.DEVICE == "cuda" else f"{torch.get_num_threads()} threads"
+    return f"PyTorch {torch.__version__} {MODE}, {where}", measure
 
 
 def first(name):
