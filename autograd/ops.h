@@ -11,6 +11,8 @@
 #include <concepts>
 #include <functional>
 #include <initializer_list>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -153,6 +155,48 @@ Tensor matmul(const Tensor& x, const Tensor& y);
 /// Sums of products by Einstein's rule: einsum("bij,bjk->bik", {x, y}). One or two operands; each
 /// letter at most once in an operand.
 Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands);
+
+// --- windows over the axes between the first, the batch, and the last, the channels: one to three
+// axes. Options that say one thing for each axis take one number for all.
+
+/// One number for all axes, or one for each: 2, or {2, 1}.
+struct PerAxis : std::vector<std::int64_t> {
+  using std::vector<std::int64_t>::vector;
+  PerAxis(std::int64_t all) : std::vector<std::int64_t>{all} {}
+  PerAxis(int all) : std::vector<std::int64_t>{all} {}
+};
+
+struct ConvOptions {
+  PerAxis strides = 1;
+  /// "valid": windows within x. "same": ceil(n / stride) of them; what they see beyond x is 0, an
+  /// odd one at the end. "causal", of one axis: a window ends at its own element.
+  std::string padding = "valid";
+  PerAxis dilation_rate = 1;  ///< from one element of a window to the next
+};
+
+/// Each window of x (batch, n..., channels) times the kernel (size..., channels / groups, filters):
+/// (batch, m..., filters). As many groups as make the two fit; a group of filters sees a group of
+/// channels. As in Keras it is a correlation: the kernel is not flipped.
+Tensor conv(const Tensor& x, const Tensor& kernel, const ConvOptions& options = {});
+/// Each channel by itself, with its own kernel (size..., channels, multiplier): (batch, m...,
+/// channels * multiplier).
+Tensor depthwise_conv(const Tensor& x, const Tensor& kernel, const ConvOptions& options = {});
+/// What the gradient of conv does: x (batch, m..., channels) and a kernel (size..., filters,
+/// channels) make (batch, n..., filters), where a conv with these options leads from n to m. With
+/// padding "same" n is m * stride; with "valid" (m - 1) * stride + max(size, stride), where the
+/// size includes the dilation. With an output padding n is (m - 1) * stride + that padding + size,
+/// or, with "same", + size mod 2.
+Tensor conv_transpose(const Tensor& x, const Tensor& kernel, const ConvOptions& options = {},
+                      const std::optional<PerAxis>& output_padding = std::nullopt);
+
+struct PoolOptions {
+  PerAxis strides = {};  ///< none: the size of the window
+  std::string padding = "valid";
+};
+/// The largest element of each window in each channel; of several the first has the gradient.
+Tensor max_pool(const Tensor& x, const PerAxis& pool_size, const PoolOptions& options = {});
+/// The mean of each window in each channel, over the elements that are there.
+Tensor average_pool(const Tensor& x, const PerAxis& pool_size, const PoolOptions& options = {});
 
 // --- softmax over one axis, and its logarithm. A row of nothing but -inf gives zeros, whose
 // logarithms are -inf; the gradient of both is 0.

@@ -2,10 +2,12 @@
 // it is only there for those who include <keratin/layers/attention.h>.
 #pragma once
 
+#include <keratin/layers/convolution.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/dense.h>
 #include <keratin/layers/embedding.h>
 #include <keratin/layers/normalization.h>
+#include <keratin/layers/pooling.h>
 #include <keratin/layers/registry.h>
 #include <keratin/layers/rnn.h>
 #include <keratin/layers/wrappers.h>

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include <keratin/core/cpu/convolution.h>
 #include <keratin/core/cpu/dispatch.h>
 #include <keratin/core/cpu/draws.h>
 #include <keratin/core/cpu/gemm.h>
@@ -360,7 +361,52 @@ class CpuKernels final : public Kernels {
     });
   }
 
+  void conv(const Tensor& y, const Tensor& x, const Tensor& kernel,
+            const Windows& windows) const override {
+    with_float(y.dtype(), [&](auto type) {
+      using T = decltype(type);
+      convolve<T>(convolution(x, y, kernel.size(3), windows), raw<T>(y), raw<T>(x), raw<T>(kernel));
+    });
+  }
+  void conv_input_gradient(const Tensor& gx, const Tensor& gy, const Tensor& kernel,
+                           const Windows& windows) const override {
+    with_float(gx.dtype(), [&](auto type) {
+      using T = decltype(type);
+      convolve_input_gradient<T>(convolution(gx, gy, kernel.size(3), windows), raw<T>(gx),
+                                 raw<T>(gy), raw<T>(kernel));
+    });
+  }
+  void conv_kernel_gradient(const Tensor& gk, const Tensor& x, const Tensor& gy,
+                            const Windows& windows) const override {
+    with_float(gk.dtype(), [&](auto type) {
+      using T = decltype(type);
+      convolve_kernel_gradient<T>(convolution(x, gy, gk.size(3), windows), raw<T>(gk), raw<T>(x),
+                                  raw<T>(gy));
+    });
+  }
+  void max_positions(const Tensor& index, const Tensor& x, const Windows& windows) const override {
+    with_float(x.dtype(), [&](auto type) {
+      using T = decltype(type);
+      cpu::max_positions<T>(convolution(x, index, x.size(4), windows), raw<std::int32_t>(index),
+                            raw<T>(x));
+    });
+  }
+
  private:
+  static Convolution convolution(const Tensor& x, const Tensor& y, std::int64_t channels_per_group,
+                                 const Windows& windows) {
+    Convolution c{windows};
+    c.batch = x.size(0);
+    for (int i = 0; i < 3; ++i) {
+      c.n[i] = x.size(i + 1);
+      c.m[i] = y.size(i + 1);
+    }
+    c.channels = x.size(4);
+    c.filters = y.size(4);
+    c.groups = channels_per_group == 0 ? 1 : c.channels / channels_per_group;
+    return c;
+  }
+
   template <class F>
   static void with_float(DType dtype, const F& f) {
     if (dtype == float64) return f(double{});

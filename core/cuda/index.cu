@@ -44,6 +44,31 @@ __global__ void take_elements(T* y, const T* x, const std::int32_t* indices, std
   });
 }
 
+// A thread for each window and channel.
+template <class T>
+__global__ void find_largest(std::int32_t* index, const T* x, const Pooling p) {
+  const std::int64_t total = p.batch * p.m[0] * p.m[1] * p.m[2] * p.channels;
+  for_elements(total, [&](std::int64_t i) {
+    const Division channel = divide(i, p.channels), third = divide(channel.quotient, p.m[2]);
+    const Division second = divide(third.quotient, p.m[1]), first = divide(second.quotient, p.m[0]);
+    std::int64_t best = -1;
+    for (std::int64_t k0 = 0; k0 < p.windows.axis[0].size; ++k0)
+      for (std::int64_t k1 = 0; k1 < p.windows.axis[1].size; ++k1)
+        for (std::int64_t k2 = 0; k2 < p.windows.axis[2].size; ++k2) {
+          const std::int64_t p0 = p.windows.axis[0].place(first.remainder, k0);
+          const std::int64_t p1 = p.windows.axis[1].place(second.remainder, k1);
+          const std::int64_t p2 = p.windows.axis[2].place(third.remainder, k2);
+          if (p0 < 0 || p0 >= p.n[0] || p1 < 0 || p1 >= p.n[1] || p2 < 0 || p2 >= p.n[2]) continue;
+          const std::int64_t here =
+              (((first.quotient * p.n[0] + p0) * p.n[1] + p1) * p.n[2] + p2) * p.channels +
+              channel.remainder;
+          const T value = x[here], top = best < 0 ? value : x[best];
+          if (best < 0 || value > top || (value != value && top == top)) best = here;
+        }
+    index[i] = static_cast<std::int32_t>(best);
+  });
+}
+
 // A thread for each element of y looks for its index among all of them.
 template <class T>
 __global__ void add_elements(T* y, const T* x, const std::int32_t* indices, std::int64_t count,
@@ -142,6 +167,15 @@ void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices
     default:
       throw std::logic_error("cuda: take has no kernel for elements of this size");
   }
+}
+
+void max_positions(DType dtype, std::int32_t* index, const void* x, const Pooling& p,
+                   Stream stream) {
+  with_type<float, double>(dtype, [&](auto type) {
+    using T = decltype(type);
+    launch_for(p.batch * p.m[0] * p.m[1] * p.m[2] * p.channels, find_largest<T>, stream, index,
+               static_cast<const T*>(x), p);
+  });
 }
 
 void scatter_add(DType dtype, void* y, const void* x, const std::int32_t* indices,

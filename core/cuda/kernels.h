@@ -8,6 +8,7 @@
 #include <keratin/core/catalogue.h>
 #include <keratin/core/dtype.h>
 #include <keratin/core/reduction.h>
+#include <keratin/core/windows.h>
 
 namespace keratin {
 enum class Comparison;
@@ -52,6 +53,12 @@ struct Groups {
   int count = 0;
   std::int64_t size[max_groups];
   void* data[max_groups][max_arrays];
+};
+
+/// Windows over x (batch, n, n, n, channels), m of them along each axis.
+struct Pooling {
+  Windows windows;
+  std::int64_t batch, n[3], m[3], channels;
 };
 
 // --- pointwise; the dtype is that of all operands: float32, float64 or int32
@@ -111,6 +118,11 @@ void scatter_add(DType dtype, void* y, const void* x, const std::int32_t* indice
 void scatter_add_sorted(DType dtype, void* y, const void* x, const std::int32_t* keys,
                         const std::int32_t* places, std::int64_t count, const Middle& size,
                         Stream stream);
+
+/// index (batch, m, m, m, channels): where x (batch, n, n, n, channels) has the first largest
+/// element that each window sees; float32 or float64.
+void max_positions(DType dtype, std::int32_t* index, const void* x, const Pooling& pooling,
+                   Stream stream);
 
 /// One pass of a stable radix sort, by the digit of `digit_bits` bits from bit `shift` on. First
 /// counts[d * threads + t], how often thread t, of sort_threads(count), has digit d; the caller

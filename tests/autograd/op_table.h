@@ -2,8 +2,8 @@
 // independently and slowly. The suite (test_ops_*.cpp) walks it. To test a new op, add a row; a
 // test fails until there is one.
 //
-// Rows stand in op_table_pointwise.cpp, _reduce, _product, _shape and _parts; the tools that walk
-// them in op_table_check.cpp and op_table_derivative.cpp.
+// Rows stand in op_table_pointwise.cpp, _reduce, _product, _shape, _window and _parts; the tools
+// that walk them in op_table_check.cpp and op_table_derivative.cpp.
 #pragma once
 
 #include <functional>
@@ -91,6 +91,7 @@ const std::vector<PointwiseOp>& pointwise_table();
 std::vector<Case> reduce_table();
 std::vector<Case> product_table();
 std::vector<Case> shape_table();
+std::vector<Case> window_table();
 std::vector<Case> parts_table();
 
 /// All of it, on small shapes: ranks 0 to 5, sizes 0, 1 and primes, broadcast both ways.
@@ -100,6 +101,7 @@ const std::vector<Case>& large_table();
 std::vector<Case> large_reduce_table();
 std::vector<Case> large_product_table();
 std::vector<Case> large_shape_table();
+std::vector<Case> large_window_table();
 std::vector<Case> large_parts_table();
 
 // --- walking it

@@ -132,7 +132,7 @@ const std::vector<Case>& op_table() {
     std::vector<Case> all;
     for (const PointwiseOp& op : pointwise_table())
       for (const auto& shapes : lists[op.inputs]) all.push_back(op.on(shapes));
-    for (auto* table : {reduce_table, product_table, shape_table, parts_table})
+    for (auto* table : {reduce_table, product_table, shape_table, window_table, parts_table})
       for (Case& c : table()) all.push_back(std::move(c));
     return all;
   }();
@@ -149,8 +149,8 @@ const std::vector<Case>& large_table() {
     std::vector<Case> all;
     for (const PointwiseOp& op : pointwise_table())
       for (const auto& shapes : lists[op.inputs]) all.push_back(op.on(shapes));
-    for (auto* table :
-         {large_reduce_table, large_product_table, large_shape_table, large_parts_table})
+    for (auto* table : {large_reduce_table, large_product_table, large_shape_table,
+                        large_window_table, large_parts_table})
       for (Case& c : table()) all.push_back(std::move(c));
     return all;
   }();

@@ -40,7 +40,15 @@ def objects():
         L.StackedRNNCells([L.LSTMCell(3), L.GRUCell(2)]), L.Bidirectional(L.LSTM(3)),
         L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode=None),
         L.Bidirectional(L.LSTM(3), merge_mode="ave", backward_layer=L.GRU(3, go_backwards=True)),
-        L.TimeDistributed(L.Dense(2))]
+        L.TimeDistributed(L.Dense(2)),
+        L.Conv1D(3, 2), L.Conv2D(4, (3, 2), strides=(2, 1), padding="same", groups=2, name="c", use_bias=False,
+                                 kernel_regularizer=R.L2(0.5), activity_regularizer=R.L1(0.5), activation="relu"),
+        L.Conv3D(2, 3, dilation_rate=(1, 2, 1)), L.Conv1DTranspose(3, 2), L.Conv3DTranspose(3, 2),
+        L.Conv2DTranspose(3, 2, strides=2, output_padding=(1, 0)), L.DepthwiseConv1D(3), L.DepthwiseConv2D(3),
+        L.SeparableConv1D(3, 2), L.SeparableConv2D(3, 2), L.MaxPooling1D(), L.MaxPooling2D((2, 3), padding="same"),
+        L.MaxPooling3D(2, strides=1), L.AveragePooling1D(3), L.AveragePooling2D(2), L.AveragePooling3D(2),
+        L.GlobalMaxPooling1D(), L.GlobalMaxPooling2D(), L.GlobalMaxPooling3D(), L.GlobalAveragePooling1D(),
+        L.GlobalAveragePooling2D(keepdims=True), L.GlobalAveragePooling3D()]
     yield "initializer", [
         I.Zeros(), I.Ones(), I.Constant(2.0), I.RandomNormal(), I.RandomNormal(1.0, 2.0, seed=3), I.TruncatedNormal(),
         I.RandomUniform(-1.0, 2.0), I.VarianceScaling(), I.VarianceScaling(2.0, "fan_avg", "uniform", seed=1),

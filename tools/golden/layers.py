@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import activations, layers, ops
 
+from . import layers_conv
 from .common import Arrays, generator, numbered, pullback, randomize
 
 
@@ -199,6 +200,8 @@ LAYERS = {
     "attention/plain": (lambda: AttentionLayer(4), CUBE, {}),
     "attention/mask": (lambda: AttentionLayer(4, mask_aware=True), MASKED_SEQUENCE, {"mask": MASK}),
 }
+
+LAYERS |= layers_conv.table(MASK)
 
 BIDIRECTIONAL = {
     "concat": (layers.LSTM, {}, "concat", None),

@@ -1,0 +1,242 @@
+// The table's convolutions and poolings, by their definition: each element of the result looks for
+// what its window sees.
+
+#include <algorithm>
+#include <limits>
+
+#include "op_table.h"
+
+namespace keratin::test {
+namespace {
+
+/// What a window over one axis sees, in the words of the definition.
+struct Steps {
+  std::int64_t size, stride = 1, dilation = 1;
+  std::string padding = "valid";
+
+  std::int64_t reach() const { return (size - 1) * dilation + 1; }
+  std::int64_t count(std::int64_t n) const {
+    if (padding == "same") return (n + stride - 1) / stride;
+    return (n + missing(n) - reach()) / stride + 1;
+  }
+  // Elements missing in front, and all that are missing.
+  std::int64_t missing(std::int64_t n) const {
+    if (padding == "causal") return reach() - 1;
+    if (padding == "valid") return 0;
+    return std::max<std::int64_t>((count(n) - 1) * stride + reach() - n, 0);
+  }
+  std::int64_t place(std::int64_t n, std::int64_t i, std::int64_t k) const {
+    return i * stride + k * dilation - (padding == "causal" ? missing(n) : missing(n) / 2);
+  }
+};
+
+using Axis = std::vector<Steps>;
+
+PerAxis numbers(const Axis& axes, std::int64_t Steps::*member) {
+  PerAxis all;
+  for (const Steps& axis : axes) all.push_back(axis.*member);
+  return all;
+}
+ConvOptions options_of(const Axis& axes) {
+  return {numbers(axes, &Steps::stride), axes[0].padding, numbers(axes, &Steps::dilation)};
+}
+
+std::int64_t extent(const Shape& shape, std::size_t axis) { return shape[static_cast<int>(axis)]; }
+
+// Calls f(element, place) for each element of the window at `place` that there is.
+template <class F>
+void see(const Axis& axes, const Shape& x, const Place& at, const F& f) {
+  std::int64_t elements = 1;
+  for (const Steps& axis : axes) elements *= axis.size;
+  for (std::int64_t e = 0; e < elements; ++e) {
+    Place element(axes.size()), place(axes.size());
+    bool inside = true;
+    std::int64_t rest = e;
+    for (std::size_t i = axes.size(); i-- > 0; rest /= axes[i].size) {
+      element[i] = rest % axes[i].size;
+      place[i] = axes[i].place(extent(x, i + 1), at[i + 1], element[i]);
+      inside &= place[i] >= 0 && place[i] < extent(x, i + 1);
+    }
+    if (inside) f(element, place);
+  }
+}
+
+Place joined(std::int64_t first, Place middle, std::initializer_list<std::int64_t> last) {
+  middle.insert(middle.begin(), first);
+  middle.insert(middle.end(), last);
+  return middle;
+}
+
+Shape counted(const Axis& axes, const Shape& x, std::int64_t channels) {
+  Shape y{x[0]};
+  for (std::size_t i = 0; i < axes.size(); ++i) y.push_back(axes[i].count(extent(x, i + 1)));
+  y.push_back(channels);
+  return y;
+}
+
+std::string name_of(const Axis& axes, const std::string& more) {
+  std::string text = axes[0].padding;
+  for (const Steps& axis : axes)
+    text += " " + std::to_string(axis.size) + "/" + std::to_string(axis.stride) + "/" +
+            std::to_string(axis.dilation);
+  return text + more;
+}
+
+Shape kernel_of(const Axis& axes, std::int64_t channels, std::int64_t filters) {
+  Shape shape;
+  for (const Steps& axis : axes) shape.push_back(axis.size);
+  shape.push_back(channels);
+  shape.push_back(filters);
+  return shape;
+}
+
+Traits sums(std::int64_t terms) {
+  return {.ulps = 4, .floor = static_cast<double>(terms), .bits = false};
+}
+
+Case conv_case(const Shape& x, const Axis& axes, std::int64_t filters, std::int64_t groups = 1) {
+  const std::int64_t channels = x[-1] / groups, width = filters / groups;
+  const Shape kernel = kernel_of(axes, channels, filters);
+  return {"conv",
+          name_of(axes, groups == 1 ? "" : ", groups"),
+          {x, kernel},
+          [axes](const Inputs& in) { return conv(in[0], in[1], options_of(axes)); },
+          [=](const Arrays& in) {
+            return build(counted(axes, x, filters), [&](const Place& at) {
+              Real sum = 0;
+              see(axes, x, at, [&](const Place& k, const Place& place) {
+                for (std::int64_t c = 0; c < channels; ++c) {
+                  Place weight = k;
+                  weight.insert(weight.end(), {c, at.back()});
+                  sum += in[0].at(joined(at[0], place, {at.back() / width * channels + c})) *
+                         in[1].at(weight);
+                }
+              });
+              return sum;
+            });
+          },
+          sums(4)};
+}
+
+Case depthwise_case(const Shape& x, const Axis& axes, std::int64_t multiplier) {
+  return {"depthwise_conv",
+          name_of(axes, ""),
+          {x, kernel_of(axes, x[-1], multiplier)},
+          [axes](const Inputs& in) { return depthwise_conv(in[0], in[1], options_of(axes)); },
+          [=](const Arrays& in) {
+            return build(counted(axes, x, x[-1] * multiplier), [&](const Place& at) {
+              Real sum = 0;
+              const std::int64_t c = at.back() / multiplier;
+              see(axes, x, at, [&](const Place& k, const Place& place) {
+                Place weight = k;
+                weight.insert(weight.end(), {c, at.back() % multiplier});
+                sum += in[0].at(joined(at[0], place, {c})) * in[1].at(weight);
+              });
+              return sum;
+            });
+          },
+          sums(4)};
+}
+
+// y spreads over x as x is seen by y: y (batch, m..., channels) to x (batch, n..., filters).
+Case transpose_case(const Shape& y, const Shape& x, const Axis& axes) {
+  const Shape kernel = kernel_of(axes, x[-1], y[-1]);
+  return {"conv_transpose",
+          name_of(axes, ""),
+          {y, kernel},
+          [axes](const Inputs& in) { return conv_transpose(in[0], in[1], options_of(axes)); },
+          [=](const Arrays& in) {
+            Array result = build(x, [](const Place&) { return Real(0); });
+            build(y, [&](const Place& at) {
+              see(axes, x, at, [&](const Place& k, const Place& place) {
+                for (std::int64_t f = 0; f < x[-1]; ++f) {
+                  Place weight = k;
+                  weight.insert(weight.end(), {f, at.back()});
+                  std::int64_t offset = at[0];
+                  for (std::size_t i = 0; i < place.size(); ++i)
+                    offset = offset * extent(x, i + 1) + place[i];
+                  result.values[static_cast<std::size_t>(offset * x[-1] + f)] +=
+                      in[0].at(at) * in[1].at(weight);
+                }
+              });
+              return Real(0);
+            });
+            return result;
+          },
+          sums(4)};
+}
+
+Case pool_case(const char* op, const Shape& x, const Axis& axes) {
+  const bool largest = op == std::string("max_pool");
+  return {op,
+          name_of(axes, ""),
+          {x},
+          [axes, largest](const Inputs& in) {
+            const PoolOptions options{numbers(axes, &Steps::stride), axes[0].padding};
+            const PerAxis size = numbers(axes, &Steps::size);
+            return largest ? max_pool(in[0], size, options) : average_pool(in[0], size, options);
+          },
+          [=](const Arrays& in) {
+            return build(counted(axes, x, x[-1]), [&](const Place& at) {
+              Real top = -std::numeric_limits<Real>::infinity(), sum = 0, count = 0;
+              see(axes, x, at, [&](const Place&, const Place& place) {
+                const Real value = in[0].at(joined(at[0], place, {at.back()}));
+                top = std::max(top, value);
+                sum += value;
+                ++count;
+              });
+              return largest ? top : sum / count;
+            });
+          },
+          largest ? Traits{} : Traits{.ulps = 3, .floor = 1}};
+}
+
+}  // namespace
+
+std::vector<Case> window_table() {
+  const Steps plain{3}, dilated{2, 1, 3}, same{3, 2, 1, "same"}, even{4, 3, 1, "same"};
+  const Steps causal{3, 1, 2, "causal"}, strided{2, 2};
+  return {
+      conv_case({2, 7, 3}, {plain}, 5),
+      conv_case({2, 8, 3}, {dilated}, 2),
+      conv_case({1, 7, 2}, {causal}, 3),
+      conv_case({2, 1, 2}, {{3, 1, 1, "same"}}, 1),
+      conv_case({2, 6, 4}, {same}, 6, 2),
+      conv_case({0, 6, 4}, {same}, 2),
+      conv_case({2, 5, 6, 3}, {plain, strided}, 4),
+      conv_case({2, 5, 6, 2}, {same, even}, 3),
+      conv_case({2, 5, 7, 2}, {dilated, dilated}, 3),
+      conv_case({1, 5, 4, 6}, {plain, {1}}, 6, 3),
+      conv_case({2, 3, 4, 3, 2}, {strided, {3}, {1}}, 3),
+      depthwise_case({2, 7, 3}, {same}, 1),
+      depthwise_case({2, 5, 4, 3}, {plain, strided}, 2),
+      transpose_case({2, 3, 3}, {2, 6, 2}, {same}),
+      transpose_case({2, 3, 3}, {2, 9, 2}, {even}),
+      transpose_case({2, 4, 3}, {2, 6, 2}, {plain}),
+      transpose_case({2, 3, 2}, {2, 9, 2}, {{2, 3}}),
+      transpose_case({2, 2, 3, 2}, {2, 4, 6, 3}, {plain, {2, 2}}),
+      transpose_case({1, 2, 3, 2}, {1, 4, 6, 2}, {same, same}),
+      pool_case("max_pool", {2, 7, 3}, {strided}),
+      pool_case("max_pool", {2, 7, 3}, {same}),
+      pool_case("max_pool", {2, 5, 6, 2}, {same, even}),
+      pool_case("max_pool", {1, 4, 3, 4, 2}, {strided, {1}, {3}}),
+      pool_case("average_pool", {2, 7, 3}, {strided}),
+      pool_case("average_pool", {2, 7, 3}, {same}),
+      pool_case("average_pool", {2, 5, 6, 2}, {same, even}),
+      pool_case("average_pool", {1, 4, 3, 4, 2}, {strided, {1}, {3}}),
+  };
+}
+
+std::vector<Case> large_window_table() {
+  const Steps plain{3}, same{3, 1, 1, "same"}, strided{2, 2};
+  return {
+      conv_case({65, 13, 15, 8}, {plain, plain}, 16),
+      conv_case({40, 250, 3}, {same}, 17),
+      conv_case({33, 9, 16, 32}, {same, same}, 32, 2),
+      depthwise_case({33, 14, 14, 16}, {same, same}, 1),
+      pool_case("max_pool", {40, 25, 26, 16}, {strided, strided}),
+      pool_case("average_pool", {40, 25, 26, 16}, {strided, strided}),
+  };
+}
+
+}  // namespace keratin::test
