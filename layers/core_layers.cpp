@@ -7,6 +7,28 @@
 #include <keratin/layers/internal/options.h>
 
 namespace keratin {
+namespace {
+
+// One number, or a list, which Keras may have as an array of NumPy.
+Field per_channel_field(const std::string& name, PerChannel& numbers) {
+  auto read = [&] { return numbers.size() == 1 ? to_option(numbers[0]) : to_option(numbers); };
+  auto write = [&](const Option& value) {
+    const auto object = object_in(value);
+    const Option* inside = object ? find_option(object->second, "value") : nullptr;
+    return from_option(inside == nullptr ? value : *inside, numbers);
+  };
+  return {name, read, write, {"of at least one number", [](const Option& value) {
+                                auto* list = std::get_if<std::vector<Option>>(&value);
+                                return list == nullptr || !list->empty();
+                              }}};
+}
+
+}  // namespace
+
+Shape SameShapeLayer::compute_output_shape(const Shape& input_shape) {
+  ensure_built(input_shape);
+  return input_shape;
+}
 
 InputLayer::InputLayer(const Shape& shape, const NameOptions& options) {
   apply_common(*this, options);
@@ -18,9 +40,31 @@ Activation::Activation(ActivationFunction activation, const NameOptions& options
   apply_common(*this, options);
 }
 
+IdentityLayer::IdentityLayer(const NameOptions& options) { apply_common(*this, options); }
+
+Rescaling::Rescaling(const PerChannel& scale, const RescalingOptions& options)
+    : scale_(scale), options_(options) {
+  check_fields("Rescaling", fields());
+  apply_common(*this, options);
+}
+
+Tensor Rescaling::call(const Tensor& inputs) {
+  const Tensor x = inputs.astype(dtype());
+  auto constant = [&](const PerChannel& numbers, const char* option) {
+    if (numbers.size() == 1) return Tensor(numbers[0]);
+    if (x.rank() == 0 || x.size(-1) != static_cast<std::int64_t>(numbers.size()))
+      fail("expected input with last axis {}, as {} has, got {}", numbers.size(), option,
+           x.shape());
+    std::vector<Tensor> made;  // where x is, so that nothing is sent there
+    for (double number : numbers) made.push_back(full({}, number, x.dtype(), x.device()));
+    return stack(made);
+  };
+  return x * constant(scale_, "scale") + constant(options_.offset, "offset");
+}
+
 // --- dropout
 
-Dropout::Dropout(double rate, const DropoutOptions& options) : rate_(rate), seed_(options.seed) {
+Dropout::Dropout(double rate, const DropoutOptions& options) : rate_(rate), options_(options) {
   check_fields("Dropout", fields());
   apply_common(*this, options);
 }
@@ -32,20 +76,36 @@ Tensor dropout_mask(const Shape& shape, double rate, DType dtype, Random& random
   return keep.astype(dtype) / (1 - rate);
 }
 
-Tensor Dropout::call(const Tensor& inputs) {
-  if (!training() || rate_ == 0) return inputs;
-  return inputs *
-         dropout_mask(inputs.shape(), rate_, inputs.dtype(), random(seed_), inputs.device());
+Shape noise_shape_for(const Shape& inputs, const Shape& noise_shape) {
+  if (noise_shape.empty()) return inputs;
+  Shape shape = inputs;
+  bool fits = noise_shape.rank() == inputs.rank();
+  for (int axis = 0; fits && axis < inputs.rank(); ++axis) {
+    if (noise_shape[axis] != None) shape[axis] = noise_shape[axis];
+    fits = shape[axis] == 1 || shape[axis] == inputs[axis];
+  }
+  if (!fits) fail("expected a noise_shape that broadcasts to {}, got {}", inputs, noise_shape);
+  return shape;
+}
+
+Tensor Dropout::call(const Tensor& x) {
+  if (!training() || rate_ == 0) return x;
+  const Shape shape = noise_shape_for(x.shape(), options_.noise_shape);
+  return x * dropout_mask(shape, rate_, x.dtype(), random(options_.seed), x.device());
 }
 
 // --- shapes
 
-Flatten::Flatten(const NameOptions& options) { apply_common(*this, options); }
+Flatten::Flatten(const FlattenOptions& options) : options_(options) {
+  check_fields("Flatten", fields());
+  apply_common(*this, options);
+}
 
 Tensor Flatten::call(const Tensor& inputs) {
   if (inputs.rank() < 1) fail("expected an input with a batch axis, got {}", inputs.shape());
-  std::int64_t batch = inputs.size(0);
-  return reshape(inputs, {batch, inputs.shape().without(0).numel()});
+  const bool moved = options_.data_format == "channels_first" && inputs.rank() > 1;
+  return reshape(moved ? moveaxis(inputs, 1, -1) : inputs,
+                 {inputs.size(0), inputs.shape().without(0).numel()});
 }
 
 Reshape::Reshape(const Shape& target_shape, const NameOptions& options)
@@ -124,9 +184,14 @@ Config InputLayer::get_config() const {
 
 std::vector<Field> Activation::fields() { return {{"activation", &activation_}}; }
 std::vector<Field> Dropout::fields() {
-  return {{"rate", &rate_, between(0, 1)}, {"seed", &seed_}, Field::fixed("noise_shape", {})};
+  return {{"rate", &rate_, between(0, 1)},
+          {"seed", &options_.seed},
+          noise_shape_field(options_.noise_shape)};
 }
-std::vector<Field> Flatten::fields() { return {Field::fixed("data_format", "channels_last")}; }
+std::vector<Field> Flatten::fields() { return {data_format_field(options_.data_format)}; }
+std::vector<Field> Rescaling::fields() {
+  return {per_channel_field("scale", scale_), per_channel_field("offset", options_.offset)};
+}
 std::vector<Field> RepeatVector::fields() { return {{"n", &n_, at_least(1)}}; }
 std::vector<Field> Masking::fields() { return {{"mask_value", &mask_value_}}; }
 
