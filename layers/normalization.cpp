@@ -5,6 +5,7 @@
 #include <keratin/core/create.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/normalization.h>
+#include <keratin/layers/registry.h>
 
 namespace keratin {
 namespace {
@@ -15,6 +16,37 @@ Tensor affine(const Tensor& x, const Weight& gamma, const Weight& beta, const Sh
   if (gamma.defined()) y = y * reshape(gamma, shape);
   if (beta.defined()) y = y + reshape(beta, shape);
   return y;
+}
+
+/// Mean 0 and variance 1 over the axes, in two passes.
+Tensor standardized(const Tensor& x, const std::vector<int>& axes, double epsilon) {
+  Tensor centred = x - mean(x, axes, true);
+  return centred * rsqrt(mean(square(centred), axes, true) + epsilon);
+}
+
+/// The axes counted from 0, in order.
+std::vector<int> sorted_axes(std::vector<int> axes, int rank) {
+  for (int& axis : axes) axis = normalize_axis(axis, rank, "axis");
+  std::ranges::sort(axes);
+  return axes;
+}
+
+/// The sizes along the axes alone.
+Shape sizes_along(const std::vector<int>& axes, const Shape& shape) {
+  Shape sizes;
+  for (int axis : axes) sizes.push_back(shape[axis]);
+  return sizes;
+}
+
+/// The shape in which a weight of the sizes along the axes broadcasts to x, which must have them.
+Shape broadcast_shape(const std::vector<int>& axes, const Tensor& x, const Shape& built_for) {
+  Shape shape = Shape::filled(x.rank(), 1);
+  for (int axis : axes) {
+    if (axis >= x.rank() || axis >= built_for.rank() || x.size(axis) != built_for[axis])
+      fail("expected input like {}, got {}", built_for, x.shape());
+    shape[axis] = x.size(axis);
+  }
+  return shape;
 }
 
 }  // namespace
@@ -97,13 +129,13 @@ Tensor BatchNormalization::call(const Tensor& inputs) {
 
 LayerNormalization::LayerNormalization(const LayerNormalizationOptions& options)
     : options_(options) {
+  check_fields("LayerNormalization", fields());
   apply_common(*this, options);
 }
 
 std::vector<Field> LayerNormalization::fields() {
   LayerNormalizationOptions& o = options_;
-  auto axis = [&o] { return o.axis.size() == 1 ? to_option(o.axis[0]) : to_option(o.axis); };
-  return {{"axis", axis, [&o](const Option& value) { return from_option(value, o.axis); }},
+  return {axis_field(o.axis),
           {"epsilon", &o.epsilon},
           {"center", &o.center},
           {"scale", &o.scale},
@@ -118,12 +150,8 @@ std::vector<Field> LayerNormalization::fields() {
 
 void LayerNormalization::build(const Shape& input_shape) {
   const LayerNormalizationOptions& o = options_;
-  if (o.axis.empty()) fail("expected at least one axis");
-  axes_ = o.axis;
-  for (int& axis : axes_) axis = normalize_axis(axis, input_shape.rank(), "axis");
-  std::ranges::sort(axes_);
-  Shape features;
-  for (int axis : axes_) features.push_back(input_shape[axis]);
+  axes_ = sorted_axes(o.axis, input_shape.rank());
+  const Shape features = sizes_along(axes_, input_shape);
   if (o.scale)
     gamma =
         add_weight("gamma", features, o.gamma_initializer, o.gamma_regularizer, o.gamma_constraint);
@@ -132,15 +160,146 @@ void LayerNormalization::build(const Shape& input_shape) {
 }
 
 Tensor LayerNormalization::call(const Tensor& x) {
-  Shape shape = Shape::filled(x.rank(), 1);
-  for (int axis : axes_) {
-    if (axis >= x.rank() || axis >= input_shape().rank() || x.size(axis) != input_shape()[axis])
-      fail("expected input like {}, got {}", input_shape(), x.shape());
-    shape[axis] = x.size(axis);
+  const Shape shape = broadcast_shape(axes_, x, input_shape());
+  return affine(standardized(x, axes_, options_.epsilon), gamma, beta, shape);
+}
+
+// --- groups of channels
+
+GroupNormalization::GroupNormalization(const GroupNormalizationOptions& options)
+    : options_(options) {
+  check_fields("GroupNormalization", fields());
+  apply_common(*this, options);
+}
+
+std::vector<Field> GroupNormalization::fields() {
+  GroupNormalizationOptions& o = options_;
+  Check some{"of at least 1, or -1", [](const Option& value) {
+               int groups = 0;
+               return from_option(value, groups) && (groups >= 1 || groups == -1);
+             }};
+  return {{"groups", &o.groups, some},
+          {"axis", &o.axis},
+          {"epsilon", &o.epsilon},
+          {"center", &o.center},
+          {"scale", &o.scale},
+          {"beta_initializer", &o.beta_initializer},
+          {"gamma_initializer", &o.gamma_initializer},
+          {"beta_regularizer", &o.beta_regularizer},
+          {"gamma_regularizer", &o.gamma_regularizer},
+          {"beta_constraint", &o.beta_constraint},
+          {"gamma_constraint", &o.gamma_constraint}};
+}
+
+void GroupNormalization::build(const Shape& input_shape) {
+  const GroupNormalizationOptions& o = options_;
+  axis_ = normalize_axis(o.axis, input_shape.rank(), "axis");
+  channels_ = input_shape[axis_];
+  if (axis_ == 0 || channels_ == None)
+    fail("expected an axis {} of known size after the batch, got {}", o.axis, input_shape);
+  groups_ = o.groups == -1 ? channels_ : o.groups;
+  if (channels_ % groups_ != 0)
+    fail("expected a number of groups that divides the {} channels, got {}", channels_, groups_);
+  if (o.scale)
+    gamma = add_weight("gamma", {channels_}, o.gamma_initializer, o.gamma_regularizer,
+                       o.gamma_constraint);
+  if (o.center)
+    beta =
+        add_weight("beta", {channels_}, o.beta_initializer, o.beta_regularizer, o.beta_constraint);
+}
+
+// (batch, ..., groups, channels / groups, ...) while the moments are those of a group.
+Tensor GroupNormalization::call(const Tensor& x) {
+  const Shape shape = broadcast_shape({axis_}, x, input_shape());
+  std::vector<int> within;
+  for (int axis = 1; axis <= x.rank(); ++axis)
+    if (axis != axis_) within.push_back(axis);
+  Tensor grouped = reshape(x, x.shape().with(axis_, channels_ / groups_).inserted(axis_, groups_));
+  grouped = standardized(grouped, within, options_.epsilon);
+  return affine(reshape(grouped, x.shape()), gamma, beta, shape);
+}
+
+// --- lengths
+
+RMSNormalization::RMSNormalization(const RMSNormalizationOptions& options) : options_(options) {
+  check_fields("RMSNormalization", fields());
+  apply_common(*this, options);
+}
+
+std::vector<Field> RMSNormalization::fields() {
+  return {axis_field(options_.axis), {"epsilon", &options_.epsilon}};
+}
+
+void RMSNormalization::build(const Shape& input_shape) {
+  axes_ = sorted_axes(options_.axis, input_shape.rank());
+  scale = add_weight("scale", sizes_along(axes_, input_shape), "ones");
+}
+
+Tensor RMSNormalization::call(const Tensor& x) {
+  const Shape shape = broadcast_shape(axes_, x, input_shape());
+  return x * rsqrt(mean(square(x), axes_, true) + options_.epsilon) * reshape(scale, shape);
+}
+
+UnitNormalization::UnitNormalization(const UnitNormalizationOptions& options) : options_(options) {
+  check_fields("UnitNormalization", fields());
+  apply_common(*this, options);
+}
+
+std::vector<Field> UnitNormalization::fields() { return {axis_field(options_.axis)}; }
+
+Tensor UnitNormalization::call(const Tensor& x) {
+  return x / maximum(norm(x, options_.axis, true), 1e-12);
+}
+
+// --- kernels
+
+SpectralNormalization::SpectralNormalization(AnyLayer layer,
+                                             const SpectralNormalizationOptions& options)
+    : layer_(std::move(layer)), options_(options) {
+  check_fields("SpectralNormalization", fields());
+  apply_common(*this, options);
+  track(layer_);
+}
+
+std::vector<Field> SpectralNormalization::fields() {
+  return {{"layer", &layer_}, {"power_iterations", &options_.power_iterations, at_least(1)}};
+}
+
+void SpectralNormalization::build(const Shape& input_shape) {
+  layer_->ensure_built(input_shape);
+  std::vector<Weight> own = layer_->weights();
+  for (const AnyLayer& part : layer_->sublayers())
+    for (const Weight& weight : part->weights()) std::erase(own, weight);
+  auto found = std::ranges::find_if(own, [](const Weight& weight) {
+    return weight.name() == "kernel" || weight.name() == "embeddings";
+  });
+  if (found == own.end())
+    fail("expected a layer with a weight \"kernel\" or \"embeddings\", got {} ({})", layer_->name(),
+         layer_->class_name());
+  kernel = *found;
+  vector_u = add_weight("vector_u", {1, kernel.shape()[-1]}, TruncatedNormal({.stddev = 0.02}), {},
+                        {}, /*trainable=*/false);
+}
+
+// u and v become the singular vectors of W that belong to sigma. A W of zeros stays as it is.
+void SpectralNormalization::normalize() {
+  NoGradient scope;
+  auto unit = [](const Tensor& x) { return x / maximum(norm(x), 1e-7); };
+  const Tensor w = reshape(kernel, {-1, kernel.shape()[-1]});
+  Tensor u = vector_u.value(), v;
+  for (int i = 0; i < options_.power_iterations; ++i) {
+    v = unit(dot(u, transpose(w)));
+    u = unit(dot(v, w));
   }
-  Tensor centred = x - mean(x, axes_, true);
-  Tensor variance = mean(square(centred), axes_, true);
-  return affine(centred * rsqrt(variance + options_.epsilon), gamma, beta, shape);
+  const Tensor sigma = reshape(dot(dot(v, w), transpose(u)), {});
+  const Tensor nothing = all(kernel.value() == 0.0);
+  vector_u.assign(where(nothing, vector_u, u));
+  kernel.assign(where(nothing, kernel, kernel / sigma));
+}
+
+Tensor SpectralNormalization::call(const Tensor& inputs) {
+  if (training()) normalize();
+  return (*layer_)(inputs, {.training = training(), .mask = mask()});
 }
 
 }  // namespace keratin
