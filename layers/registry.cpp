@@ -37,13 +37,21 @@ std::pair<const std::type_index, LayerClass> entry(const char* name, AnyLayer (*
           .built_in = true}};
 }
 
+// A layer that Keras builds in its constructor: its record says nothing of shapes.
+template <class L>
+std::pair<const std::type_index, LayerClass> entry_of_any_shape(const char* name,
+                                                                AnyLayer (*make)()) {
+  return entry<L>(name, make, "", true);
+}
+
 // The layers of the library: one line each.
 Registry& registry() {
-  constexpr bool any_shape = true;
   static Registry all{
       {},
-      {entry<Activation>(
-           "Activation", [] { return AnyLayer(Activation("linear")); }, "", any_shape),
+      {entry_of_any_shape<Activation>("Activation", [] { return AnyLayer(Activation("linear")); }),
+       entry_of_any_shape<ActivityRegularization>(
+           "ActivityRegularization", [] { return AnyLayer(ActivityRegularization()); }),
+       entry_of_any_shape<AlphaDropout>("AlphaDropout", [] { return AnyLayer(AlphaDropout(0)); }),
        entry<BatchNormalization>("BatchNormalization",
                                  [] { return AnyLayer(BatchNormalization()); }),
        entry<Bidirectional>("Bidirectional", [] { return AnyLayer(Bidirectional(LSTM(1))); }),
@@ -75,30 +83,61 @@ Registry& registry() {
        entry<MaxPooling3D>("MaxPooling3D", [] { return AnyLayer(MaxPooling3D()); }),
        entry<SeparableConv1D>("SeparableConv1D", [] { return AnyLayer(SeparableConv1D(1, 1)); }),
        entry<SeparableConv2D>("SeparableConv2D", [] { return AnyLayer(SeparableConv2D(1, 1)); }),
+       entry<Cropping1D>("Cropping1D", [] { return AnyLayer(Cropping1D()); }),
+       entry<Cropping2D>("Cropping2D", [] { return AnyLayer(Cropping2D()); }),
+       entry<Cropping3D>("Cropping3D", [] { return AnyLayer(Cropping3D()); }),
        entry<Dense>("Dense", [] { return AnyLayer(Dense(1)); }),
-       entry<Dropout>(
-           "Dropout", [] { return AnyLayer(Dropout(0)); }, "", any_shape),
+       entry_of_any_shape<Dropout>("Dropout", [] { return AnyLayer(Dropout(0)); }),
+       entry_of_any_shape<ELU>("ELU", [] { return AnyLayer(ELU()); }),
        entry<Embedding>("Embedding", [] { return AnyLayer(Embedding(1, 1)); }),
        entry<Flatten>("Flatten", [] { return AnyLayer(Flatten()); }),
+       entry_of_any_shape<GaussianDropout>("GaussianDropout",
+                                           [] { return AnyLayer(GaussianDropout(0)); }),
+       entry_of_any_shape<GaussianNoise>("GaussianNoise",
+                                         [] { return AnyLayer(GaussianNoise(0)); }),
+       entry<GroupNormalization>("GroupNormalization",
+                                 [] { return AnyLayer(GroupNormalization()); }),
        entry<GRU>("GRU", [] { return AnyLayer(GRU(1)); }),
        entry<GRUCell>("GRUCell", [] { return AnyLayer(GRUCell(1)); }),
+       entry_of_any_shape<IdentityLayer>("Identity", [] { return AnyLayer(IdentityLayer()); }),
        entry<InputLayer>("InputLayer", [] { return AnyLayer(InputLayer({})); }),
        entry<LayerNormalization>("LayerNormalization",
                                  [] { return AnyLayer(LayerNormalization()); }),
+       entry_of_any_shape<LeakyReLU>("LeakyReLU", [] { return AnyLayer(LeakyReLU()); }),
        entry<LSTM>("LSTM", [] { return AnyLayer(LSTM(1)); }),
        entry<LSTMCell>("LSTMCell", [] { return AnyLayer(LSTMCell(1)); }),
-       entry<Masking>(
-           "Masking", [] { return AnyLayer(Masking()); }, "", any_shape),
+       entry_of_any_shape<Masking>("Masking", [] { return AnyLayer(Masking()); }),
        entry<Permute>("Permute", [] { return AnyLayer(Permute({})); }),
+       entry<PReLU>("PReLU", [] { return AnyLayer(PReLU()); }),
+       entry_of_any_shape<ReLU>("ReLU", [] { return AnyLayer(ReLU()); }),
        entry<RepeatVector>("RepeatVector", [] { return AnyLayer(RepeatVector(1)); }),
+       entry<Rescaling>("Rescaling", [] { return AnyLayer(Rescaling(1)); }),
        entry<Reshape>("Reshape", [] { return AnyLayer(Reshape({})); }),
+       entry<RMSNormalization>("RMSNormalization", [] { return AnyLayer(RMSNormalization()); }),
        entry<RNN>("RNN", [] { return AnyLayer(RNN(LSTMCell(1))); }),
        entry<SimpleRNN>("SimpleRNN", [] { return AnyLayer(SimpleRNN(1)); }),
        entry<SimpleRNNCell>("SimpleRNNCell", [] { return AnyLayer(SimpleRNNCell(1)); }),
+       entry_of_any_shape<Softmax>("Softmax", [] { return AnyLayer(Softmax()); }),
+       entry_of_any_shape<SpatialDropout1D>("SpatialDropout1D",
+                                            [] { return AnyLayer(SpatialDropout1D(0)); }),
+       entry_of_any_shape<SpatialDropout2D>("SpatialDropout2D",
+                                            [] { return AnyLayer(SpatialDropout2D(0)); }),
+       entry_of_any_shape<SpatialDropout3D>("SpatialDropout3D",
+                                            [] { return AnyLayer(SpatialDropout3D(0)); }),
+       entry<SpectralNormalization>("SpectralNormalization",
+                                    [] { return AnyLayer(SpectralNormalization(Dense(1))); }),
        entry<StackedRNNCells>("StackedRNNCells",
                               [] { return AnyLayer(StackedRNNCells(LSTMCell(1))); }),
        entry<TimeDistributed>("TimeDistributed",
                               [] { return AnyLayer(TimeDistributed(Dense(1))); }),
+       entry_of_any_shape<UnitNormalization>("UnitNormalization",
+                                             [] { return AnyLayer(UnitNormalization()); }),
+       entry<UpSampling1D>("UpSampling1D", [] { return AnyLayer(UpSampling1D()); }),
+       entry<UpSampling2D>("UpSampling2D", [] { return AnyLayer(UpSampling2D()); }),
+       entry<UpSampling3D>("UpSampling3D", [] { return AnyLayer(UpSampling3D()); }),
+       entry<ZeroPadding1D>("ZeroPadding1D", [] { return AnyLayer(ZeroPadding1D()); }),
+       entry<ZeroPadding2D>("ZeroPadding2D", [] { return AnyLayer(ZeroPadding2D()); }),
+       entry<ZeroPadding3D>("ZeroPadding3D", [] { return AnyLayer(ZeroPadding3D()); }),
        entry<AttentionLayer>(
            "AttentionLayer", [] { return AnyLayer(AttentionLayer(1)); }, "keratin")}};
   return all;
