@@ -7,6 +7,7 @@ import numpy as np
 from keras import activations, layers, ops
 
 from . import layers_conv
+from . import layers_simple
 from .common import Arrays, generator, numbered, pullback, randomize
 
 
@@ -199,7 +200,7 @@ LAYERS = {
     "reshape/minus_1_2": (lambda: layers.Reshape((-1, 2)), (3, 8), {}),
     "attention/plain": (lambda: AttentionLayer(4), CUBE, {}),
     "attention/mask": (lambda: AttentionLayer(4, mask_aware=True), MASKED_SEQUENCE, {"mask": MASK}),
-}
+} | layers_simple.LAYERS
 
 LAYERS |= layers_conv.table(MASK)
 
@@ -230,7 +231,8 @@ def bidirectional_layer(inner, options, merge_mode, mask):
 
 def objects():
     """case -> how its layer is made."""
-    yield from ((case, make) for case, (make, _, _) in LAYERS.items())
+    yield from ((case, make) for case, (make, _, _) in LAYERS.items() if case not in layers_simple.LAYERS)
+    yield from layers_simple.objects()
     for kind, (_, variants, _) in RECURRENT_KINDS.items():
         yield from ((f"{kind}/{variant}", partial(recurrent_layer, kind, options))
                     for variant, options in variants.items())
@@ -363,6 +365,7 @@ def cases():
         rng = generator(case)
         x = padded(rng) if isinstance(source, str) else rng.normal(size=source) if isinstance(source, tuple) else source
         record(arrays, case, make(), x, rng, **options)
+    layers_simple.spectral(arrays)
     for kind in RECURRENT_KINDS:
         recurrent(arrays, kind)
     for variant, row in BIDIRECTIONAL.items():
