@@ -362,6 +362,11 @@ TEST_CASE("rescaling takes integers, and a number for each channel") {
   CHECK(largest(y - tensor({{-1, 1}, {-0.6, -0.2}})) < 1e-6);
   y = Rescaling({1, 2}, {.offset = {10, 20}})(x);
   CHECK(same(y, tensor({{10, 530}, {61, 224}})));
+  // Keras writes an array of NumPy as an object.
+  const Config array{{"class_name", "__numpy__"},
+                     {"config", Config{{"value", std::vector<Option>{1, 2}}}}};
+  AnyLayer read = layer_from_config("Rescaling", {{"scale", array}, {"offset", 1}});
+  CHECK(same(read(x), tensor({{1, 511}, {52, 205}})));
 }
 
 TEST_CASE("the identity takes several inputs, and gives them back") {
