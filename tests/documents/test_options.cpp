@@ -24,6 +24,9 @@ const std::map<std::string, std::string> meanings{
     {"activation", "what the outputs go through: a name or a function"},
     {"activity_regularizer", "what the outputs cost, divided by the batch size"},
     {"alpha", "the least share of the initial learning rate"},
+    {"alpha_constraint", "what alpha is held to after each step"},
+    {"alpha_initializer", "how alpha begins"},
+    {"alpha_regularizer", "what alpha costs"},
     {"amsgrad", "divides by the largest second moment so far"},
     {"apply_class_balancing", "weights the two classes by alpha and 1 - alpha"},
     {"attention_dim", "the width of the network that weighs the steps"},
@@ -47,6 +50,7 @@ const std::map<std::string, std::string> meanings{
     {"class_id", "judges this class alone"},
     {"clipnorm", "the largest norm of one weight's gradient"},
     {"clipvalue", "the largest entry of a gradient"},
+    {"cropping", "what is cut off before and after each axis"},
     {"curve", "ROC or PR"},
     {"cycle", "begins again with a longer period"},
     {"data_format", "where the channels are"},
@@ -81,11 +85,13 @@ const std::map<std::string, std::string> meanings{
     {"go_backwards", "runs from the last step to the first"},
     {"gradient_accumulation_steps", "the calls whose gradients make one step"},
     {"groups", "a group of filters sees a group of channels"},
+    {"groups", "how many groups there are; -1: each channel is one"},
     {"ignore_class", "the label of positions that do not count"},
     {"initial_accumulator_value", "where the sums of squares begin"},
     {"initial_learning_rate", "the learning rate at step 0"},
     {"input_axes", "the axes of the inputs; null: found by the shape"},
     {"input_dim", "how many ids there are"},
+    {"interpolation", "nearest: each entry several times; bilinear: lines between the entries"},
     {"k", "how many best scores count as a hit"},
     {"keepdims", "leaves the axes with size 1"},
     {"kernel_constraint", "what the kernel is held to after each step"},
@@ -120,10 +126,12 @@ const std::map<std::string, std::string> meanings{
     {"moving_variance_initializer", "how the moving variance begins"},
     {"multi_label", "judges each label by itself, and takes the mean"},
     {"n", "how many times"},
+    {"negative_slope", "the slope of the negative side"},
     {"nesterov", "looks ahead along the momentum"},
     {"noise_shape", "the shape of the noise; null: that of the input"},
     {"num_labels", "the number of labels"},
     {"num_thresholds", "into how many parts the scores are sorted"},
+    {"offset", "what is added, one number or one for each channel"},
     {"optional", "whether the input may be left out"},
     {"output_axes", "the axes of the outputs; null: found by the shape"},
     {"output_dim", "the width of a row"},
@@ -135,7 +143,9 @@ const std::map<std::string, std::string> meanings{
     {"pointwise_initializer", "how the kernel over all channels begins"},
     {"pointwise_regularizer", "what the kernel over all channels costs"},
     {"pool_size", "elements of a window along each axis"},
+    {"padding", "the zeros before and after each axis"},
     {"power", "the exponent of the polynomial"},
+    {"power_iterations", "the steps of each call towards the largest singular value"},
     {"quantization_config", "of quantized weights"},
     {"ragged", "of ragged inputs"},
     {"rate", "the share that training leaves out"},
@@ -158,6 +168,8 @@ const std::map<std::string, std::string> meanings{
     {"scale", "multiplies by gamma"},
     {"VarianceScaling.scale", "the variance, times the number of inputs or outputs"},
     {"seed", "makes the numbers the same each time"},
+    {"shared_axes", "the axes along which alpha is one, counted from 1; null: none"},
+    {"size", "how many times each entry comes"},
     {"sparse", "of sparse inputs"},
     {"staircase", "falls in steps"},
     {"stateful", "goes on in the next batch where this one ended"},
@@ -185,6 +197,12 @@ const std::map<std::string, std::string> meanings{
     {"Ftrl.beta", "added to the divisor"},
     {"BinaryFocalCrossentropy.alpha", "the weight of class 1"},
     {"CategoricalFocalCrossentropy.alpha", "the weight of the classes"},
+    {"ELU.alpha", "the limit of the negative side, below 0"},
+    {"ReLU.max_value", "the largest output; null: there is none"},
+    {"ReLU.threshold", "what is below it goes to the negative side"},
+    {"Rescaling.scale", "the factor, one number or one for each channel"},
+    {"GaussianDropout.rate", "the variance of the noise is rate / (1 - rate)"},
+    {"GaussianNoise.stddev", "the standard deviation of the noise"},
 };
 
 // Options without a default; what a config shows for them is made up.
@@ -209,6 +227,15 @@ const std::set<std::string> required{"units",
                                      "values",
                                      "Dropout.rate",
                                      "Activation.activation"};
+const std::set<std::string> required{
+    "units",       "input_dim",    "output_dim",           "n",
+    "dims",        "target_shape", "batch_shape",          "cell",
+    "cells",       "layer",        "attention_dim",        "initial_learning_rate",
+    "decay_steps", "decay_rate",   "first_decay_steps",    "boundaries",
+    "values",      "Dropout.rate", "Activation.activation"};
+const std::set<std::string> required_of_class{
+    "AlphaDropout.rate",     "GaussianDropout.rate",  "GaussianNoise.stddev", "Rescaling.scale",
+    "SpatialDropout1D.rate", "SpatialDropout2D.rate", "SpatialDropout3D.rate"};
 
 template <class T>
 const T* of_class(const std::map<std::string, T>& table, const std::string& class_name,
@@ -255,7 +282,9 @@ Object made(const std::string& kind, const std::string& name) {
 
 std::string default_text(const std::string& class_name, const std::string& option,
                          const Option& value) {
-  if (required.contains(option) || required.contains(class_name + "." + option)) return "required";
+  const std::string full = class_name + "." + option;
+  if (required.contains(option) || required.contains(full) || required_of_class.contains(full))
+    return "required";
   if (auto object = object_in(value)) return object->first;
   return format_json(value);
 }
