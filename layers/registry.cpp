@@ -8,6 +8,7 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/layers/attention.h>
+#include <keratin/layers/call_arguments.h>
 #include <keratin/layers/internal/operation.h>
 #include <keratin/layers/layers.h>
 #include <keratin/layers/registry.h>
@@ -42,6 +43,8 @@ template <class L>
 std::pair<const std::type_index, LayerClass> entry_of_any_shape(const char* name,
                                                                 AnyLayer (*make)()) {
   return entry<L>(name, make, "", true);
+AnyLayer lambda_from_config() {
+  fail("Lambda: a function cannot be made from a config: make the layer in C++");
 }
 
 // The layers of the library: one line each.
@@ -97,16 +100,43 @@ Registry& registry() {
                                          [] { return AnyLayer(GaussianNoise(0)); }),
        entry<GroupNormalization>("GroupNormalization",
                                  [] { return AnyLayer(GroupNormalization()); }),
+      {entry<Activation>(
+           "Activation", [] { return AnyLayer(Activation("linear")); }, "", any_shape),
+       entry<Add>("Add", [] { return AnyLayer(Add()); }),
+       entry<AdditiveAttention>("AdditiveAttention", [] { return AnyLayer(AdditiveAttention()); }),
+       entry<Attention>("Attention", [] { return AnyLayer(Attention()); }),
+       entry<Average>("Average", [] { return AnyLayer(Average()); }),
+       entry<BatchNormalization>("BatchNormalization",
+                                 [] { return AnyLayer(BatchNormalization()); }),
+       entry<Bidirectional>("Bidirectional", [] { return AnyLayer(Bidirectional(LSTM(1))); }),
+       entry<Concatenate>("Concatenate", [] { return AnyLayer(Concatenate()); }),
+       entry<Dense>("Dense", [] { return AnyLayer(Dense(1)); }),
+       entry<Dot>("Dot", [] { return AnyLayer(Dot(1)); }),
+       entry<Dropout>(
+           "Dropout", [] { return AnyLayer(Dropout(0)); }, "", any_shape),
+       entry<EinsumDense>("EinsumDense", [] { return AnyLayer(EinsumDense("ab,bc->ac", {1})); }),
+       entry<Embedding>("Embedding", [] { return AnyLayer(Embedding(1, 1)); }),
+       entry<Flatten>("Flatten", [] { return AnyLayer(Flatten()); }),
+       entry<GroupQueryAttention>("GroupQueryAttention",
+                                  [] { return AnyLayer(GroupQueryAttention(1, 1, 1)); }),
        entry<GRU>("GRU", [] { return AnyLayer(GRU(1)); }),
        entry<GRUCell>("GRUCell", [] { return AnyLayer(GRUCell(1)); }),
        entry_of_any_shape<IdentityLayer>("Identity", [] { return AnyLayer(IdentityLayer()); }),
        entry<InputLayer>("InputLayer", [] { return AnyLayer(InputLayer({})); }),
+       entry<Lambda>("Lambda", &lambda_from_config),
        entry<LayerNormalization>("LayerNormalization",
                                  [] { return AnyLayer(LayerNormalization()); }),
        entry_of_any_shape<LeakyReLU>("LeakyReLU", [] { return AnyLayer(LeakyReLU()); }),
        entry<LSTM>("LSTM", [] { return AnyLayer(LSTM(1)); }),
        entry<LSTMCell>("LSTMCell", [] { return AnyLayer(LSTMCell(1)); }),
        entry_of_any_shape<Masking>("Masking", [] { return AnyLayer(Masking()); }),
+       entry<Masking>(
+           "Masking", [] { return AnyLayer(Masking()); }, "", any_shape),
+       entry<Maximum>("Maximum", [] { return AnyLayer(Maximum()); }),
+       entry<Minimum>("Minimum", [] { return AnyLayer(Minimum()); }),
+       entry<MultiHeadAttention>("MultiHeadAttention",
+                                 [] { return AnyLayer(MultiHeadAttention(1, 1)); }),
+       entry<Multiply>("Multiply", [] { return AnyLayer(Multiply()); }),
        entry<Permute>("Permute", [] { return AnyLayer(Permute({})); }),
        entry<PReLU>("PReLU", [] { return AnyLayer(PReLU()); }),
        entry_of_any_shape<ReLU>("ReLU", [] { return AnyLayer(ReLU()); }),
@@ -128,6 +158,7 @@ Registry& registry() {
                                     [] { return AnyLayer(SpectralNormalization(Dense(1))); }),
        entry<StackedRNNCells>("StackedRNNCells",
                               [] { return AnyLayer(StackedRNNCells(LSTMCell(1))); }),
+       entry<Subtract>("Subtract", [] { return AnyLayer(Subtract()); }),
        entry<TimeDistributed>("TimeDistributed",
                               [] { return AnyLayer(TimeDistributed(Dense(1))); }),
        entry_of_any_shape<UnitNormalization>("UnitNormalization",
@@ -287,6 +318,14 @@ Option build_config(const Layer& layer) {
   List all;
   for (const Shape& shape : shapes) all.push_back(to_option(shape));
   if (all.size() == 1) return Config{{"input_shape", all[0]}};
+  if (auto* told = dynamic_cast<const CallArguments*>(&layer))
+    if (const auto names = told->input_arguments(); !names.empty()) {
+      Config by_name;  // the shapes of masks are not kept
+      for (std::size_t i = 0; i < all.size(); ++i)
+        if (!names[i].ends_with("mask") && shapes[i].rank() > 0)
+          by_name.emplace_back(names[i] + "_shape", all[i]);
+      return Config{{"shapes_dict", by_name}};
+    }
   if (!takes_states(layer)) return Config{{"input_shape", all}};
   return Config{{"shapes_dict", Config{{"sequences_shape", all[0]},
                                        {"initial_state_shape", List(all.begin() + 1, all.end())}}}};

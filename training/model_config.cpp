@@ -4,6 +4,7 @@
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
+#include <keratin/layers/call_arguments.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/internal/graph_node.h>
 #include <keratin/layers/internal/operation.h>
@@ -107,6 +108,8 @@ class GraphWriter {
     Config kwargs;
     if (auto* operation = dynamic_cast<const Operation*>(&layer)) {
       write_operands(*operation, args, kwargs);
+    } else if (auto* told = dynamic_cast<const CallArguments*>(&layer)) {
+      write_arguments(*told, args, kwargs);
     } else if (args.size() > 1 && takes_states(layer)) {
       kwargs.emplace_back("initial_state", List(args.begin() + 1, args.end()));
       args.resize(1);
@@ -114,6 +117,16 @@ class GraphWriter {
       args = List{Option(args)};  // several inputs are one argument, a list
     }
     return {{"args", args}, {"kwargs", kwargs}};
+  }
+
+  static void write_arguments(const CallArguments& told, List& args, Config& kwargs) {
+    const std::vector<std::string> names = told.input_arguments();
+    if (names.empty()) args = List{Option(args)};  // several inputs are one argument, a list
+    for (std::size_t i = 2; i < std::min(args.size(), names.size()); ++i)
+      kwargs.emplace_back(names[i], args[i]);
+    if (args.size() > 2) args.resize(2);
+    for (const Field& flag : const_cast<CallArguments&>(told).call_fields())
+      if (std::get<bool>(flag.get())) kwargs.emplace_back(flag.name, true);
   }
 
   static void write_operands(const Operation& operation, List& args, Config& kwargs) {
@@ -299,6 +312,41 @@ class GraphReader {
                                [&](const Option& one) { return add_operands(one, operands); });
   }
 
+  static bool is_argument(CallArguments& told, const std::string& name) {
+    return std::ranges::count(told.input_arguments(), name) > 0 ||
+           std::ranges::count(told.call_fields(), name, &Field::name) > 0;
+  }
+
+  /// Inputs that have a keyword become operands, and flags options of the layer, which are the same
+  /// in all of its calls. False when a tensor is not there yet.
+  bool add_arguments(const Pending& layer, CallArguments& told, const Config& kwargs,
+                     std::vector<Operand>& operands) const {
+    const std::vector<std::string> names = told.input_arguments();
+    std::size_t given = operands.size();  // up to the last that is there
+    for (std::size_t i = given; i < names.size(); ++i)
+      if (const Option* value = find_option(kwargs, names[i]);
+          value != nullptr && !value->is_none())
+        given = i + 1;
+    for (std::size_t i = operands.size(); i < given; ++i) {
+      const Option* value = find_option(kwargs, names[i]);
+      if (value != nullptr && !value->is_none()) {
+        if (!add_operands(*value, operands)) return false;
+      } else if (operands.size() == 2) {
+        operands.push_back(operands[1]);  // without a key the values are the keys
+      }
+    }
+    for (const Field& flag : told.call_fields()) {
+      const Option* value = find_option(kwargs, flag.name);
+      const bool on = value != nullptr && !value->is_none() && *value != Option(false);
+      if (layer.next == 0)
+        flag.set(on);
+      else if (flag.get() != Option(on))
+        fail("Functional: the layer \"{}\" is called with {} and without, which takes two layers",
+             layer.name, flag.name);
+    }
+    return true;
+  }
+
   bool call(Pending& layer) {
     auto* node = std::get_if<Config>(&(*layer.nodes)[layer.next]);
     if (node == nullptr) fail("Functional: expected each node to be a dictionary");
@@ -312,7 +360,10 @@ class GraphReader {
     std::vector<Operand> operands;
     for (const Option& argument : args)
       if (!add_operands(argument, operands)) return false;
+    auto* told = layer.layer ? dynamic_cast<CallArguments*>(&**layer.layer) : nullptr;
+    if (told != nullptr && !add_arguments(layer, *told, kwargs, operands)) return false;
     for (const auto& [name, value] : kwargs) {
+      if (told != nullptr && is_argument(*told, name)) continue;
       if (layer.op != nullptr && name == layer.op->in_call) {
         attributes.emplace_back(name, value);
         continue;
