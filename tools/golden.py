@@ -27,8 +27,8 @@ from keras.src.backend.common import dtypes  # noqa: E402
 # jax_enable_x64 say. That is a rule about dtypes, not about mathematics; without it float64 stays float64.
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
 
-FILES = ["layers", "losses", "metrics", "optimizers", "schedules", "initializers", "fit", "functional",
-         "models", "random_ops", "configs"]
+FILES = ["layers", "several_inputs", "losses", "metrics", "optimizers", "schedules", "initializers", "fit",
+         "functional", "models", "random_ops", "configs"]
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
 
 

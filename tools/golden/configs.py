@@ -5,6 +5,7 @@ import json
 
 import keras
 from keras import constraints, initializers, layers, losses, metrics, optimizers, regularizers
+from keras.src.api_export import get_name_from_symbol
 
 from . import layers as layer_cases
 from . import losses as loss_cases
@@ -12,6 +13,7 @@ from . import metrics as metric_cases
 from . import models as model_cases
 from . import optimizers as optimizer_cases
 from . import schedules as schedule_cases
+from . import several_inputs as several_input_cases
 
 L, I, R, C, O = layers, initializers, regularizers, constraints, optimizers
 S = optimizers.schedules
@@ -49,6 +51,7 @@ def objects():
         L.MaxPooling3D(2, strides=1), L.AveragePooling1D(3), L.AveragePooling2D(2), L.AveragePooling3D(2),
         L.GlobalMaxPooling1D(), L.GlobalMaxPooling2D(), L.GlobalMaxPooling3D(), L.GlobalAveragePooling1D(),
         L.GlobalAveragePooling2D(keepdims=True), L.GlobalAveragePooling3D()]
+        L.TimeDistributed(L.Dense(2)), *of_several_inputs(), *einsum_dense()]
     yield "initializer", [
         I.Zeros(), I.Ones(), I.Constant(2.0), I.RandomNormal(), I.RandomNormal(1.0, 2.0, seed=3), I.TruncatedNormal(),
         I.RandomUniform(-1.0, 2.0), I.VarianceScaling(), I.VarianceScaling(2.0, "fan_avg", "uniform", seed=1),
@@ -76,8 +79,34 @@ def objects():
                        S.PiecewiseConstantDecay([1, 5], [0.5, 0.25, 0.125])]
 
 
-CASES = {"layer": layer_cases, "loss": loss_cases, "metric": metric_cases, "model": model_cases,
-         "optimizer": optimizer_cases, "schedule": schedule_cases}
+def of_several_inputs():
+    heads = {"dropout": 0.25, "use_bias": False, "sliding_window": 3, "kernel_initializer": "he_normal",
+             "bias_initializer": I.Constant(0.5), "kernel_regularizer": R.L2(0.5), "bias_regularizer": "l1",
+             "activity_regularizer": R.L1(0.25), "kernel_constraint": C.MaxNorm(3.0), "bias_constraint": "non_neg",
+             "use_gate": True, "seed": 7, "name": "heads"}
+    return [L.Add(), L.Subtract(), L.Multiply(), L.Average(), L.Maximum(), L.Minimum(name="least"), L.Concatenate(),
+            L.Concatenate(axis=1), L.Dot(axes=1), L.Dot(axes=(1, 2), normalize=True),
+            L.Attention(), L.Attention(use_scale=True, score_mode="concat", dropout=0.5, seed=3),
+            L.AdditiveAttention(), L.AdditiveAttention(use_scale=False, dropout=0.5, seed=3),
+            L.MultiHeadAttention(2, 3), L.MultiHeadAttention(2, 3, value_dim=4, output_shape=(5, 6),
+                                                             attention_axes=(1, 2), **heads),
+            L.GroupQueryAttention(3, 4, 2), L.GroupQueryAttention(3, 4, 2, **heads)]
+
+
+def einsum_dense():
+    return [L.EinsumDense("ab,bc->ac", 3),
+            L.EinsumDense("...x,xyz->...yz", (4, 5), activation="relu", bias_axes="yz", kernel_initializer="he_normal",
+                          bias_initializer="ones", kernel_regularizer=R.L2(0.5), bias_regularizer="l1",
+                          activity_regularizer=R.L1(0.25), kernel_constraint=C.MaxNorm(3.0), bias_constraint="non_neg")]
+
+
+CASES = [("layer", layer_cases), ("layer", several_input_cases), ("loss", loss_cases), ("metric", metric_cases),
+         ("model", model_cases), ("optimizer", optimizer_cases), ("schedule", schedule_cases)]
+
+
+def class_name_of(kind):
+    """As in files: "package>Name", or the name that Keras exports, which is not always that of the class."""
+    return (get_name_from_symbol(kind) or keras.saving.get_registered_name(kind)).split(".")[-1]
 
 
 def config_of(o):
@@ -92,15 +121,15 @@ def text():
     rows = {}  # (kind, class, config as text) -> cases
 
     def add(kind, o, *cases):
-        name = keras.saving.get_registered_name(type(o))
+        name = class_name_of(type(o))
         rows.setdefault((kind, name, json.dumps(config_of(o))), []).extend(cases)
 
     for kind, group in objects():
         for o in group:
             add(kind, o)
-    for kind, module in CASES.items():
+    for kind, module in CASES:
         for case, make in module.objects():
-            keras.backend.clear_session()  # so that equal objects have equal names
+            keras.utils.clear_session(free_memory=False)  # so that equal objects have equal names
             add(kind, make(), case)
     lines = (f"[{json.dumps(kind)}, {json.dumps(name)}, {config}, {json.dumps(cases)}]"
              for (kind, name, config), cases in rows.items())

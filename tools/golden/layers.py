@@ -8,6 +8,7 @@ from keras import activations, layers, ops
 
 from . import layers_conv
 from . import layers_simple
+from . import einsum_dense
 from .common import Arrays, generator, numbered, pullback, randomize
 
 
@@ -203,6 +204,8 @@ LAYERS = {
 } | layers_simple.LAYERS
 
 LAYERS |= layers_conv.table(MASK)
+    **einsum_dense.cases(MASKED_SEQUENCE, MASK),
+}
 
 BIDIRECTIONAL = {
     "concat": (layers.LSTM, {}, "concat", None),

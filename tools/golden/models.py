@@ -71,9 +71,27 @@ def operations():
     return keras.Model([x, y], outputs, name="operations")
 
 
+def attention():
+    """What Keras passes in the call is part of the graph."""
+    x, y = keras.Input((4, 6), name="x"), keras.Input((5, 6), name="y")
+    may = ops.greater(ops.matmul(x, ops.transpose(y, (0, 2, 1))), 0.0)
+    read, weights = L.MultiHeadAttention(2, 3, name="heads")(
+        x, y, key=y, attention_mask=may, return_attention_scores=True, use_causal_mask=True)
+    both = L.Add(name="both")([x, read])
+    grouped, _ = L.GroupQueryAttention(3, 2, 1, name="groups")(
+        both, both, return_attention_scores=True, use_causal_mask=True)
+    one, scores = L.Attention(use_scale=True, name="one")([grouped, y], return_attention_scores=True)
+    more = L.AdditiveAttention(name="more")([one, y, y])
+    all_of_them = L.Concatenate(axis=1, name="all")([both, one, more])
+    return keras.Model([x, y], [L.Dot(axes=(2, 2), name="dot")([all_of_them, y]), weights, scores,
+                                L.EinsumDense("abc,cd->ad", 2, bias_axes="d", name="einsum")(all_of_them)],
+                       name="attention")
+
+
 # case: (model, the largest id where the inputs are ids)
 MODELS = {"model/sequential": sequential, "model/sequence": sequence, "model/nested": nested, "model/shared": shared,
-          "model/states": states, "model/model_inside": model_inside, "model/operations": operations}
+          "model/states": states, "model/model_inside": model_inside, "model/operations": operations,
+          "model/attention": attention}
 SAMPLES = 3
 
 
