@@ -94,7 +94,7 @@ const std::map<std::string, std::string> meanings{
     {"head_dim", "the width of a head"},
     {"gradient_accumulation_steps", "the calls whose gradients make one step"},
     {"groups", "a group of filters sees a group of channels"},
-    {"groups", "how many groups there are; -1: each channel is one"},
+    {"GroupNormalization.groups", "how many groups there are; -1: each channel is one"},
     {"ignore_class", "the label of positions that do not count"},
     {"initial_accumulator_value", "where the sums of squares begin"},
     {"initial_learning_rate", "the learning rate at step 0"},
@@ -157,7 +157,9 @@ const std::map<std::string, std::string> meanings{
     {"pointwise_initializer", "how the kernel over all channels begins"},
     {"pointwise_regularizer", "what the kernel over all channels costs"},
     {"pool_size", "elements of a window along each axis"},
-    {"padding", "the zeros before and after each axis"},
+    {"ZeroPadding1D.padding", "the zeros before and after each axis"},
+    {"ZeroPadding2D.padding", "the zeros before and after each axis"},
+    {"ZeroPadding3D.padding", "the zeros before and after each axis"},
     {"output_shape", "the shape of a sample; null where the input decides"},
     {"MultiHeadAttention.output_shape", "the width of the output, or several; null: the query's"},
     {"power", "the exponent of the polynomial"},
@@ -240,33 +242,30 @@ const std::set<std::string> required{"units",
                                      "layer",
                                      "attention_dim",
                                      "initial_learning_rate",
-                                     "filters",
-                                     "kernel_size",
                                      "decay_steps",
                                      "decay_rate",
                                      "first_decay_steps",
                                      "boundaries",
                                      "values",
-                                     "Dropout.rate",
-                                     "Activation.activation"};
-const std::set<std::string> required{
-    "units",       "input_dim",    "output_dim",           "n",
-    "dims",        "target_shape", "batch_shape",          "cell",
-    "cells",       "layer",        "attention_dim",        "initial_learning_rate",
-    "decay_steps", "decay_rate",   "first_decay_steps",    "boundaries",
-    "values",      "Dropout.rate", "Activation.activation"};
-const std::set<std::string> required_of_class{
-    "AlphaDropout.rate",     "GaussianDropout.rate",  "GaussianNoise.stddev", "Rescaling.scale",
-    "SpatialDropout1D.rate", "SpatialDropout2D.rate", "SpatialDropout3D.rate"};
-                                     "Activation.activation",
+                                     "filters",
+                                     "kernel_size",
                                      "axes",
                                      "equation",
-                                     "EinsumDense.output_shape",
                                      "num_heads",
                                      "key_dim",
                                      "head_dim",
                                      "num_query_heads",
-                                     "num_key_value_heads"};
+                                     "num_key_value_heads",
+                                     "Dropout.rate",
+                                     "Activation.activation",
+                                     "AlphaDropout.rate",
+                                     "GaussianDropout.rate",
+                                     "GaussianNoise.stddev",
+                                     "Rescaling.scale",
+                                     "SpatialDropout1D.rate",
+                                     "SpatialDropout2D.rate",
+                                     "SpatialDropout3D.rate",
+                                     "EinsumDense.output_shape"};
 
 template <class T>
 const T* of_class(const std::map<std::string, T>& table, const std::string& class_name,
@@ -314,8 +313,7 @@ Object made(const std::string& kind, const std::string& name) {
 std::string default_text(const std::string& class_name, const std::string& option,
                          const Option& value) {
   const std::string full = class_name + "." + option;
-  if (required.contains(option) || required.contains(full) || required_of_class.contains(full))
-    return "required";
+  if (required.contains(option) || required.contains(full)) return "required";
   if (auto object = object_in(value)) return object->first;
   return format_json(value);
 }

@@ -50,8 +50,7 @@ def objects():
         L.SeparableConv1D(3, 2), L.SeparableConv2D(3, 2), L.MaxPooling1D(), L.MaxPooling2D((2, 3), padding="same"),
         L.MaxPooling3D(2, strides=1), L.AveragePooling1D(3), L.AveragePooling2D(2), L.AveragePooling3D(2),
         L.GlobalMaxPooling1D(), L.GlobalMaxPooling2D(), L.GlobalMaxPooling3D(), L.GlobalAveragePooling1D(),
-        L.GlobalAveragePooling2D(keepdims=True), L.GlobalAveragePooling3D()]
-        L.TimeDistributed(L.Dense(2)), *of_several_inputs(), *einsum_dense()]
+        L.GlobalAveragePooling2D(keepdims=True), L.GlobalAveragePooling3D(), *of_several_inputs(), *einsum_dense()]
     yield "initializer", [
         I.Zeros(), I.Ones(), I.Constant(2.0), I.RandomNormal(), I.RandomNormal(1.0, 2.0, seed=3), I.TruncatedNormal(),
         I.RandomUniform(-1.0, 2.0), I.VarianceScaling(), I.VarianceScaling(2.0, "fan_avg", "uniform", seed=1),

@@ -6,9 +6,7 @@ import keras
 import numpy as np
 from keras import activations, layers, ops
 
-from . import layers_conv
-from . import layers_simple
-from . import einsum_dense
+from . import einsum_dense, layers_conv, layers_simple
 from .common import Arrays, generator, numbered, pullback, randomize
 
 
@@ -201,9 +199,8 @@ LAYERS = {
     "reshape/minus_1_2": (lambda: layers.Reshape((-1, 2)), (3, 8), {}),
     "attention/plain": (lambda: AttentionLayer(4), CUBE, {}),
     "attention/mask": (lambda: AttentionLayer(4, mask_aware=True), MASKED_SEQUENCE, {"mask": MASK}),
-} | layers_simple.LAYERS
-
-LAYERS |= layers_conv.table(MASK)
+    **layers_conv.table(MASK),
+    **layers_simple.LAYERS,
     **einsum_dense.cases(MASKED_SEQUENCE, MASK),
 }
 
