@@ -63,6 +63,8 @@ std::int64_t transposed_extent(const std::string& padding, Windows::Axis& axis, 
     const std::int64_t whole = beyond + reach - 2;
     axis.before = reach - 1 - std::min((whole + 1) / 2, reach - 1);
   }
+  // The last window may reach further than what is left.
+  axis.after = std::max<std::int64_t>(reach - axis.before - beyond, 0);
   return m == 0 ? 0 : last + beyond;
 }
 
