@@ -143,6 +143,13 @@ const std::vector<Workload>& workloads() {
                            Dense(10, {.activation = "softmax"})});
          return train(std::move(model), 128, {784}, 10);
        }},
+      {"conv", "Conv2D(32), pool, Conv2D(64), pool, Dense(10); batch 64 of 28x28x1",
+       [] {
+         Sequential model({Conv2D(32, 3, {.activation = "relu"}), MaxPooling2D(2),
+                           Conv2D(64, 3, {.activation = "relu"}), MaxPooling2D(2), Flatten(),
+                           Dense(10, {.activation = "softmax"})});
+         return train(std::move(model), 64, {28, 28, 1}, 10);
+       }},
       {"gru", "seed with a GRU",
        [=] {
          return train(with_attention(GRU(128, {.return_sequences = true}), 10), 64, seed, 10);

@@ -37,6 +37,10 @@ def hidden_layers(work):
         raise side.Skip("no own-cell model is written for this product")
     if work.kind == "mlp":
         return [layers.Dense(units, activation="relu"), layers.Dense(units, activation="relu")]
+    if work.kind == "conv":
+        return [layers.Conv2D(units, 3, activation="relu"), layers.MaxPooling2D(),
+                layers.Conv2D(2 * units, 3, activation="relu"), layers.MaxPooling2D(),
+                layers.Flatten()]  # fmt: skip
     if work.kind == "masked":
         return [layers.Masking(), layers.LSTM(units)]
     if work.kind == "gru":

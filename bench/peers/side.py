@@ -24,7 +24,7 @@ DEVICE = os.environ.get("BENCH_DEVICE", "cpu").partition(":")[0]  # or cuda
 
 @dataclass(frozen=True)
 class Workload:
-    kind: str  # lstm, gru, bidirectional, masked, dropout, own-cell, mlp
+    kind: str  # lstm, gru, bidirectional, masked, dropout, own-cell, mlp, conv
     batch: int
     shape: tuple  # of one sample: (time, features), or (features,)
     units: int
@@ -39,6 +39,7 @@ WORKLOADS = {
     "long": Workload("lstm", 32, (100, 64), 256),
     "wide": Workload("lstm", 64, (50, 128), 512),
     "mlp": Workload("mlp", 128, (784,), 512),
+    "conv": Workload("conv", 64, (28, 28, 1), 32),
     "gru": replace(SEED, kind="gru"),
     "bidirectional": replace(SEED, kind="bidirectional"),
     "masked": replace(SEED, kind="masked"),

@@ -80,7 +80,24 @@ class Masked(nn.Module):
         return self.dense(h[-1])
 
 
+class Convolutional(nn.Module):
+    """Two convolutions of 3 by 3, each with a pooling, and Dense: logits."""
+
+    def __init__(self, work):
+        super().__init__()
+        self.first = nn.Conv2d(work.shape[2], work.units, 3)
+        self.second = nn.Conv2d(work.units, 2 * work.units, 3)
+        self.dense = nn.Linear(2 * work.units * 25, work.classes)
+
+    def forward(self, x):  # (batch, rows, columns, channels)
+        x = F.max_pool2d(F.relu(self.first(x.permute(0, 3, 1, 2))), 2)
+        x = F.max_pool2d(F.relu(self.second(x)), 2)
+        return self.dense(x.flatten(1))
+
+
 def build(work):
+    if work.kind == "conv":
+        return Convolutional(work)
     if work.kind == "dropout":
         raise side.Skip("nn.LSTM has no recurrent dropout")
     if work.kind == "masked":
