@@ -7,13 +7,17 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/pointwise.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/backend.h>
+#include <keratin/core/kernels.h>
 #include <keratin/core/memory.h>
 #include <keratin/core/random.h>
 #include <keratin/layers/attention.h>
@@ -140,6 +144,14 @@ CUDA_TEST_CASE("products round their factors only if the program allows TF32") {
   CHECK(product(float32) == exact);
 }
 
+CUDA_TEST_CASE("products take the matrices of a batch from last to first") {
+  const Tensor x = Random(1).normal({4, 3, 5}), y = Random(2).normal({4, 5, 2});
+  auto product = [&](const char* where) {
+    return matmul(flip(x.to(where), {0}), flip(y.to(where), {0}));
+  };
+  CHECK(distance(product("cpu"), product("cuda:0")) < 1e-6);
+}
+
 CUDA_TEST_CASE("random numbers are those of the processor") {
   auto draw = [](Device device) {
     Random random(7);
@@ -160,6 +172,57 @@ CUDA_TEST_CASE("an index out of range is an error when somebody waits, and the d
   CHECK(error_of([&] { sum(y).item(); }) ==
         "take: index 9 at position 1 is out of range for an axis of 4");
   CHECK(sum(take(x, tensor({-1, 0}, int32, "cuda:0"), 0)).item() == 33);
+  for (int row : {1, 2}) CHECK(distance(y[row], x[0]) == 0);
+}
+
+CUDA_TEST_CASE("of several indices out of range the first is told, whoever meets it") {
+  const Tensor x = ones({4, 3}, float32, "cuda:0");
+  for (std::int64_t first : {0, 5, 700, 1023, 1024, 2500}) {
+    CAPTURE(first);
+    Tensor indices = zeros({5000}, int32, "cpu");
+    for (std::int64_t later : {first + 1, first + 900, first + 1024, first + 2048})
+      indices[later].assign(-7);
+    indices[first].assign(9);
+    take(x, indices.to("cuda:0"), 0);
+    take(x, tensor({8}, int32, "cuda:0"), 0);
+    CHECK(error_of([&] { sum(x).item(); }) == "take: index 9 at position " + std::to_string(first) +
+                                                  " is out of range for an axis of 4");
+  }
+}
+
+CUDA_TEST_CASE("numbers that are not finite are found wherever they are") {
+  auto all_finite = [](const Tensors& x) {
+    const Tensor finite = ones({}, boolean, "cuda:0");
+    kernels_of(finite).check_finite(finite, x);
+    kernels_of(finite).check_finite(finite, Tensors{ones({2}, x[0].dtype(), "cuda:0")});
+    return finite.item() == 1;
+  };
+  for (DType dtype : {float32, float64}) {
+    CHECK(all_finite({full({10'000}, 1e30, dtype, "cuda:0"), zeros({0}, dtype, "cuda:0")}));
+    for (double bad :
+         {std::numeric_limits<double>::quiet_NaN(), -std::numeric_limits<double>::infinity()})
+      for (std::int64_t place : {0, 3, 4095, 4096, 5000, 9999}) {
+        CAPTURE(place);
+        Tensor x = ones({10'000}, dtype, "cuda:0");
+        x[place].assign(bad);
+        CHECK_FALSE(all_finite({ones({3}, dtype, "cuda:0"), x}));
+        Tensors many(70, ones({2, 3}, dtype, "cuda:0"));  // more than one launch takes
+        for (std::size_t k : {0, 63, 64, 69}) {
+          std::swap(many[k], x);
+          CHECK_FALSE(all_finite(many));
+          std::swap(many[k], x);
+        }
+      }
+  }
+}
+
+CUDA_TEST_CASE("a tensor may have more elements than a launch has threads") {
+  const std::int64_t n = 8192 * 256 + 3;
+  Tensor x = arange(n, int32, "cuda:0");
+  Tensor y = x.astype(float64) * 2.0 + 1;
+  CHECK(y.item(n - 1) == 2.0 * (n - 1) + 1);
+  CHECK(sum(y).item() == static_cast<double>(n) * n);
+  CHECK(max(where(x > 5, y, -y)).item() == 2.0 * (n - 1) + 1);
 }
 
 CUDA_TEST_CASE("gathered gradients are added in the order of the indices, few or many") {
@@ -204,6 +267,7 @@ CUDA_TEST_CASE("a forked process cannot use the device, and is told so") {
   const pid_t child = ::fork();
   if (child == 0) {
     const std::string error = error_of([&] { x + x; });
+    x = Tensor();  // as its other tensors are, at its end
     ::_exit(error == "device: cuda:0: a forked process cannot use its parent's devices" &&
                     sum(ones({3}, float32, "cpu")).item() == 3
                 ? 0
@@ -213,6 +277,31 @@ CUDA_TEST_CASE("a forked process cannot use the device, and is told so") {
   REQUIRE(::waitpid(child, &status, 0) == child);
   CHECK(status == 0);
   CHECK(sum(x + x).item() == 6);
+}
+
+CUDA_TEST_CASE("threads that take and free memory at the same time have blocks of their own") {
+  constexpr std::size_t count = 4, held = 50;
+  Backend& backend = backend_of("cuda:0");
+  std::array<std::vector<void*>, count> blocks;
+  const std::int64_t before = memory_stats("cuda:0").system_allocations;
+  std::vector<std::thread> threads;
+  for (std::vector<void*>& own : blocks)
+    threads.emplace_back([&] {
+      for (std::size_t i = 0; i < 100'000; ++i) {
+        if (i >= held) backend.free(own[i % held], 3000, 0);
+        void* block = backend.allocate(3000, 0);
+        if (i < held)
+          own.push_back(block);
+        else
+          own[i % held] = block;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  std::set<void*> all;
+  for (const std::vector<void*>& own : blocks) all.insert(own.begin(), own.end());
+  CHECK(all.size() == count * held);
+  for (void* block : all) backend.free(block, 3000, 0);
+  CHECK(memory_stats("cuda:0").system_allocations <= before + std::int64_t{count * held});
 }
 
 namespace {
@@ -335,6 +424,22 @@ CUDA_TEST_CASE("every optimizer does on a device what it does on the processor")
     const std::vector<Tensor> here = trained("cpu"), there = trained("cuda:0");
     for (std::size_t i = 0; i < here.size(); ++i) CHECK(distance(here[i], there[i]) < 2e-5);
   }
+}
+
+CUDA_TEST_CASE("a step reaches weights whose elements are in another order in memory") {
+  auto stepped = [](const char* where) {
+    const Tensor value = Random(1).normal({3, 4}, 0, 1, float32, where),
+                 gradient = Random(2).normal({4, 3}, 0, 1, float32, where);
+    std::vector<Weight> weights{{"w", zeros({4, 3})}, {"v", zeros({3})}};
+    weights[0].replace(value.transpose());
+    weights[1].replace(value.copy().transpose()[1]);
+    Adam adam(0.1);
+    for (int i = 0; i < 3; ++i) adam.apply({gradient, gradient[1]}, weights);
+    return concatenate({weights[0].value().reshape({12}), weights[1].value()}, 0);
+  };
+  CHECK(distance(stepped("cpu"), stepped("cuda:0")) < 1e-6);
+  const Tensor before = Random(1).normal({3, 4}, 0, 1, float32, "cpu").transpose().reshape({12});
+  CHECK(distance(slice(stepped("cuda:0"), {range(0, 12)}), before) > 0.1);
 }
 
 CUDA_TEST_CASE("a bad step within an epoch is found at its end, and nothing has changed since") {

@@ -1,12 +1,17 @@
 // What the library asks of a device, counted on the emulated one.
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/tensor_data.h>
+#include <keratin/core/kernels.h>
 #include <keratin/core/memory.h>
 #include <keratin/core/random.h>
 #include <keratin/layers/core_layers.h>
@@ -191,6 +196,11 @@ TEST_CASE("graphs give their memory back, and a run asks for none" * on_processo
   const std::int64_t all = memory_stats("cuda:0").bytes_reserved;
   release_cached_memory();
   CHECK(memory_stats("cuda:0").bytes_reserved < all);
+  const std::size_t used = emulation::memory_in_use(0);
+  fit();
+  CHECK(emulation::memory_in_use(0) > used);
+  release_cached_memory();
+  CHECK(emulation::memory_in_use(0) == used);
   // Where there is no memory for a graph, the steps go on op by op.
   const std::size_t limit = emulation::memory_limit;
   LambdaCallback filling({.on_train_batch_end = [&](int batch, const Logs&) {
@@ -200,6 +210,59 @@ TEST_CASE("graphs give their memory back, and a run asks for none" * on_processo
   model.fit(x, y, {.batch_size = 10, .epochs = 2, .verbose = 0, .callbacks = {filling}});
   emulation::memory_limit = limit;
   CHECK(emulation::counts().graphs <= before + 16);
+}
+
+TEST_CASE("threads that note a step at the same time wait for each other" * on_processor()) {
+  constexpr int count = 3;
+  std::atomic<int> ready = 0;  // threads whose next step is noted
+  // Does not go on with its second step before all are there.
+  class Meeting : public Layer {
+   public:
+    explicit Meeting(const std::atomic<int>& ready) : ready_(&ready) {}
+    bool supports_graph() const override { return true; }
+    Tensor call(const Tensor& x) override {
+      if (training() && ++*calls_ == 2)
+        for (int turn = 0; turn < 1000 || *ready_ < count; ++turn) std::this_thread::yield();
+      return x * 2.0;
+    }
+
+   private:
+    const std::atomic<int>* ready_;
+    std::shared_ptr<int> calls_ = std::make_shared<int>(0);
+  };
+  const std::int64_t before = emulation::counts().graphs;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i)
+    threads.emplace_back([&] {
+      auto scope = device("cuda:0");
+      Sequential model({Meeting(ready), Dense(2)});
+      model.compile({.optimizer = "sgd", .loss = "mse"});
+      LambdaCallback arriving({.on_train_batch_end = [&](int batch, const Logs&) {
+        if (batch == 0) ++ready;
+      }});
+      model.fit(ones({40, 3}), ones({40, 2}),
+                {.batch_size = 10, .verbose = 0, .callbacks = {arriving}});
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(emulation::counts().graphs - before == 3 * count);
+}
+
+TEST_CASE("elements of a view that overlap are added by one launch after the other" *
+          on_processor()) {
+  const Tensor y = zeros({11}, float32, "cuda:0"), x = ones({3, 5}, float32, "cuda:0");
+  auto launches = [&](const Strides& strides) {
+    const std::int64_t before = emulation::counts().kernels;
+    kernels_of(y).accumulate(make_view(y, {3, 5}, strides, 0), x);
+    return emulation::counts().kernels - before;
+  };
+  CHECK(launches({3, 1}) == 3);
+  CHECK(y.to_vector<float>() == std::vector<float>{1, 1, 1, 2, 2, 1, 2, 2, 1, 1, 1});
+  CHECK(launches({1, 2}) == 5);
+  CHECK(launches({0, 1}) == 3);
+  const Tensor apart = zeros({3, 5}, float32, "cuda:0");
+  const std::int64_t before = emulation::counts().kernels;
+  kernels_of(apart).accumulate(apart, x);
+  CHECK(emulation::counts().kernels - before == 1);
 }
 
 TEST_CASE("a step of the optimizer is one launch for all weights" * on_processor()) {
@@ -249,8 +312,8 @@ TEST_CASE("running out of a device's memory names the bytes, and the program goe
   release_cached_memory();
   const std::size_t limit = emulation::memory_limit;
   emulation::memory_limit = emulation::memory_in_use(0) + (1 << 20);
-  CHECK(error_of([] { zeros({1 << 20}, float32, "cuda:0"); }) ==
-        "out of memory: 4194304 bytes were asked for on cuda:0");
+  CHECK(error_of([] { zeros({1'000'001}, float32, "cuda:0"); }) ==
+        "out of memory: 4000004 bytes were asked for on cuda:0");
   { Tensor half = zeros({1 << 17}, float32, "cuda:0"); }
   // What was freed is given back before memory runs out.
   CHECK(sum(ones({200'000}, float32, "cuda:0")).item() == 200'000);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <keratin/autograd/ops.h>
@@ -193,7 +194,17 @@ namespace {
 /// Multiplies by a number that a tensor on the device keeps.
 class Counting : public Layer {
  public:
-  enum class Kind { in_place, replaced, kept, read, replaced_and_read, on_host };
+  enum class Kind {
+    in_place,
+    replaced,
+    dropped,
+    kept,
+    read,
+    replaced_and_read,
+    dropped_and_read,
+    kept_and_read,
+    on_host
+  };
   Counting(Kind kind, bool supports) : kind_(kind), supports_(supports) {}
   bool supports_graph() const override { return supports_; }
   Tensor call(const Tensor& x) override {
@@ -208,11 +219,20 @@ class Counting : public Layer {
       case Kind::replaced:
         s.count = s.count + 1;
         break;
+      case Kind::dropped:
+        s.count.assign(s.count + 1);
+        return std::exchange(s.count, s.calls == 2 ? Tensor() : s.count) * x;
       case Kind::kept:
         s.list.push_back(s.count * 2);
         break;
       case Kind::replaced_and_read:
-        s.count = s.count + 1;
+      case Kind::dropped_and_read:
+      case Kind::kept_and_read:
+        if (s.calls == 1) break;  // worked on op by op
+        if (kind_ == Kind::kept_and_read)
+          s.list.push_back(s.count * 2);
+        else
+          s.count = kind_ == Kind::replaced_and_read ? s.count + 1 : Tensor();
         [[fallthrough]];
       case Kind::read:
         return x * (1 + sum(x).item() * 1e-3);
@@ -238,24 +258,93 @@ class Counting : public Layer {
 CUDA_TEST_CASE("layers of one's own: what cannot be repeated goes on op by op") {
   const Tensor x = Random(2).normal({60, 5}), y = Random(3).normal({60, 2});
   using enum Counting::Kind;
-  for (auto kind : {in_place, replaced, kept, read, on_host})
+  for (auto kind : {in_place, replaced, dropped, kept, read, on_host})
     for (bool supports : {false, true}) {
       if (kind == on_host && supports) continue;  // a promise that it does not keep
       CAPTURE(static_cast<int>(kind));
       CAPTURE(supports);
       CHECK(same_with_graphs(
           [&] {
-            return Sequential({Counting(kind, supports), Dropout(0.2), Dense(2)});
+            return Sequential({Dropout(0.3), Counting(kind, supports), Dropout(0.2), Dense(2)});
           },
           squared,
           [&](Model& m) { return m.fit(x, y, {.batch_size = 10, .epochs = 3, .verbose = 0}); }));
     }
+  for (auto kind : {replaced_and_read, dropped_and_read, kept_and_read}) {
+    CAPTURE(static_cast<int>(kind));
+    auto scope = device("cuda:0");
+    Sequential model({Counting(kind, true), Dense(2)}, "model");
+    model.compile(squared());
+    CHECK(error_of([&] { model.fit(x, y, {.batch_size = 10, .verbose = 0}); }) ==
+          "model (Sequential): fit: a step cannot become a CUDA graph, though its layers support "
+          "graphs: a graph cannot wait for its device; compile it with run_eagerly = true");
+  }
+}
+
+namespace {
+
+/// Keeps what it has seen in training.
+class Keeping : public Layer {
+ public:
+  explicit Keeping(Tensors& kept) : kept_(&kept) {}
+  bool supports_graph() const override { return true; }
+  Tensor call(const Tensor& x) override {
+    if (training()) kept_->push_back(x * 2);
+    return x;
+  }
+
+ private:
+  Tensors* kept_;
+};
+
+/// In each call another thread asks the device for a number.
+class Visited : public Layer {
+ public:
+  explicit Visited(std::vector<std::string>& errors) : errors_(&errors) {}
+  bool supports_graph() const override { return true; }
+  Tensor call(const Tensor& x) override {
+    std::thread visitor([this] {
+      errors_->push_back(error_of([] {
+        if (sum(ones({3}, float32, "cuda:0") * 2.0).item() != 6) throw std::runtime_error("not 6");
+      }));
+    });
+    visitor.join();
+    return x * 2.0;
+  }
+
+ private:
+  std::vector<std::string>* errors_;
+};
+
+}  // namespace
+
+CUDA_TEST_CASE("what a layer keeps of each step is there when training has ended") {
   auto scope = device("cuda:0");
-  Sequential model({Counting(replaced_and_read, true), Dense(2)}, "model");
-  model.compile(squared());
-  CHECK(error_of([&] { model.fit(x, y, {.batch_size = 10, .verbose = 0}); }) ==
-        "model (Sequential): fit: a step cannot become a CUDA graph, though its layers support "
-        "graphs: a graph cannot wait for its device; compile it with run_eagerly = true");
+  const Tensor x = Random(2).normal({60, 5}), y = Random(3).normal({60, 2});
+  auto kept = [&](std::optional<bool> eagerly) {
+    set_random_seed(7);
+    Tensors all;
+    trained(Sequential({Dense(4), Keeping(all), Dense(2)}), squared(), eagerly,
+            [&](Model& m) { return m.fit(x, y, {.batch_size = 10, .epochs = 2, .verbose = 0}); });
+    Numbers numbers;
+    for (const Tensor& t : all) numbers.push_back(t.to_vector<double>());
+    return numbers;
+  };
+  const Numbers eager = kept(true);
+  CHECK(eager.size() == 12);
+  CHECK(kept(std::nullopt) == eager);
+}
+
+CUDA_TEST_CASE("another thread may wait for the device while a step is noted") {
+  const Tensor x = Random(2).normal({60, 5}), y = Random(3).normal({60, 2});
+  std::vector<std::string> errors;
+  CHECK(same_with_graphs(
+      [&] {
+        return Sequential({Dense(4), Visited(errors), Dense(2)});
+      },
+      squared, [&](Model& m) { return m.fit(x, y, {.batch_size = 10, .verbose = 0}); }));
+  CHECK(errors.size() > 2);
+  for (const std::string& error : errors) CHECK(error == "no error");
 }
 
 CUDA_TEST_CASE("stateful layers, and functions and metrics of one's own, train as before") {
