@@ -178,6 +178,8 @@ struct ConvOptions {
 /// (batch, m..., filters). As many groups as make the two fit; a group of filters sees a group of
 /// channels. As in Keras it is a correlation: the kernel is not flipped.
 Tensor conv(const Tensor& x, const Tensor& kernel, const ConvOptions& options = {});
+/// The same plus a bias (filters), which may be undefined.
+Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias, const ConvOptions& options);
 /// Each channel by itself, with its own kernel (size..., channels, multiplier): (batch, m...,
 /// channels * multiplier).
 Tensor depthwise_conv(const Tensor& x, const Tensor& kernel, const ConvOptions& options = {});

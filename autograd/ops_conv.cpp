@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <keratin/autograd/internal/indices.h>
 #include <keratin/autograd/internal/pointwise_op.h>
 #include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/internal/window_options.h>
@@ -30,7 +31,7 @@ Tensor wide(const Tensor& t, int begin, int channels) {
 Tensor wide_x(const Tensor& x) { return wide(x, 1, 1); }
 Tensor wide_kernel(const Tensor& kernel) { return wide(kernel, 0, 2); }
 
-Tensor forward(const Plan& plan, const Tensor& x, const Tensor& kernel);
+Tensor forward(const Plan& plan, const Tensor& x, const Tensor& kernel, const Tensor& bias = {});
 Tensor input_gradient(const Plan& plan, const Tensor& gy, const Tensor& kernel);
 
 Tensor kernel_gradient(const Plan& plan, const Tensor& a, const Tensor& b) {
@@ -53,15 +54,19 @@ Tensor input_gradient(const Plan& plan, const Tensor& a, const Tensor& b) {
       wrt(b, [plan, gy = save(a)](const Tensor& h) { return kernel_gradient(plan, h, *gy); }));
 }
 
-Tensor forward(const Plan& plan, const Tensor& a, const Tensor& b) {
+Tensor forward(const Plan& plan, const Tensor& a, const Tensor& b, const Tensor& bias) {
   const Tensor x = contiguous(a), kernel = contiguous(b);
   Tensor y = empty(plan.y, x.dtype(), x.device());
-  kernels_of(x).conv(wide_x(y), wide_x(x), wide_kernel(kernel), plan.windows);
-  return record(
-      "conv", y,
-      wrt(a,
-          [plan, kernel = save(b)](const Tensor& g) { return input_gradient(plan, g, *kernel); }),
-      wrt(b, [plan, x = save(a)](const Tensor& g) { return kernel_gradient(plan, *x, g); }));
+  kernels_of(x).conv(wide_x(y), wide_x(x), wide_kernel(kernel),
+                     bias.defined() ? contiguous(bias) : bias, plan.windows);
+  auto of_x = [plan, kernel = save(b)](const Tensor& g) {
+    return input_gradient(plan, g, *kernel);
+  };
+  auto of_kernel = [plan, x = save(a)](const Tensor& g) { return kernel_gradient(plan, *x, g); };
+  if (!bias.defined()) return record("conv", y, wrt(a, of_x), wrt(b, of_kernel));
+  return record("conv", y, wrt(a, of_x), wrt(b, of_kernel), wrt(bias, [](const Tensor& g) {
+                  return sum(reshape(g, {-1, g.size(-1)}), 0);
+                }));
 }
 
 int window_axes(const char* who, const Tensor& x) {
@@ -94,6 +99,10 @@ void check_kernel(const char* who, const Tensor& x, const Tensor& kernel) {
 }  // namespace
 
 Tensor conv(const Tensor& x, const Tensor& kernel, const ConvOptions& options) {
+  return conv(x, kernel, Tensor(), options);
+}
+
+Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias, const ConvOptions& options) {
   const int axes = window_axes("conv", x);
   check_kernel("conv", x, kernel);
   check_padding("conv", options.padding, axes == 1);
@@ -102,6 +111,8 @@ Tensor conv(const Tensor& x, const Tensor& kernel, const ConvOptions& options) {
   if (groups == 0 || groups * width != channels || filters % groups != 0)
     fail("conv: a kernel {} does not fit x {}: its last two axes are channels / groups and filters",
          kernel.shape(), x.shape());
+  if (bias.defined() && bias.shape() != Shape{filters})
+    fail("conv: expected a bias of shape {}, got {}", Shape{filters}, bias.shape());
   Plan plan{
       windows_of("conv", kernel_sizes(kernel, axes), options.strides, options.dilation_rate, axes),
       x.shape(),
@@ -112,8 +123,11 @@ Tensor conv(const Tensor& x, const Tensor& kernel, const ConvOptions& options) {
     extents.push_back(
         pad_axis("conv", options.padding, plan.windows.axis[3 - axes + i], x.size(i + 1)));
   plan.y = with_extents(x.shape(), extents, filters);
-  const DType dtype = common_dtype(std::vector<Tensor>{x, kernel}, /*real=*/true);
-  return forward(plan, x.astype(dtype), kernel.astype(dtype));
+  std::vector<Tensor> operands{x, kernel};
+  if (bias.defined()) operands.push_back(bias);
+  const DType dtype = common_dtype(operands, /*real=*/true);
+  return forward(plan, x.astype(dtype), kernel.astype(dtype),
+                 bias.defined() ? bias.astype(dtype) : bias);
 }
 
 Tensor depthwise_conv(const Tensor& x, const Tensor& kernel, const ConvOptions& options) {
@@ -124,10 +138,12 @@ Tensor depthwise_conv(const Tensor& x, const Tensor& kernel, const ConvOptions& 
         "depthwise_conv: a kernel {} does not fit x {}: its last two axes are channels and their "
         "multiplier",
         kernel.shape(), x.shape());
+  const std::int64_t multiplier = kernel.size(-1);
   Shape shape = kernel.shape();
   shape[-1] *= shape[-2];
   shape[-2] = 1;
-  return conv(x, reshape(kernel, shape), options);
+  // A group of one channel and one filter has a kernel of its own on the processor.
+  return conv(multiplier == 1 ? x : repeat(x, multiplier, -1), reshape(kernel, shape), options);
 }
 
 Tensor conv_transpose(const Tensor& x, const Tensor& kernel, const ConvOptions& options,
@@ -212,9 +228,12 @@ Tensor max_pool(const Tensor& x, const PerAxis& pool_size, const PoolOptions& op
     fail("max_pool: expected at most {} elements, got {}", INT32_MAX, x.shape());
   const Tensor values = is_floating(x.dtype()) ? x : x.astype(floatx());
   const Tensor dense = values.is_contiguous() ? values : values.copy();
-  Tensor index = empty(with_extents(x.shape(), pooling.counts, x.size(-1)), int32, x.device());
-  kernels_of(x).max_positions(wide_x(index), wide_x(dense), pooling.windows);
-  return take(dense, index);
+  const Shape shape = with_extents(x.shape(), pooling.counts, x.size(-1));
+  const Tensor y = empty(shape, dense.dtype(), x.device()), index = empty(shape, int32, x.device());
+  kernels_of(x).max_pool(wide_x(y), wide_x(index), wide_x(dense), pooling.windows);
+  return record("max_pool", y, wrt(dense, [index, from = dense.shape()](const Tensor& g) {
+                  return reshape(scatter(reshape(g, {1, -1, 1}), index, from.numel()), from);
+                }));
 }
 
 Tensor average_pool(const Tensor& x, const PerAxis& pool_size, const PoolOptions& options) {

@@ -41,9 +41,7 @@ Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t exte
   return checked_indices(who, indices, -extent, extent, device);
 }
 
-// y (outer, n, inner) of zeros with x (outer, m, inner) added at the indices.
-Tensor scatter(const Tensor& x, const Tensor& indices, std::int64_t n);
-
+// y (outer, count, inner) = the entries of x (outer, n, inner) at the indices.
 Tensor gather(const Tensor& x, const Tensor& indices) {
   Tensor y = empty({x.size(0), indices.numel(), x.size(2)}, x.dtype(), x.device());
   kernels_of(x).take(y, contiguous(x), indices);
@@ -52,13 +50,13 @@ Tensor gather(const Tensor& x, const Tensor& indices) {
                 }));
 }
 
+}  // namespace
+
 Tensor scatter(const Tensor& x, const Tensor& indices, std::int64_t n) {
   Tensor y = zeros({x.size(0), n, x.size(2)}, x.dtype(), x.device());
   kernels_of(x).scatter_add(y, contiguous(x), indices);
   return record("scatter", y, wrt(x, [indices](const Tensor& g) { return gather(g, indices); }));
 }
-
-}  // namespace
 
 Tensor take(const Tensor& x, const Tensor& indices) {
   check_extent("take", x.numel());  // before reshape may copy them

@@ -73,14 +73,15 @@ void for_groups(const Tensor& x, const Tensor& y, const Tensor& kernel, const F&
 
 }  // namespace
 
-void Kernels::conv(const Tensor& y, const Tensor& x, const Tensor& kernel,
+void Kernels::conv(const Tensor& y, const Tensor& x, const Tensor& kernel, const Tensor& bias,
                    const Windows& windows) const {
   const Tensor wide = padded(*this, x, windows);
   for_groups(x, y, kernel, [&](const Group& g) {
     const Tensor patches = contiguous(seen(wide, windows, y.shape(), g.channel, g.channels));
     gemm(columns(as_matrix(y), g.filter, g.filters),
          make_view(patches, {g.rows, g.depth}, {g.depth, 1}),
-         columns(as_matrix(kernel), g.filter, g.filters), Tensor(), false);
+         columns(as_matrix(kernel), g.filter, g.filters),
+         bias.defined() ? make_view(bias, {g.filters}, {1}, g.filter) : bias, false);
   });
 }
 

@@ -111,18 +111,19 @@ class Kernels {
   // --- windows; all contiguous: x (batch, n, n, n, channels), y (batch, m, m, m, filters), kernel
   // (size, size, size, channels / groups, filters), floats. A group of filters sees a group of
   // channels. What a device does not override is done by its other kernels (core/kernels.cpp).
-  /// y = x * kernel: each window's elements, 0 where they are missing, times the kernel.
-  virtual void conv(const Tensor& y, const Tensor& x, const Tensor& kernel,
+  /// y = x * kernel + bias: each window's elements, 0 where they are missing, times the kernel. The
+  /// bias (filters) may be undefined.
+  virtual void conv(const Tensor& y, const Tensor& x, const Tensor& kernel, const Tensor& bias,
                     const Windows& windows) const;
   /// gx = the gradient of x for gy, that of y.
   virtual void conv_input_gradient(const Tensor& gx, const Tensor& gy, const Tensor& kernel,
                                    const Windows& windows) const;
   virtual void conv_kernel_gradient(const Tensor& gk, const Tensor& x, const Tensor& gy,
                                     const Windows& windows) const;
-  /// index (batch, m, m, m, channels) = the position in x, counted through, of the first largest
-  /// element of each window; NaN counts as larger than all.
-  virtual void max_positions(const Tensor& index, const Tensor& x,
-                             const Windows& windows) const = 0;
+  /// y (batch, m, m, m, channels) = the first largest element of each window, NaN counting as
+  /// larger than all; index = its position in x, counted through.
+  virtual void max_pool(const Tensor& y, const Tensor& index, const Tensor& x,
+                        const Windows& windows) const = 0;
 };
 
 /// The kernels of a device. Throws std::invalid_argument when this build has none.

@@ -53,9 +53,7 @@ Tensor ConvolutionBase::call(const Tensor& inputs) {
   const int axis = channel_axis(data_format_);
   if (inputs.rank() != axes_ + 2 || inputs.size(axis) != known[axis])
     fail("expected an input like {}, got {}", known, inputs.shape());
-  Tensor y = convolve(axis == -1 ? inputs : moveaxis(inputs, 1, -1));
-  if (bias.defined()) y = y + bias;
-  y = activation_(y);
+  const Tensor y = activation_(convolve(axis == -1 ? inputs : moveaxis(inputs, 1, -1)));
   return axis == -1 ? y : moveaxis(y, -1, 1);
 }
 
@@ -112,7 +110,9 @@ void Convolution::make_kernels(std::int64_t channels) {
                       o.kernel_regularizer, o.kernel_constraint);
 }
 
-Tensor Convolution::convolve(const Tensor& x) const { return conv(x, kernel, options()); }
+Tensor Convolution::convolve(const Tensor& x) const {
+  return conv(x, kernel, bias.defined() ? Tensor(bias) : Tensor(), options());
+}
 
 // --- Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
@@ -159,7 +159,7 @@ void ConvolutionTranspose::make_kernels(std::int64_t channels) {
 }
 
 Tensor ConvolutionTranspose::convolve(const Tensor& x) const {
-  return conv_transpose(x, kernel, options(), options_.output_padding);
+  return with_bias(conv_transpose(x, kernel, options(), options_.output_padding));
 }
 
 std::int64_t ConvolutionTranspose::extent_of(int axis, std::int64_t n) const {
@@ -206,7 +206,7 @@ void DepthwiseConvolution::make_kernels(std::int64_t channels) {
 }
 
 Tensor DepthwiseConvolution::convolve(const Tensor& x) const {
-  return depthwise_conv(x, kernel, options());
+  return with_bias(depthwise_conv(x, kernel, options()));
 }
 
 // --- SeparableConv1D, SeparableConv2D
@@ -254,8 +254,9 @@ void SeparableConvolution::make_kernels(std::int64_t channels) {
 
 Tensor SeparableConvolution::convolve(const Tensor& x) const {
   const Shape& shape = pointwise_kernel.shape();
-  return dot(depthwise_conv(x, depthwise_kernel, options()),
-             reshape(pointwise_kernel, {shape[-2], shape[-1]}));
+  const Tensor each = depthwise_conv(x, depthwise_kernel, options());
+  const Tensor mix = reshape(pointwise_kernel, {shape[-2], shape[-1]});
+  return bias.defined() ? linear(each, mix, bias) : dot(each, mix);
 }
 
 }  // namespace keratin

@@ -41,8 +41,9 @@ class ConvolutionBase : public Layer {
         bias_constraint_(o.bias_constraint) {}
   /// Makes the kernels for inputs of so many channels.
   virtual void make_kernels(std::int64_t channels) = 0;
-  /// x and the result have their channels last.
+  /// The bias included; x and the result have their channels last.
   virtual Tensor convolve(const Tensor& x) const = 0;
+  Tensor with_bias(const Tensor& y) const { return bias.defined() ? y + bias : y; }
   virtual std::int64_t filters_of(std::int64_t channels) const = 0;
   virtual bool may_be_causal() const { return false; }
   /// What becomes of an axis of n.
@@ -59,8 +60,6 @@ class ConvolutionBase : public Layer {
   Initializer bias_initializer_;
   Regularizer bias_regularizer_;
   Constraint bias_constraint_;
-
- private:
   Weight bias;
 };
 

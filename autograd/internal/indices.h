@@ -12,4 +12,7 @@ namespace keratin {
 Tensor checked_indices(const char* who, const Tensor& indices, std::int64_t lowest,
                        std::int64_t extent, Device device);
 
+/// y (outer, n, inner) of zeros with x (outer, count, inner) added at checked indices.
+Tensor scatter(const Tensor& x, const Tensor& indices, std::int64_t n);
+
 }  // namespace keratin

@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include <keratin/core/cpu/convolution.h>
+#include <keratin/core/cpu/depthwise.h>
 #include <keratin/core/cpu/gemm.h>
-#include <keratin/core/internal/parallel.h>
+#include <keratin/core/cpu/window_runs.h>
 
 namespace keratin::cpu {
 namespace {
@@ -14,38 +17,14 @@ std::int64_t block_rows(std::int64_t depth) {
                                   1024);
 }
 
-std::int64_t worth(const Convolution& c) {
-  return c.batch * c.outputs() * c.depth() * c.filters / c.groups / products_per_thread;
-}
-
-/// Calls f(k, position) for the runs of elements that a window sees: `position` is the place in a
-/// sample of x of a run's first element, or -1 where the run is missing; k is its number among the
-/// window's elements, and a run is `length` elements long.
-template <class F>
-void for_runs(const Convolution& c, std::int64_t output, const F& f) {
-  const auto& [first, second, third] = c.windows.axis;
-  const std::int64_t i2 = output % c.m[2], i1 = output / c.m[2] % c.m[1],
-                     i0 = output / c.m[2] / c.m[1];
-  const std::int64_t begin = third.place(i2, 0);
-  const bool whole = third.dilation == 1 && begin >= 0 && begin + third.size <= c.n[2];
-  std::int64_t k = 0;
-  for (std::int64_t k0 = 0; k0 < first.size; ++k0)
-    for (std::int64_t k1 = 0; k1 < second.size; ++k1, k += third.size) {
-      const std::int64_t p0 = first.place(i0, k0), p1 = second.place(i1, k1);
-      if (p0 < 0 || p0 >= c.n[0] || p1 < 0 || p1 >= c.n[1]) {
-        f(k, std::int64_t{-1}, third.size);
-        continue;
-      }
-      const std::int64_t row = (p0 * c.n[1] + p1) * c.n[2];
-      if (whole) {
-        f(k, row + begin, third.size);
-        continue;
-      }
-      for (std::int64_t k2 = 0; k2 < third.size; ++k2) {
-        const std::int64_t p2 = third.place(i2, k2);
-        f(k + k2, p2 < 0 || p2 >= c.n[2] ? -1 : row + p2, std::int64_t{1});
-      }
-    }
+// A short run is copied in place: for a few numbers, a call of memmove takes longer.
+template <class T>
+void copy_run(const T* from, std::int64_t n, T* to) {
+  if (n > 8) {
+    std::copy_n(from, n, to);
+    return;
+  }
+  for (std::int64_t i = 0; i < n; ++i) to[i] = from[i];
 }
 
 // patches (rows, groups, size, channels / groups) of the outputs from `begin` on, counted over the
@@ -61,7 +40,7 @@ void gather(const Convolution& c, T* patches, const T* x, std::int64_t begin, st
                  for (std::int64_t g = 0; g < c.groups; ++g)
                    std::fill_n(patches + g * depth + k * width, length * width, T(0));
                } else if (c.groups == 1) {
-                 std::copy_n(sample + position * width, length * width, patches + k * width);
+                 copy_run(sample + position * width, length * width, patches + k * width);
                } else {
                  for (std::int64_t g = 0; g < c.groups; ++g)
                    for (std::int64_t j = 0; j < length; ++j)
@@ -114,22 +93,39 @@ struct Factors {
   }
 };
 
+// Where a value is larger than top, or is the first NaN, it takes that place, and `at` plus its
+// number the index. Both comparisons are computed, so that the loop has no branch.
+template <class T>
+void keep_larger(std::int32_t n, const T* values, std::int32_t at, T* top, std::int32_t* index) {
+  for (std::int32_t i = 0; i < n; ++i) {
+    const T value = values[i], old = top[i];
+    const bool better = !(value <= old) & (old == old);
+    top[i] = better ? value : old;
+    index[i] = better ? at + i : index[i];
+  }
+}
+
 }  // namespace
 
+std::int64_t Convolution::worth() const {
+  return batch * outputs() * depth() * filters / groups / products_per_thread;
+}
+
 template <class T>
-void convolve(const Convolution& c, T* y, const T* x, const T* kernel) {
+void convolve(const Convolution& c, T* y, const T* x, const T* kernel, const T* bias) {
   FlushDenormals guard;
+  if (c.is_depthwise()) return depthwise(c, y, x, kernel, bias);
   const Factors<T> of{c};
   const std::int64_t all = c.batch * c.outputs(), height = block_rows(c.groups * of.depth);
-  parallel_for((all + height - 1) / height, worth(c), [&](std::int64_t first, std::int64_t last) {
+  parallel_for((all + height - 1) / height, c.worth(), [&](std::int64_t first, std::int64_t last) {
     std::vector<T> patches(static_cast<std::size_t>(height * c.groups * of.depth));
     for (std::int64_t row = first * height; row < std::min(last * height, all); row += height) {
       const std::int64_t rows = std::min(height, all - row);
       gather(c, patches.data(), x, row, rows);
       for (std::int64_t g = 0; g < c.groups; ++g)
         gemm<T>(rows, of.width, of.depth, of.outputs(y, row, g),
-                of.template patches<const T>(patches.data(), g), of.kernel(kernel, g), nullptr,
-                false);
+                of.template patches<const T>(patches.data(), g), of.kernel(kernel, g),
+                bias == nullptr ? nullptr : bias + g * of.width, false);
     }
   });
 }
@@ -137,9 +133,10 @@ void convolve(const Convolution& c, T* y, const T* x, const T* kernel) {
 template <class T>
 void convolve_input_gradient(const Convolution& c, T* gx, const T* gy, const T* kernel) {
   FlushDenormals guard;
+  if (c.is_depthwise()) return depthwise_input_gradient(c, gx, gy, kernel);
   const Factors<T> of{c};
   const std::int64_t height = block_rows(c.groups * of.depth), inputs = c.inputs() * c.channels;
-  parallel_for(c.batch, worth(c), [&](std::int64_t first, std::int64_t last) {
+  parallel_for(c.batch, c.worth(), [&](std::int64_t first, std::int64_t last) {
     std::vector<T> patches(static_cast<std::size_t>(height * c.groups * of.depth));
     for (std::int64_t sample = first; sample < last; ++sample) {
       std::fill_n(gx + sample * inputs, inputs, T(0));
@@ -155,68 +152,58 @@ void convolve_input_gradient(const Convolution& c, T* gx, const T* gy, const T* 
   });
 }
 
-// Each part sums up its share of the rows, and the parts are added in order; how many there are
-// follows from the sizes alone.
 template <class T>
 void convolve_kernel_gradient(const Convolution& c, T* gk, const T* x, const T* gy) {
   FlushDenormals guard;
+  if (c.is_depthwise()) return depthwise_kernel_gradient(c, gk, x, gy);
   const Factors<T> of{c};
-  const std::int64_t all = c.batch * c.outputs(), height = block_rows(c.groups * of.depth);
-  const std::int64_t blocks = (all + height - 1) / height, numbers = of.depth * c.filters;
-  const std::int64_t parts = std::max<std::int64_t>(
-      1, std::min({blocks, std::int64_t{8},
-                   (std::int64_t{1} << 22) / std::max(numbers, std::int64_t{1})}));
-  std::vector<T> sums(static_cast<std::size_t>(parts * numbers));
-  parallel_for(parts, worth(c), [&](std::int64_t first, std::int64_t last) {
+  const std::int64_t height = block_rows(c.groups * of.depth);
+  auto add = [&](std::int64_t begin, std::int64_t end, T* sum) {
     std::vector<T> patches(static_cast<std::size_t>(height * c.groups * of.depth));
-    for (std::int64_t part = first; part < last; ++part)
-      for (std::int64_t i = blocks * part / parts; i < blocks * (part + 1) / parts; ++i) {
-        const std::int64_t row = i * height, rows = std::min(height, all - row);
-        gather(c, patches.data(), x, row, rows);
-        for (std::int64_t g = 0; g < c.groups; ++g)
-          gemm<T>(of.depth, of.width, rows, of.kernel(sums.data() + part * numbers, g),
-                  transposed(of.template patches<const T>(patches.data(), g)),
-                  of.outputs(gy, row, g), nullptr, true);
-      }
-  });
-  std::copy_n(sums.data(), numbers, gk);
-  for (std::int64_t part = 1; part < parts; ++part)
-    for (std::int64_t i = 0; i < numbers; ++i)
-      gk[i] += sums[static_cast<std::size_t>(part * numbers + i)];
+    for (std::int64_t row = begin; row < end; row += height) {
+      const std::int64_t rows = std::min(height, end - row);
+      gather(c, patches.data(), x, row, rows);
+      for (std::int64_t g = 0; g < c.groups; ++g)
+        gemm<T>(of.depth, of.width, rows, of.kernel(sum, g),
+                transposed(of.template patches<const T>(patches.data(), g)), of.outputs(gy, row, g),
+                nullptr, true);
+    }
+  };
+  sum_over_rows(c.batch * c.outputs(), height, of.depth * c.filters, c.worth(), gk, add);
 }
 
 template <class T>
-void max_positions(const Convolution& c, std::int32_t* index, const T* x) {
+void max_pool(const Convolution& c, T* y, std::int32_t* index, const T* x) {
+  const auto channels = static_cast<std::int32_t>(c.channels);
+  auto one_output = [&](std::int64_t row) {
+    T* top = y + row * channels;
+    std::int32_t* places = index + row * channels;
+    const std::int64_t sample = row / c.outputs() * c.inputs();
+    bool first = true;
+    for_runs(c, row % c.outputs(), [&](std::int64_t, std::int64_t position, std::int64_t length) {
+      for (std::int64_t j = 0; position >= 0 && j < length; ++j) {
+        const auto at = static_cast<std::int32_t>((sample + position + j) * channels);
+        if (std::exchange(first, false)) {
+          std::copy_n(x + at, channels, top);
+          std::iota(places, places + channels, at);
+        } else {
+          keep_larger(channels, x + at, at, top, places);
+        }
+      }
+    });
+  };
   parallel_for(c.batch * c.outputs(), c.batch * c.outputs() * c.windows.size() * c.channels / 2000,
                [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t row = begin; row < end; ++row) {
-                   const std::int64_t sample = row / c.outputs() * c.inputs();
-                   std::int32_t* best = index + row * c.channels;
-                   bool any = false;
-                   for_runs(c, row % c.outputs(),
-                            [&](std::int64_t, std::int64_t position, std::int64_t length) {
-                              if (position < 0) return;
-                              for (std::int64_t j = 0; j < length; ++j) {
-                                const std::int64_t at = (sample + position + j) * c.channels;
-                                for (std::int64_t i = 0; i < c.channels; ++i) {
-                                  const auto here = static_cast<std::int32_t>(at + i);
-                                  const T value = x[at + i], top = any ? x[best[i]] : value;
-                                  if (!any || value > top || (value != value && top == top))
-                                    best[i] = here;
-                                }
-                                any = true;
-                              }
-                            });
-                 }
+                 for (std::int64_t row = begin; row < end; ++row) one_output(row);
                });
 }
 
-template void convolve(const Convolution&, float*, const float*, const float*);
-template void convolve(const Convolution&, double*, const double*, const double*);
+template void convolve(const Convolution&, float*, const float*, const float*, const float*);
+template void convolve(const Convolution&, double*, const double*, const double*, const double*);
 template void convolve_input_gradient(const Convolution&, float*, const float*, const float*);
 template void convolve_input_gradient(const Convolution&, double*, const double*, const double*);
 template void convolve_kernel_gradient(const Convolution&, float*, const float*, const float*);
 template void convolve_kernel_gradient(const Convolution&, double*, const double*, const double*);
-template void max_positions(const Convolution&, std::int32_t*, const float*);
-template void max_positions(const Convolution&, std::int32_t*, const double*);
+template void max_pool(const Convolution&, float*, std::int32_t*, const float*);
+template void max_pool(const Convolution&, double*, std::int32_t*, const double*);
 }  // namespace keratin::cpu

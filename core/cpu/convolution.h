@@ -19,20 +19,23 @@ struct Convolution {
   std::int64_t inputs() const { return n[0] * n[1] * n[2]; }
   /// What a filter sees of one window.
   std::int64_t depth() const { return windows.size() * (channels / groups); }
+  bool is_depthwise() const { return groups == channels && filters == channels && channels > 1; }
+  /// How many threads the work is worth.
+  std::int64_t worth() const;
 };
 
-/// y = x * kernel
+/// y = x * kernel + bias (filters), which may be null.
 template <class T>
-void convolve(const Convolution& c, T* y, const T* x, const T* kernel);
+void convolve(const Convolution& c, T* y, const T* x, const T* kernel, const T* bias);
 /// gx: the gradient of x for that of y.
 template <class T>
 void convolve_input_gradient(const Convolution& c, T* gx, const T* gy, const T* kernel);
 template <class T>
 void convolve_kernel_gradient(const Convolution& c, T* gk, const T* x, const T* gy);
 
-/// index (batch, m, channels): the position in x of the first largest element of each window, NaN
-/// being larger than all numbers.
+/// y (batch, m, channels): the first largest element of each window, NaN being larger than all
+/// numbers; index: its position in x.
 template <class T>
-void max_positions(const Convolution& c, std::int32_t* index, const T* x);
+void max_pool(const Convolution& c, T* y, std::int32_t* index, const T* x);
 
 }  // namespace keratin::cpu

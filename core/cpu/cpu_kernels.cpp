@@ -280,9 +280,10 @@ class CpuKernels final : public Kernels {
     with_type(y.dtype(), [&](auto type) {
       using T = decltype(type);
       const T* in = raw<T>(x);
+      T* begin = raw<T>(y);
       for (std::int64_t o = 0; o < outer; ++o) {
         for (std::int64_t j = 0; j < count; ++j, in += inner) {
-          T* out = raw<T>(y) + (o * n + index[j]) * inner;
+          T* out = begin + (o * n + index[j]) * inner;
           for (std::int64_t i = 0; i < inner; ++i) out[i] = static_cast<T>(out[i] + in[i]);
         }
       }
@@ -361,11 +362,12 @@ class CpuKernels final : public Kernels {
     });
   }
 
-  void conv(const Tensor& y, const Tensor& x, const Tensor& kernel,
+  void conv(const Tensor& y, const Tensor& x, const Tensor& kernel, const Tensor& bias,
             const Windows& windows) const override {
     with_float(y.dtype(), [&](auto type) {
       using T = decltype(type);
-      convolve<T>(convolution(x, y, kernel.size(3), windows), raw<T>(y), raw<T>(x), raw<T>(kernel));
+      convolve<T>(convolution(x, y, kernel.size(3), windows), raw<T>(y), raw<T>(x), raw<T>(kernel),
+                  bias.defined() ? raw<T>(bias) : nullptr);
     });
   }
   void conv_input_gradient(const Tensor& gx, const Tensor& gy, const Tensor& kernel,
@@ -384,11 +386,12 @@ class CpuKernels final : public Kernels {
                                   raw<T>(gy));
     });
   }
-  void max_positions(const Tensor& index, const Tensor& x, const Windows& windows) const override {
+  void max_pool(const Tensor& y, const Tensor& index, const Tensor& x,
+                const Windows& windows) const override {
     with_float(x.dtype(), [&](auto type) {
       using T = decltype(type);
-      cpu::max_positions<T>(convolution(x, index, x.size(4), windows), raw<std::int32_t>(index),
-                            raw<T>(x));
+      cpu::max_pool<T>(convolution(x, y, x.size(4), windows), raw<T>(y), raw<std::int32_t>(index),
+                       raw<T>(x));
     });
   }
 

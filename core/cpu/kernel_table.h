@@ -2,6 +2,7 @@
 #pragma once
 
 #include <keratin/core/catalogue.h>
+#include <keratin/core/cpu/channel_products.h>
 #include <keratin/core/cpu/packed.h>
 #include <keratin/core/cpu/reductions.h>
 
@@ -17,6 +18,7 @@ struct KernelTable {
   ReduceFunction reduce[reduction_count];
   SoftmaxFunction softmax;
   SoftmaxGradientFunction softmax_gradient;
+  ChannelProducts channel_products;
   PackedKernels packed;  // float32 only
 };
 
@@ -57,6 +59,7 @@ constexpr KernelTable make_table(const char* name, const PackedKernels& packed =
       {reduce<Reduction::sum, Lane>, reduce<Reduction::max, Lane>, reduce<Reduction::min, Lane>},
       softmax<Lane>,
       softmax_gradient<Lane>,
+      {sum_channel_products<Lane>, add_channel_products<Lane>},
       packed,
   };
 }

@@ -197,13 +197,15 @@ class CudaKernels final : public Kernels {
     if (!c.is_contiguous()) copy(c, apart);
   }
 
-  void max_positions(const Tensor& index, const Tensor& x, const Windows& windows) const override {
+  void max_pool(const Tensor& y, const Tensor& index, const Tensor& x,
+                const Windows& windows) const override {
     Pooling pooling{windows, x.size(0), {}, {}, x.size(4)};
     for (int i = 0; i < 3; ++i) {
       pooling.n[i] = x.size(i + 1);
       pooling.m[i] = index.size(i + 1);
     }
-    cuda::max_positions(x.dtype(), raw<std::int32_t>(index), raw<void>(x), pooling, on("max_pool"));
+    cuda::max_pool(x.dtype(), raw<void>(y), raw<std::int32_t>(index), raw<void>(x), pooling,
+                   on("max_pool"));
   }
 
  private:

@@ -46,7 +46,7 @@ __global__ void take_elements(T* y, const T* x, const std::int32_t* indices, std
 
 // A thread for each window and channel.
 template <class T>
-__global__ void find_largest(std::int32_t* index, const T* x, const Pooling p) {
+__global__ void find_largest(T* y, std::int32_t* index, const T* x, const Pooling p) {
   const std::int64_t total = p.batch * p.m[0] * p.m[1] * p.m[2] * p.channels;
   for_elements(total, [&](std::int64_t i) {
     const Division channel = divide(i, p.channels), third = divide(channel.quotient, p.m[2]);
@@ -65,6 +65,7 @@ __global__ void find_largest(std::int32_t* index, const T* x, const Pooling p) {
           const T value = x[here], top = best < 0 ? value : x[best];
           if (best < 0 || value > top || (value != value && top == top)) best = here;
         }
+    y[i] = x[best];
     index[i] = static_cast<std::int32_t>(best);
   });
 }
@@ -169,12 +170,12 @@ void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices
   }
 }
 
-void max_positions(DType dtype, std::int32_t* index, const void* x, const Pooling& p,
-                   Stream stream) {
+void max_pool(DType dtype, void* y, std::int32_t* index, const void* x, const Pooling& p,
+              Stream stream) {
   with_type<float, double>(dtype, [&](auto type) {
     using T = decltype(type);
-    launch_for(p.batch * p.m[0] * p.m[1] * p.m[2] * p.channels, find_largest<T>, stream, index,
-               static_cast<const T*>(x), p);
+    launch_for(p.batch * p.m[0] * p.m[1] * p.m[2] * p.channels, find_largest<T>, stream,
+               static_cast<T*>(y), index, static_cast<const T*>(x), p);
   });
 }
 

@@ -119,10 +119,10 @@ void scatter_add_sorted(DType dtype, void* y, const void* x, const std::int32_t*
                         const std::int32_t* places, std::int64_t count, const Middle& size,
                         Stream stream);
 
-/// index (batch, m, m, m, channels): where x (batch, n, n, n, channels) has the first largest
-/// element that each window sees; float32 or float64.
-void max_positions(DType dtype, std::int32_t* index, const void* x, const Pooling& pooling,
-                   Stream stream);
+/// y and index (batch, m, m, m, channels): the first largest element of x (batch, n, n, n,
+/// channels) that each window sees, and where it lies; float32 or float64.
+void max_pool(DType dtype, void* y, std::int32_t* index, const void* x, const Pooling& pooling,
+              Stream stream);
 
 /// One pass of a stable radix sort, by the digit of `digit_bits` bits from bit `shift` on. First
 /// counts[d * threads + t], how often thread t, of sort_threads(count), has digit d; the caller

@@ -102,11 +102,11 @@ Case conv_case(const Shape& x, const Axis& axes, std::int64_t filters, std::int6
   const Shape kernel = kernel_of(axes, channels, filters);
   return {"conv",
           name_of(axes, groups == 1 ? "" : ", groups"),
-          {x, kernel},
-          [axes](const Inputs& in) { return conv(in[0], in[1], options_of(axes)); },
+          {x, kernel, Shape{filters}},
+          [axes](const Inputs& in) { return conv(in[0], in[1], in[2], options_of(axes)); },
           [=](const Arrays& in) {
             return build(counted(axes, x, filters), [&](const Place& at) {
-              Real sum = 0;
+              Real sum = in[2].at({at.back()});
               see(axes, x, at, [&](const Place& k, const Place& place) {
                 for (std::int64_t c = 0; c < channels; ++c) {
                   Place weight = k;

@@ -131,8 +131,8 @@ TEST_CASE("convolution by blocks is convolution by whole matrices" * on_processo
   const Kernels& kernels = kernels_of(x);
   auto difference = [](const Tensor& a, const Tensor& b) { return max(abs(a - b)).item(); };
   const Tensor y = zeros(shape, float64), plain = zeros(shape, float64);
-  kernels.conv(y, x, kernel, windows);
-  kernels.Kernels::conv(plain, x, kernel, windows);
+  kernels.conv(y, x, kernel, Tensor(), windows);
+  kernels.Kernels::conv(plain, x, kernel, Tensor(), windows);
   CHECK(difference(y, plain) < 1e-12);
   const Tensor gx = zeros(x.shape(), float64), plain_gx = zeros(x.shape(), float64);
   kernels.conv_input_gradient(gx, y, kernel, windows);
@@ -142,6 +142,49 @@ TEST_CASE("convolution by blocks is convolution by whole matrices" * on_processo
   kernels.conv_kernel_gradient(gk, x, y, windows);
   kernels.Kernels::conv_kernel_gradient(plain_gk, x, y, windows);
   CHECK(difference(gk, plain_gk) < 1e-9);
+}
+
+TEST_CASE("a depthwise convolution, which has a kernel of its own, is one of many groups" *
+          on_processor()) {
+  for (DType dtype : {float32, float64}) {
+    // 37 channels: neither one nor a whole number of batches of any instruction set.
+    const Tensor x = Random(1).normal({2, 1, 6, 7, 37}, 0, 1, dtype);
+    const Tensor kernel = Random(2).normal({1, 2, 3, 1, 37}, 0, 1, dtype);
+    const Tensor bias = Random(3).normal({37}, 0, 1, dtype);
+    Windows windows;
+    windows.axis[1] = {2, 2, 1, 1, 0};
+    windows.axis[2] = {3, 1, 2, 2, 1};
+    const Shape shape{2, 1, windows.axis[1].count(6), windows.axis[2].count(7), 37};
+    const Kernels& kernels = kernels_of(x);
+    auto difference = [](const Tensor& a, const Tensor& b) { return max(abs(a - b)).item(); };
+    const double tolerance = dtype == float64 ? 1e-12 : 1e-4;
+    const Tensor y = zeros(shape, dtype), plain = zeros(shape, dtype);
+    kernels.conv(y, x, kernel, bias, windows);
+    kernels.Kernels::conv(plain, x, kernel, bias, windows);
+    CHECK(difference(y, plain) < tolerance);
+    const Tensor gx = ones(x.shape(), dtype), plain_gx = zeros(x.shape(), dtype);
+    kernels.conv_input_gradient(gx, y, kernel, windows);
+    kernels.Kernels::conv_input_gradient(plain_gx, y, kernel, windows);
+    CHECK(difference(gx, plain_gx) < tolerance);
+    const Tensor gk = ones(kernel.shape(), dtype), plain_gk = zeros(kernel.shape(), dtype);
+    kernels.conv_kernel_gradient(gk, x, y, windows);
+    kernels.Kernels::conv_kernel_gradient(plain_gk, x, y, windows);
+    CHECK(difference(gk, plain_gk) < 10 * tolerance);
+  }
+}
+
+TEST_CASE("the largest of a window is the first of equals, and NaN is larger than all") {
+  const double nan = std::nan("");
+  const Tensor x = tensor({{{1, nan, 2}, {3, 5, 2}, {3, nan, 1}, {0, 7, nan}}});
+  Tensor a = x.copy();
+  GradientTape tape;
+  tape.watch(a);
+  const Tensor y = max_pool(a, 4);
+  CHECK(y.item(0, 0, 0) == 3);
+  CHECK(std::isnan(y.item(0, 0, 1)));
+  CHECK(std::isnan(y.item(0, 0, 2)));
+  CHECK(tape.gradient(sum(y), a).to_vector<double>() ==
+        std::vector<double>{0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1});
 }
 
 TEST_CASE("a convolutional model learns") {
