@@ -32,12 +32,13 @@ double per_call(const F& call) {
 }
 
 /// model.fit on random data, with shuffling and accuracy: what a user calls, the first epoch apart.
+template <class M>
 struct Training {
-  Sequential model;
+  M model;
   Tensor x, y;
   int batch_size, batches = 1;
 
-  Training(Sequential layers, int batch, const Shape& input, int classes)
+  Training(M layers, int batch, const Shape& input, int classes)
       : model(std::move(layers)), batch_size(batch) {
     model.compile(
         {.optimizer = "adam", .loss = "categorical_crossentropy", .metrics = {"accuracy"}});
@@ -68,8 +69,9 @@ struct Training {
   }
 };
 
-std::function<double()> train(Sequential layers, int batch, const Shape& input, int classes) {
-  auto training = std::make_shared<Training>(std::move(layers), batch, input, classes);
+template <class M>
+std::function<double()> train(M layers, int batch, const Shape& input, int classes) {
+  auto training = std::make_shared<Training<M>>(std::move(layers), batch, input, classes);
   return [training] { return training->slice(); };
 }
 
@@ -111,11 +113,42 @@ Sequential lstm(int units, int classes) {
   return with_attention(LSTM(units, {.return_sequences = true}), classes);
 }
 
-std::function<double()> predict(int batch) {
-  auto model = std::make_shared<Sequential>(lstm(128, 10));
-  Tensor x = Random(1).normal({batch, 10, 32});
+std::function<double()> predict(Sequential layers, int batch, const Shape& input) {
+  auto model = std::make_shared<Sequential>(std::move(layers));
+  Tensor x = Random(1).normal(input.inserted(0, batch));
   model->predict_on_batch(x);
   return [model, x] { return per_call([&] { model->predict_on_batch(x); }); };
+}
+
+Sequential convolutional() {
+  return Sequential({Conv2D(32, 3, {.activation = "relu"}), MaxPooling2D(2),
+                     Conv2D(64, 3, {.activation = "relu"}), MaxPooling2D(2), Flatten(),
+                     Dense(10, {.activation = "softmax"})});
+}
+
+Sequential separable() {
+  return Sequential({SeparableConv2D(64, 3, {.activation = "relu"}), MaxPooling2D(2),
+                     SeparableConv2D(128, 3, {.activation = "relu"}), GlobalAveragePooling2D(),
+                     Dense(10, {.activation = "softmax"})});
+}
+
+Sequential temporal() {
+  Sequential model;
+  for (int dilation : {1, 2, 4, 8})
+    model.add(
+        Conv1D(64, 3, {.padding = "causal", .dilation_rate = dilation, .activation = "relu"}));
+  model.add(GlobalAveragePooling1D());
+  model.add(Dense(10, {.activation = "softmax"}));
+  return model;
+}
+
+/// An encoder block with normalisation after each part.
+Model transformer(int time, int width, int heads) {
+  auto x = Input({time, width});
+  auto h = LayerNormalization()(Add()({x, MultiHeadAttention(heads, width / heads)({x, x})}));
+  auto thought = Dense(width)(Dense(4 * width, {.activation = "relu"})(h));
+  auto y = GlobalAveragePooling1D()(LayerNormalization()(Add()({h, thought})));
+  return Model({x}, {Dense(10, {.activation = "softmax"})(y)});
 }
 
 }  // namespace
@@ -145,10 +178,22 @@ const std::vector<Workload>& workloads() {
        }},
       {"conv", "Conv2D(32), pool, Conv2D(64), pool, Dense(10); batch 64 of 28x28x1",
        [] {
-         Sequential model({Conv2D(32, 3, {.activation = "relu"}), MaxPooling2D(2),
-                           Conv2D(64, 3, {.activation = "relu"}), MaxPooling2D(2), Flatten(),
-                           Dense(10, {.activation = "softmax"})});
-         return train(std::move(model), 64, {28, 28, 1}, 10);
+         return train(convolutional(), 64, {28, 28, 1}, 10);
+       }},
+      {"separable",
+       "SeparableConv2D(64), pool, SeparableConv2D(128), average, Dense(10); batch 64 of 28x28x32",
+       [] {
+         return train(separable(), 64, {28, 28, 32}, 10);
+       }},
+      {"temporal",
+       "four causal Conv1D(64), dilated by 1 to 8, average, Dense(10); batch 64, 64 steps of 32",
+       [] {
+         return train(temporal(), 64, {64, 32}, 10);
+       }},
+      {"transformer",
+       "encoder block of 4 heads and Dense(512), average, Dense(10); batch 32, 64 steps of 128",
+       [] {
+         return train(transformer(64, 128, 4), 32, {64, 128}, 10);
        }},
       {"gru", "seed with a GRU",
        [=] {
@@ -174,8 +219,13 @@ const std::vector<Workload>& workloads() {
          return train(with_attention(RNN(OwnCell(128), {.return_sequences = true}), 10), 64, seed,
                       10);
        }},
-      {"predict-1", "seed, predict_on_batch of 1", [] { return predict(1); }},
-      {"predict-64", "seed, predict_on_batch of 64", [] { return predict(64); }},
+      {"predict-1", "seed, predict_on_batch of 1", [=] { return predict(lstm(128, 10), 1, seed); }},
+      {"predict-64", "seed, predict_on_batch of 64",
+       [=] { return predict(lstm(128, 10), 64, seed); }},
+      {"predict-conv", "conv, predict_on_batch of 64",
+       [] {
+         return predict(convolutional(), 64, {28, 28, 1});
+       }},
   };
   return all;
 }

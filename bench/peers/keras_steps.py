@@ -41,6 +41,13 @@ def hidden_layers(work):
         return [layers.Conv2D(units, 3, activation="relu"), layers.MaxPooling2D(),
                 layers.Conv2D(2 * units, 3, activation="relu"), layers.MaxPooling2D(),
                 layers.Flatten()]  # fmt: skip
+    if work.kind == "separable":
+        return [layers.SeparableConv2D(units, 3, activation="relu"), layers.MaxPooling2D(),
+                layers.SeparableConv2D(2 * units, 3, activation="relu"),
+                layers.GlobalAveragePooling2D()]  # fmt: skip
+    if work.kind == "temporal":
+        return [*(layers.Conv1D(units, 3, padding="causal", dilation_rate=d, activation="relu")
+                  for d in side.DILATIONS), layers.GlobalAveragePooling1D()]  # fmt: skip
     if work.kind == "masked":
         return [layers.Masking(), layers.LSTM(units)]
     if work.kind == "gru":
@@ -55,9 +62,21 @@ def hidden_layers(work):
     return [rnn, Attention()]
 
 
+def encoder_block(x, units):
+    width = x.shape[-1]
+    read = layers.MultiHeadAttention(side.HEADS, width // side.HEADS)(x, x)
+    h = layers.LayerNormalization()(layers.Add()([x, read]))
+    thought = layers.Dense(width)(layers.Dense(units, activation="relu")(h))
+    return layers.LayerNormalization()(layers.Add()([h, thought]))
+
+
 def build(work):
-    model = keras.Sequential([keras.Input(work.shape), *hidden_layers(work),
-                              layers.Dense(work.classes, activation="softmax")])  # fmt: skip
+    x = keras.Input(work.shape)
+    if work.kind == "transformer":
+        y = layers.GlobalAveragePooling1D()(encoder_block(x, work.units))
+    else:
+        y = keras.Sequential(hidden_layers(work))(x)
+    model = keras.Model(x, layers.Dense(work.classes, activation="softmax")(y))
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
     return model
 

@@ -18,15 +18,17 @@ import numpy as np
 SLICE_SECONDS = 0.25
 ATTENTION = 64
 DROPOUT = 0.2
+HEADS = 4
+DILATIONS = 1, 2, 4, 8
 CHAIN = 1000  # ops, in the workloads op and op-tanh
 DEVICE = os.environ.get("BENCH_DEVICE", "cpu").partition(":")[0]  # or cuda
 
 
 @dataclass(frozen=True)
 class Workload:
-    kind: str  # lstm, gru, bidirectional, masked, dropout, own-cell, mlp, conv
+    kind: str  # of model: what torch_steps.py and keras_steps.py build
     batch: int
-    shape: tuple  # of one sample: (time, features), or (features,)
+    shape: tuple  # of one sample, the features last
     units: int
     classes: int = 10
     training: bool = True
@@ -40,6 +42,9 @@ WORKLOADS = {
     "wide": Workload("lstm", 64, (50, 128), 512),
     "mlp": Workload("mlp", 128, (784,), 512),
     "conv": Workload("conv", 64, (28, 28, 1), 32),
+    "separable": Workload("separable", 64, (28, 28, 32), 64),
+    "temporal": Workload("temporal", 64, (64, 32), 64),
+    "transformer": Workload("transformer", 32, (64, 128), 512),
     "gru": replace(SEED, kind="gru"),
     "bidirectional": replace(SEED, kind="bidirectional"),
     "masked": replace(SEED, kind="masked"),
@@ -47,6 +52,7 @@ WORKLOADS = {
     "own-cell": replace(SEED, kind="own-cell"),
     "predict-1": replace(SEED, batch=1, training=False),
     "predict-64": replace(SEED, training=False),
+    "predict-conv": Workload("conv", 64, (28, 28, 1), 32, training=False),
 }
 
 

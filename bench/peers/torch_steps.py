@@ -95,13 +95,64 @@ class Convolutional(nn.Module):
         return self.dense(x.flatten(1))
 
 
+class Separable(nn.Module):
+    """Two separable convolutions of 3 by 3, a pooling between, the average, and Dense: logits."""
+
+    def __init__(self, work):
+        super().__init__()
+        channels, units = work.shape[2], work.units
+        self.first = nn.Sequential(nn.Conv2d(channels, channels, 3, groups=channels, bias=False),
+                                   nn.Conv2d(channels, units, 1))  # fmt: skip
+        self.second = nn.Sequential(nn.Conv2d(units, units, 3, groups=units, bias=False),
+                                    nn.Conv2d(units, 2 * units, 1))  # fmt: skip
+        self.dense = nn.Linear(2 * units, work.classes)
+
+    def forward(self, x):  # (batch, rows, columns, channels)
+        x = F.max_pool2d(F.relu(self.first(x.permute(0, 3, 1, 2))), 2)
+        return self.dense(F.relu(self.second(x)).mean((2, 3)))
+
+
+class Temporal(nn.Module):
+    """Causal dilated convolutions, the average over time, and Dense: logits."""
+
+    def __init__(self, work):
+        super().__init__()
+        widths = [work.shape[1]] + [work.units] * len(side.DILATIONS)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(widths[i], widths[i + 1], 3, dilation=d) for i, d in enumerate(side.DILATIONS)
+        )
+        self.dense = nn.Linear(work.units, work.classes)
+
+    def forward(self, x):  # (batch, time, features)
+        x = x.transpose(1, 2)
+        for dilation, convolution in zip(side.DILATIONS, self.convolutions):
+            x = F.relu(convolution(F.pad(x, (2 * dilation, 0))))
+        return self.dense(x.mean(2))
+
+
+class Transformer(nn.Module):
+    """An encoder block with normalisation after each part, the average, and Dense: logits."""
+
+    def __init__(self, work):
+        super().__init__()
+        width = work.shape[1]
+        self.block = nn.TransformerEncoderLayer(width, side.HEADS, work.units, dropout=0.0,
+                                                batch_first=True)  # fmt: skip
+        self.dense = nn.Linear(width, work.classes)
+
+    def forward(self, x):  # (batch, time, features)
+        return self.dense(self.block(x).mean(1))
+
+
+MODELS = {"conv": Convolutional, "separable": Separable, "temporal": Temporal,
+          "transformer": Transformer, "masked": Masked}  # fmt: skip
+
+
 def build(work):
-    if work.kind == "conv":
-        return Convolutional(work)
     if work.kind == "dropout":
         raise side.Skip("nn.LSTM has no recurrent dropout")
-    if work.kind == "masked":
-        return Masked(work)
+    if work.kind in MODELS:
+        return MODELS[work.kind](work)
     if work.kind == "mlp":
         hidden = work.units
         return nn.Sequential(
