@@ -79,9 +79,8 @@ std::string path_to(const SymbolicTensor& tensor) {
 
 // --- calling a layer
 
-namespace {
-
-SymbolicTensor call_symbolic(const AnyLayer& layer, const SymbolicTensors& tensors) {
+SymbolicTensor call_symbolic(const AnyLayer& layer, const SymbolicTensors& tensors,
+                             const std::optional<SymbolicTensor>& mask) {
   const SymbolicTensors inputs = flat(tensors);
   if (inputs.empty()) fail("{} ({}): called on no input", layer->name(), layer->class_name());
   Shapes shapes;
@@ -93,10 +92,8 @@ SymbolicTensor call_symbolic(const AnyLayer& layer, const SymbolicTensors& tenso
   }
   std::vector<DType> dtypes(shapes.size(), layer->dtype());
   return GraphNode::outputs_of(
-      std::make_shared<GraphNode>(GraphNode{layer, inputs, shapes, dtypes}));
+      std::make_shared<GraphNode>(GraphNode{layer, inputs, shapes, dtypes, mask}));
 }
-
-}  // namespace
 
 SymbolicTensor Layer::operator()(const SymbolicTensor& inputs) {
   return reference_to(*this)(inputs);

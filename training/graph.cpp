@@ -43,6 +43,7 @@ struct Walk {
     if (node->layer && place_of(*node->layer, layers) == layers.size())
       layers.push_back(*node->layer);
     for (const SymbolicTensor& input : node->inputs) visit(input);
+    if (node->mask) visit(*node->mask);
     nodes.push_back(node);
   }
 
@@ -54,10 +55,12 @@ struct Walk {
       if (!(*node)->layer) continue;
       int &depth = depths[*node], &of_layer = of_layers[place_of(*(*node)->layer, layers)];
       depth = of_layer = std::max(depth, of_layer);
-      for (const SymbolicTensor& input : (*node)->inputs) {
+      auto comes_before = [&, behind = depth](const SymbolicTensor& input) {
         int& before = depths[GraphNode::of(input)];
-        before = std::max(before, depth + 1);
-      }
+        before = std::max(before, behind + 1);
+      };
+      for (const SymbolicTensor& input : (*node)->inputs) comes_before(input);
+      if ((*node)->mask) comes_before(*(*node)->mask);
     }
     std::vector<std::size_t> places(layers.size());
     for (std::size_t i = 0; i < places.size(); ++i) places[i] = i;
@@ -111,6 +114,7 @@ ModelGraph::ModelGraph(const SymbolicTensors& inputs, const SymbolicTensors& out
     Call call{.layer = place_of(*node->layer, layers_)};
     call.index = calls_of[call.layer]++;
     for (const SymbolicTensor& input : node->inputs) call.inputs.push_back(value_of(input));
+    if (node->mask) call.mask = value_of(*node->mask);
     for (const SymbolicTensor& output : flat({GraphNode::outputs_of(node)}))
       call.outputs.push_back(value_of(output));
     calls_.push_back(call);
@@ -129,12 +133,15 @@ std::size_t ModelGraph::value_of(const SymbolicTensor& tensor) {
 void ModelGraph::find_last_reads() {
   std::vector<bool> read(values_.size(), false);
   for (std::size_t output : output_values_) read[output] = true;
-  for (auto call = calls_.rbegin(); call != calls_.rend(); ++call)
-    for (const auto* list : {&call->inputs, &call->outputs})
-      for (std::size_t value : *list) {
-        if (!read[value]) call->finished.push_back(value);
-        read[value] = true;
-      }
+  for (auto call = calls_.rbegin(); call != calls_.rend(); ++call) {
+    auto reads = [&](std::size_t value) {
+      if (!read[value]) call->finished.push_back(value);
+      read[value] = true;
+    };
+    std::ranges::for_each(call->inputs, reads);
+    if (call->mask) reads(*call->mask);
+    std::ranges::for_each(call->outputs, reads);
+  }
 }
 
 std::vector<std::string> ModelGraph::input_names() const {
@@ -191,7 +198,8 @@ std::pair<Tensors, Tensors> ModelGraph::run(const std::vector<AnyLayer>& layers,
     return picked;
   };
   for (const Call& call : calls_) {
-    const CallOptions options{.training = training, .masks = pick(value_masks, call.inputs)};
+    CallOptions options{.training = training, .masks = pick(value_masks, call.inputs)};
+    if (call.mask) options.masks[0] = values[*call.mask];
     auto [outputs, output_masks] = naming_path(call, [&] {
       return layers[call.layer]->call_with_mask(pick(values, call.inputs), options);
     });
@@ -265,7 +273,9 @@ std::string ModelGraph::connections(std::size_t layer) const {
   std::string text;
   for (const Call& call : calls_) {
     if (call.layer != layer) continue;
-    for (std::size_t input : call.inputs) {
+    std::vector<std::size_t> read = call.inputs;
+    if (call.mask) read.push_back(*call.mask);
+    for (std::size_t input : read) {
       const Origin from = origin(input);
       text += fmt::format(
           "{}{}[{}][{}]", text.empty() ? "" : ", ",

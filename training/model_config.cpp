@@ -116,6 +116,7 @@ class GraphWriter {
     } else if (args.size() > 1) {
       args = List{Option(args)};  // several inputs are one argument, a list
     }
+    if (call.mask) kwargs.emplace_back("mask", tensor(*call.mask));
     return {{"args", args}, {"kwargs", kwargs}};
   }
 
@@ -362,6 +363,7 @@ class GraphReader {
       if (!add_operands(argument, operands)) return false;
     auto* told = layer.layer ? dynamic_cast<CallArguments*>(&**layer.layer) : nullptr;
     if (told != nullptr && !add_arguments(layer, *told, kwargs, operands)) return false;
+    std::optional<SymbolicTensor> mask;
     for (const auto& [name, value] : kwargs) {
       if (told != nullptr && is_argument(*told, name)) continue;
       if (layer.op != nullptr && name == layer.op->in_call) {
@@ -370,26 +372,33 @@ class GraphReader {
       }
       bool flag = false;
       if (value.is_none() || (from_option(value, flag) && !flag)) continue;  // at rest
-      if (name != "initial_state" || layer.op != nullptr)
+      std::vector<Operand> masks;
+      const bool is_mask = name == "mask";
+      if ((name != "initial_state" && !is_mask) || layer.op != nullptr)
         fail("Functional: the layer \"{}\" is called with {}, which is not known", layer.name,
              name);
-      if (!add_operands(value, operands)) return false;
+      if (!add_operands(value, is_mask ? masks : operands)) return false;
+      if (!is_mask) continue;
+      if (masks.size() != 1 || !masks[0].symbolic)
+        fail("Functional: the mask of layer \"{}\" is no tensor of the graph", layer.name);
+      mask = masks[0].symbolic;
     }
     layer.outputs.push_back(layer.op != nullptr
                                 ? operation(*layer.op, attributes, operands, layer.name)
-                                : call_layer(layer, operands));
+                                : call_layer(layer, operands, mask));
     ++layer.next;
     return true;
   }
 
-  static SymbolicTensor call_layer(const Pending& layer, const std::vector<Operand>& operands) {
+  static SymbolicTensor call_layer(const Pending& layer, const std::vector<Operand>& operands,
+                                   const std::optional<SymbolicTensor>& mask) {
     SymbolicTensors inputs;
     for (const Operand& operand : operands) {
       if (!operand.symbolic)
         fail("Functional: the layer \"{}\" is called on a constant", layer.name);
       inputs.push_back(*operand.symbolic);
     }
-    return (*layer.layer)(inputs);
+    return call_symbolic(*layer.layer, inputs, mask);
   }
 
   /// One [layer, call, output], a list of them, or a dictionary.

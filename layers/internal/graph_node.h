@@ -15,6 +15,8 @@ struct GraphNode {
   SymbolicTensors inputs;         // none where a graph begins
   Shapes shapes;                  // of the outputs
   std::vector<DType> dtypes;
+  std::optional<SymbolicTensor> mask =
+      {};  // given in the call, in place of that of the first input
 
   /// The outputs of this call, as one.
   static SymbolicTensor outputs_of(std::shared_ptr<const GraphNode> node);
@@ -25,6 +27,9 @@ struct GraphNode {
   static std::size_t output_of(const SymbolicTensor& tensor) { return tensor.output_; }
 };
 
+/// The layer called on these inputs, and with this mask if there is one.
+SymbolicTensor call_symbolic(const AnyLayer& layer, const SymbolicTensors& inputs,
+                             const std::optional<SymbolicTensor>& mask = {});
 /// What an InputLayer gives.
 SymbolicTensor begin_graph(const AnyLayer& input_layer);
 /// A graph's beginning without a layer of its own, as in a Sequential.

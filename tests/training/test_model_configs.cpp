@@ -188,7 +188,7 @@ TEST_CASE("what is wrong in a model's config is named") {
   CHECK(error_with(R"("layers":[)", R"("layer":[)") ==
         "Functional: expected \"layers\" to be a list");
   CHECK(error_with(R"("kwargs":{})", R"("kwargs":{"mask":true})") ==
-        "Functional: the layer \"d\" is called with mask, which is not known");
+        "Functional: the mask of layer \"d\" is no tensor of the graph");
   CHECK(error_with(R"(,2],"kwargs")", R"(,"two"],"kwargs")") ==
         "Functional: a constant has an entry that is no number");
   CHECK(error_with(R"("units":2)", R"("units":0)") == "Dense: expected units of at least 1, got 0");

@@ -1,6 +1,7 @@
 // The graph of a functional model: which layer is called on what, in which order.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,7 @@ class ModelGraph {
     std::size_t layer = 0;
     int index = 0;  ///< which call of its layer
     std::vector<std::size_t> inputs = {}, outputs = {};
+    std::optional<std::size_t> mask = {};    ///< in place of that of the first input
     std::vector<std::size_t> finished = {};  ///< values that no later call reads
   };
 
