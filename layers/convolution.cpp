@@ -13,12 +13,8 @@ void ConvolutionBase::configured() {
   check_padding(who.c_str(), padding_, may_be_causal());
   for (auto [what, values] :
        {std::pair{"kernel_size", &kernel_size_}, std::pair{"strides", &strides_},
-        std::pair{"dilation_rate", &dilation_rate_}}) {
-    PerAxis each;
-    for (int axis = 0; axis < axes_; ++axis)
-      each.push_back(for_axis(who.c_str(), what, *values, axes_, axis, 1));
-    *values = each;
-  }
+        std::pair{"dilation_rate", &dilation_rate_}})
+    fill_axes(who.c_str(), what, *values, axes_, 1);
   if (std::ranges::max(strides_) > 1 && std::ranges::max(dilation_rate_) > 1)
     fail("{}: strides and dilation_rate cannot both be more than 1", who);
 }
@@ -144,12 +140,8 @@ std::vector<Field> ConvolutionTranspose::fields() {
 
 void ConvolutionTranspose::configured() {
   ConvolutionBase::configured();
-  if (!options_.output_padding) return;
-  PerAxis each;
-  for (int axis = 0; axis < axes_; ++axis)
-    each.push_back(
-        for_axis(class_name().c_str(), "output_padding", *options_.output_padding, axes_, axis, 0));
-  options_.output_padding = each;
+  if (options_.output_padding)
+    fill_axes(class_name().c_str(), "output_padding", *options_.output_padding, axes_, 0);
 }
 
 void ConvolutionTranspose::make_kernels(std::int64_t channels) {

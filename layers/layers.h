@@ -5,6 +5,7 @@
 #include <keratin/layers/activation_layers.h>
 #include <keratin/layers/attention_heads.h>
 #include <keratin/layers/attention_single.h>
+#include <keratin/layers/conv_lstm.h>
 #include <keratin/layers/convolution.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/dense.h>

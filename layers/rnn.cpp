@@ -12,12 +12,19 @@
 namespace keratin {
 namespace {
 
+// A mask with axes of size 1 behind its own, so that it fits tensors of that rank.
+Tensor fitted(const Tensor& mask, int rank) {
+  Shape shape = mask.shape();
+  while (shape.rank() < rank) shape.push_back(1);
+  return reshape(mask, shape);
+}
+
 // The definition of a recurrent layer: one step after the other. {outputs, final states} of x
-// (batch, time, features), for all steps or the last one.
+// (batch, time, features...), for all steps or the last one.
 Tensors loop(RNNCell& cell, const Tensor& x, Tensors states, const Tensor& mask,
              bool return_sequences) {
   Tensors steps = unstack(x, 1), outputs;
-  Tensors valid = mask.defined() ? unstack(expand_dims(mask, -1), 1) : Tensors();  // (batch, 1)
+  Tensors valid = mask.defined() ? unstack(fitted(mask, x.rank()), 1) : Tensors();
   for (std::size_t t = 0; t < steps.size(); ++t) {
     Tensors next = cell.step(steps[t], states);
     if (next.size() != states.size() + 1)
@@ -37,7 +44,8 @@ Tensors loop(RNNCell& cell, const Tensor& x, Tensors states, const Tensor& mask,
 
 Tensors zero_states(const RNNCell& cell, std::int64_t batch, Device device) {
   Tensors states;
-  for (int size : cell.state_size()) states.push_back(zeros({batch, size}, cell.dtype(), device));
+  for (const Shape& shape : cell.state_shapes())
+    states.push_back(zeros(shape.inserted(0, batch), cell.dtype(), device));
   return states;
 }
 
@@ -152,8 +160,12 @@ std::vector<Field> SimpleRNN::fields() {
 }
 
 void RNN::build(const Shape& input_shape) {
-  if (input_shape.rank() != 3) fail("expected inputs (batch, time, features), got {}", input_shape);
-  known_last_axis(input_shape);
+  const int rank = cell().input_rank() + 1;
+  if (input_shape.rank() != rank && rank == 3)
+    fail("expected inputs (batch, time, features), got {}", input_shape);
+  if (input_shape.rank() != rank)
+    fail("expected inputs of rank {}, batch and time first, got {}", rank, input_shape);
+  if (rank == 3) known_last_axis(input_shape);
   cell().ensure_built(input_shape.without(1));
 }
 
@@ -163,18 +175,30 @@ Tensors RNN::call(const Tensors& inputs) {
   return result;
 }
 
+namespace {
+
+// Whether the axes behind batch and time are the known ones.
+bool fits(const Shape& input, const Shape& known) {
+  return input.rank() == known.rank() && input.with(0, known[0]).with(1, known[1]) == known;
+}
+std::string misfit(const Shape& input, const Shape& known) {
+  std::vector<std::int64_t> features(known.begin() + 2, known.end());
+  return fmt::format("expected inputs (batch, time, {}), got {}", fmt::join(features, ", "), input);
+}
+
+}  // namespace
+
 // The shape is computed and not found by a trial, because a stateful layer would remember the
 // trial.
 Shapes RNN::compute_output_shape(const Shapes& input_shapes) {
   ensure_built(input_shapes);
   const Shape &input = input_shapes[0], &known = input_shape();
-  if (input.rank() != 3 || input[2] != known[2])
-    throw LayerError(fmt::format("{} ({}): expected inputs (batch, time, {}), got {}", name(),
-                                 class_name(), known[2], input));
-  const int units = cell().output_size();
-  Shapes shapes{options_.return_sequences ? input.with(2, units) : Shape{input[0], units}};
+  if (!fits(input, known))
+    throw LayerError(fmt::format("{} ({}): {}", name(), class_name(), misfit(input, known)));
+  const Shape output = cell().output_shape().inserted(0, input[0]);
+  Shapes shapes{options_.return_sequences ? output.inserted(1, input[1]) : output};
   if (options_.return_state)
-    for (int size : cell().state_size()) shapes.push_back({input[0], size});
+    for (const Shape& state : cell().state_shapes()) shapes.push_back(state.inserted(0, input[0]));
   return shapes;
 }
 Shape RNN::compute_output_shape(const Shape& input_shape) {
@@ -191,29 +215,28 @@ Tensors RNN::first_states(const Tensors& initial_state, std::int64_t batch) cons
   if (std::ranges::none_of(states, &Tensor::defined)) states.clear();
   if (states.empty() && options_.stateful) states = carried();
   if (states.empty()) return states;
-  const std::vector<int> sizes = cell().state_size();
-  if (states.size() != sizes.size())
-    fail("expected {} initial states, got {}", sizes.size(), states.size());
+  const Shapes shapes = cell().state_shapes();
+  if (states.size() != shapes.size())
+    fail("expected {} initial states, got {}", shapes.size(), states.size());
   for (std::size_t i = 0; i < states.size(); ++i) {
     if (!states[i].defined()) fail("initial state {} of {} is missing", i + 1, states.size());
-    if (states[i].shape() != Shape{batch, sizes[i]})
-      fail("expected a state of shape {}, got {}", Shape{batch, sizes[i]}, states[i].shape());
+    const Shape shape = shapes[i].inserted(0, batch);
+    if (states[i].shape() != shape)
+      fail("expected a state of shape {}, got {}", shape, states[i].shape());
     states[i] = states[i].astype(dtype()).to(device());
   }
   return states;
 }
 
 Tensors RNN::run(const Tensor& inputs, const Tensors& initial_state) {
-  const std::int64_t features = input_shape()[2];
-  if (inputs.rank() != 3 || inputs.size(2) != features)
-    fail("expected inputs (batch, time, {}), got {}", features, inputs.shape());
+  if (!fits(inputs.shape(), input_shape())) fail("{}", misfit(inputs.shape(), input_shape()));
   const std::int64_t batch = inputs.size(0), time = inputs.size(1);
   Tensor x = inputs.astype(dtype()), mask = this->mask();
   if (mask.defined()) {
     if (mask.shape() != Shape{batch, time})
       fail("expected a mask of shape {}, got {}", Shape{batch, time}, mask.shape());
     mask = mask.astype(boolean);
-    x = where(expand_dims(mask, -1), x, 0.0);  // padding may hold anything, NaN too
+    x = where(fitted(mask, x.rank()), x, 0.0);  // padding may hold anything, NaN too
   }
   if (options_.go_backwards) {
     x = flip(x, 1);
@@ -231,12 +254,14 @@ Tensors RNN::run(const Tensor& inputs, const Tensors& initial_state) {
       result = loop(cell(), x, states, mask, sequences);
     } else {
       Tensor last = states[static_cast<std::size_t>(cell().output_state())];
-      result = {sequences ? zeros({batch, 0, cell().output_size()}, dtype(), x.device()) : last};
+      const Shape none = cell().output_shape().inserted(0, 0).inserted(0, batch);
+      result = {sequences ? zeros(none, dtype(), x.device()) : last};
       result.insert(result.end(), states.begin(), states.end());
     }
   }
   if (mask.defined() && options_.zero_output_for_mask && time > 0)
-    result[0] = where(expand_dims(sequences ? mask : slice(mask, {all, -1}), -1), result[0], 0.0);
+    result[0] =
+        where(fitted(sequences ? mask : slice(mask, {all, -1}), result[0].rank()), result[0], 0.0);
   if (options_.stateful) {
     carried().clear();
     for (std::size_t i = 1; i < result.size(); ++i)

@@ -10,15 +10,23 @@ namespace keratin {
 
 void RNNCell::begin_sequence(std::int64_t) {}
 
+Shapes RNNCell::state_shapes() const {
+  Shapes shapes;
+  for (int size : state_size()) shapes.push_back({size});
+  return shapes;
+}
+
 Tensor RNNCell::call(const Tensor& x) {
   Tensors states;
-  for (int size : state_size()) states.push_back(zeros({x.size(0), size}, dtype(), x.device()));
+  for (const Shape& shape : state_shapes())
+    states.push_back(zeros(shape.inserted(0, x.size(0)), dtype(), x.device()));
   begin_sequence(x.size(0));
   return step(x, states)[0];
 }
 
 Shape RNNCell::compute_output_shape(const Shape& input_shape) {
-  return {input_shape[0], output_size()};
+  ensure_built(input_shape);
+  return output_shape().inserted(0, input_shape[0]);
 }
 
 // --- what the library's cells share

@@ -18,6 +18,12 @@ class RNNCell : public Layer {
   virtual std::vector<int> state_size() const = 0;
   /// The size of the output.
   virtual int output_size() const { return state_size()[0]; }
+  /// The shapes of the states and of the output without the batch: their sizes, for a cell whose
+  /// inputs are (batch, features).
+  virtual Shapes state_shapes() const;
+  virtual Shape output_shape() const { return {output_size()}; }
+  /// How many axes the input of a step has, the batch included.
+  virtual int input_rank() const { return 2; }
   /// x (batch, features) and the states (batch, size) -> {output, new states}.
   virtual Tensors step(const Tensor& x, const Tensors& states) = 0;
 

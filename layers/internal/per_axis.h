@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <keratin/autograd/internal/window_options.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/config.h>
 
@@ -25,6 +26,15 @@ inline bool from_option(const Option& option, PerAxis& value) {
   auto* list = std::get_if<std::vector<Option>>(&option);
   if (list == nullptr) return add(option);
   return !list->empty() && std::ranges::all_of(*list, add);
+}
+
+/// One number for each axis, where there may be one for all.
+inline void fill_axes(const char* who, const char* what, PerAxis& values, int axes,
+                      std::int64_t least) {
+  PerAxis each;
+  for (int axis = 0; axis < axes; ++axis)
+    each.push_back(for_axis(who, what, values, axes, axis, least));
+  values = each;
 }
 
 }  // namespace keratin
