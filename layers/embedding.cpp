@@ -1,6 +1,6 @@
-#include <keratin/autograd/internal/indices.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/layers/embedding.h>
+#include <keratin/layers/internal/categories.h>
 #include <keratin/layers/internal/options.h>
 
 namespace keratin {
@@ -30,17 +30,7 @@ void Embedding::build(const Shape&) {
 }
 
 Tensor Embedding::call(const Tensor& inputs) {
-  Tensor ids = inputs.astype(int32);
-  if (!inputs.device().is_cpu()) {
-    // Found when somebody waits. What is no whole number becomes an id that there is not.
-    if (is_floating(inputs.dtype())) ids = where(equal(ids, inputs), ids, -1);
-    return take(embeddings, checked_indices("Embedding", ids, 0, input_dim_, ids.device()), 0);
-  }
-  if (is_floating(inputs.dtype()) && any(ids != inputs).item() != 0)
-    fail("expected ids that are whole numbers");
-  if (ids.numel() > 0 && (min(ids).item() < 0 || max(ids).item() >= input_dim_))
-    fail("expected ids in 0..{}, got {} to {}", input_dim_ - 1, min(ids).item(), max(ids).item());
-  return take(embeddings, ids, 0);
+  return take(embeddings, checked_ids("Embedding", inputs, input_dim_), 0);
 }
 
 Tensor Embedding::compute_mask(const Tensor& inputs, const Tensor&) {

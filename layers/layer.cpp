@@ -337,6 +337,7 @@ void Layer::reset_states() {
 }
 
 std::vector<Tensor>& Layer::carried() const { return state().carried; }
+std::any& Layer::learnt() const { return state().learnt; }
 
 // --- looking inside
 

@@ -24,6 +24,7 @@
 // weights, whether it was made before or after the layer was built. clone() makes another layer.
 #pragma once
 
+#include <any>
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -201,6 +202,9 @@ class Layer {
   Random& random(std::optional<std::uint64_t> seed = {}) const;
   /// Tensors that the layer carries from one call to the next, as a stateful RNN its states.
   std::vector<Tensor>& carried() const;
+  /// What adapt has found in data and no weight can hold, such as a vocabulary. A clone has it,
+  /// too.
+  std::any& learnt() const;
 
   // What the forms with lists do by default. A functional model has a graph for it.
   virtual void default_build(const Shapes& input_shapes);

@@ -36,6 +36,7 @@ class Cloning {
     to->dtype = from.dtype;
     to->activity_regularizer = from.activity_regularizer;
     to->input_shapes = from.input_shapes;
+    to->learnt = from.learnt;
     to->sublayers.assign(
         from.sublayers.begin(),
         from.sublayers.begin() + static_cast<std::ptrdiff_t>(from.before_build.sublayers));

@@ -11,12 +11,16 @@
 #include <keratin/layers/dense.h>
 #include <keratin/layers/einsum_dense.h>
 #include <keratin/layers/embedding.h>
+#include <keratin/layers/hashing.h>
 #include <keratin/layers/lambda.h>
+#include <keratin/layers/lookup.h>
 #include <keratin/layers/merge.h>
 #include <keratin/layers/noise.h>
 #include <keratin/layers/normalization.h>
 #include <keratin/layers/padding.h>
 #include <keratin/layers/pooling.h>
+#include <keratin/layers/preprocessing.h>
 #include <keratin/layers/registry.h>
 #include <keratin/layers/rnn.h>
+#include <keratin/layers/text_vectorization.h>
 #include <keratin/layers/wrappers.h>

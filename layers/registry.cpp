@@ -67,6 +67,7 @@ Registry& registry() {
        entry<BatchNormalization>("BatchNormalization",
                                  [] { return AnyLayer(BatchNormalization()); }),
        entry<Bidirectional>("Bidirectional", [] { return AnyLayer(Bidirectional(LSTM(1))); }),
+       entry<CategoryEncoding>("CategoryEncoding", [] { return AnyLayer(CategoryEncoding(1)); }),
        entry<Concatenate>("Concatenate", [] { return AnyLayer(Concatenate()); }),
        entry<Conv1D>("Conv1D", [] { return AnyLayer(Conv1D(1, 1)); }),
        entry<Conv1DTranspose>("Conv1DTranspose", [] { return AnyLayer(Conv1DTranspose(1, 1)); }),
@@ -83,6 +84,8 @@ Registry& registry() {
        entry<Dense>("Dense", [] { return AnyLayer(Dense(1)); }),
        entry<DepthwiseConv1D>("DepthwiseConv1D", [] { return AnyLayer(DepthwiseConv1D(1)); }),
        entry<DepthwiseConv2D>("DepthwiseConv2D", [] { return AnyLayer(DepthwiseConv2D(1)); }),
+       entry<Discretization>("Discretization",
+                             [] { return AnyLayer(Discretization({.num_bins = 1})); }),
        entry<Dot>("Dot", [] { return AnyLayer(Dot(1)); }),
        entry_of_any_shape<Dropout>("Dropout", [] { return AnyLayer(Dropout(0)); }),
        entry<EinsumDense>("EinsumDense", [] { return AnyLayer(EinsumDense("ab,bc->ac", {1})); }),
@@ -111,8 +114,10 @@ Registry& registry() {
                                   [] { return AnyLayer(GroupQueryAttention(1, 1, 1)); }),
        entry<GRU>("GRU", [] { return AnyLayer(GRU(1)); }),
        entry<GRUCell>("GRUCell", [] { return AnyLayer(GRUCell(1)); }),
+       entry<Hashing>("Hashing", [] { return AnyLayer(Hashing(1)); }),
        entry_of_any_shape<IdentityLayer>("Identity", [] { return AnyLayer(IdentityLayer()); }),
        entry<InputLayer>("InputLayer", [] { return AnyLayer(InputLayer({})); }),
+       entry<IntegerLookup>("IntegerLookup", [] { return AnyLayer(IntegerLookup()); }),
        entry<Lambda>("Lambda", &lambda_from_config),
        entry<LayerNormalization>("LayerNormalization",
                                  [] { return AnyLayer(LayerNormalization()); }),
@@ -128,6 +133,7 @@ Registry& registry() {
        entry<MultiHeadAttention>("MultiHeadAttention",
                                  [] { return AnyLayer(MultiHeadAttention(1, 1)); }),
        entry<Multiply>("Multiply", [] { return AnyLayer(Multiply()); }),
+       entry<Normalization>("Normalization", [] { return AnyLayer(Normalization()); }),
        entry<Permute>("Permute", [] { return AnyLayer(Permute({})); }),
        entry<PReLU>("PReLU", [] { return AnyLayer(PReLU()); }),
        entry_of_any_shape<ReLU>("ReLU", [] { return AnyLayer(ReLU()); }),
@@ -151,7 +157,9 @@ Registry& registry() {
                                     [] { return AnyLayer(SpectralNormalization(Dense(1))); }),
        entry<StackedRNNCells>("StackedRNNCells",
                               [] { return AnyLayer(StackedRNNCells(LSTMCell(1))); }),
+       entry<StringLookup>("StringLookup", [] { return AnyLayer(StringLookup()); }),
        entry<Subtract>("Subtract", [] { return AnyLayer(Subtract()); }),
+       entry<TextVectorization>("TextVectorization", [] { return AnyLayer(TextVectorization()); }),
        entry<TimeDistributed>("TimeDistributed",
                               [] { return AnyLayer(TimeDistributed(Dense(1))); }),
        entry_of_any_shape<UnitNormalization>("UnitNormalization",
@@ -190,6 +198,17 @@ LayerClass class_named(const std::string& name) {
   }
   std::ranges::sort(names);
   fail_unknown("unknown layer class", name, names);
+}
+
+// Whether the layer's config has this type by itself, as that of Hashing has int64.
+bool has_type(const Layer& layer, const Option& dtype) {
+  const auto given = object_in(dtype);
+  const Config config = layer.get_config();
+  const Option* own = find_option(config, "dtype");
+  const auto known = own == nullptr ? std::nullopt : object_in(*own);
+  const Option *a = given ? find_option(given->second, "name") : nullptr,
+               *b = known ? find_option(known->second, "name") : nullptr;
+  return a != nullptr && b != nullptr && text_of(*a) == text_of(*b);
 }
 
 }  // namespace
@@ -233,6 +252,8 @@ AnyLayer layer_from_config(const std::string& class_name, const Config& config) 
       layer->set_name(text);
     else if (name == "dtype" && from_option(value, dtype))
       layer->set_dtype(dtype);
+    else if (name == "dtype" && has_type(*layer, value))
+      continue;  // one that only this class knows
     else if (name == "dtype")
       fail("{}: dtype: only float32 and float64 are known, got {}", class_name, text_of(value));
     else if (name == "activity_regularizer" && from_option(value, regularizer))

@@ -1,4 +1,4 @@
-// Indices that have been checked.
+// Indices that have been checked, and the op that adds at them.
 #pragma once
 
 #include <cstdint>

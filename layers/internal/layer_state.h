@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <any>
 #include <functional>
 #include <optional>
 #include <string>
@@ -34,6 +35,7 @@ struct Layer::State {
   std::string prefix = {};     // of the paths of the weights
   std::optional<Random> noise = {};
   std::vector<Tensor> carried = {};
+  std::any learnt = {};
 
   bool contains(const State& other) const {
     return this == &other || std::ranges::any_of(sublayers, [&](const AnyLayer& layer) {
