@@ -27,7 +27,7 @@ from keras.src.backend.common import dtypes  # noqa: E402
 # jax_enable_x64 say. That is a rule about dtypes, not about mathematics; without it float64 stays float64.
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
 
-FILES = ["layers", "several_inputs", "losses", "metrics", "optimizers", "schedules", "initializers", "fit",
+FILES = ["layers", "several_inputs", "conv_lstm", "preprocessing", "losses", "metrics", "optimizers", "schedules", "initializers", "fit",
          "functional", "models", "random_ops", "configs"]
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
 
@@ -36,10 +36,12 @@ def main(names):
     keras.config.set_floatx("float64")
     keras.config.set_image_data_format("channels_last")
     for name in names or FILES:
-        if name == "configs":
-            (FOLDER / "configs.json").write_text(import_module("golden.configs").text())
+        module = import_module(f"golden.{name}")
+        if hasattr(module, "text"):
+            (FOLDER / f"{name}.json").write_text(module.text(), encoding="utf-8")
+        if not hasattr(module, "cases"):
             continue
-        arrays = import_module(f"golden.{name}").cases()
+        arrays = module.cases()
         path = FOLDER / f"{name}.npz"
         np.savez_compressed(path, **arrays)
         print(f"{path.name}: {len(arrays)} arrays, {path.stat().st_size / 1024:.0f} kB")

@@ -7,11 +7,13 @@ import keras
 from keras import constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from keras.src.api_export import get_name_from_symbol
 
+from . import conv_lstm as conv_lstm_cases
 from . import layers as layer_cases
 from . import losses as loss_cases
 from . import metrics as metric_cases
 from . import models as model_cases
 from . import optimizers as optimizer_cases
+from . import preprocessing as preprocessing_cases
 from . import schedules as schedule_cases
 from . import several_inputs as several_input_cases
 
@@ -50,7 +52,8 @@ def objects():
         L.SeparableConv1D(3, 2), L.SeparableConv2D(3, 2), L.MaxPooling1D(), L.MaxPooling2D((2, 3), padding="same"),
         L.MaxPooling3D(2, strides=1), L.AveragePooling1D(3), L.AveragePooling2D(2), L.AveragePooling3D(2),
         L.GlobalMaxPooling1D(), L.GlobalMaxPooling2D(), L.GlobalMaxPooling3D(), L.GlobalAveragePooling1D(),
-        L.GlobalAveragePooling2D(keepdims=True), L.GlobalAveragePooling3D(), *of_several_inputs(), *einsum_dense()]
+        L.GlobalAveragePooling2D(keepdims=True), L.GlobalAveragePooling3D(), *of_several_inputs(), *einsum_dense(),
+        L.ConvLSTM2D(2, 3, **conv_lstm()), *preprocessing()]
     yield "initializer", [
         I.Zeros(), I.Ones(), I.Constant(2.0), I.RandomNormal(), I.RandomNormal(1.0, 2.0, seed=3), I.TruncatedNormal(),
         I.RandomUniform(-1.0, 2.0), I.VarianceScaling(), I.VarianceScaling(2.0, "fan_avg", "uniform", seed=1),
@@ -99,7 +102,21 @@ def einsum_dense():
                           activity_regularizer=R.L1(0.25), kernel_constraint=C.MaxNorm(3.0), bias_constraint="non_neg")]
 
 
-CASES = [("layer", layer_cases), ("layer", several_input_cases), ("loss", loss_cases), ("metric", metric_cases),
+def conv_lstm():
+    return {"dropout": 0.25, "recurrent_dropout": 0.5, "kernel_regularizer": R.L2(0.5), "strides": (2, 1), "name": "named",
+            "activity_regularizer": R.L1(0.25), "recurrent_constraint": C.MaxNorm(3.0), "unit_forget_bias": False,
+            "stateful": True, "bias_initializer": "ones", "seed": 5}
+
+
+def preprocessing():
+    adapted = L.Discretization(num_bins=2)
+    adapted.adapt([1.0, 2.0, 3.0, 4.0])
+    return [adapted, L.StringLookup(oov_token=None, mask_token="-"), L.IntegerLookup(oov_token=None),
+            L.TextVectorization(max_tokens=50, output_mode="tf_idf", name="words", pad_to_max_tokens=True)]
+
+
+CASES = [("layer", layer_cases), ("layer", several_input_cases), ("layer", conv_lstm_cases),
+         ("layer", preprocessing_cases), ("loss", loss_cases), ("metric", metric_cases),
          ("model", model_cases), ("optimizer", optimizer_cases), ("schedule", schedule_cases)]
 
 
