@@ -1,6 +1,6 @@
 // Every layer against real Keras, in float64: outputs, masks, states, and the gradient of every
-// weight and input (tests/golden/layers.npz; the table of options is tools/golden/layers.py). A
-// layer is made from the config that Keras gives.
+// weight and input (tests/golden/layers.npz and conv_lstm.npz; the tables of options are
+// tools/golden/layers.py and conv_lstm.py). A layer is made from the config that Keras gives.
 
 #include <doctest/doctest.h>
 
@@ -101,11 +101,8 @@ void check_stateful(const Golden& file, const std::string& name, Layer& layer) {
   compare("y3", Tensors(layer(file[name + "/x2"]))[0], file[name + "/y3"]);
 }
 
-}  // namespace
-
-TEST_CASE("layers made from Keras' configs compute what Keras' compute") {
-  Float64 scope;
-  const Golden& file = golden("layers");
+// Every case of a file.
+void check_file(const Golden& file) {
   std::map<std::string, GoldenConfig> objects = golden_cases("layer");
   for (const std::string& name : file.cases()) {
     if (name.starts_with("activation")) continue;
@@ -126,6 +123,14 @@ TEST_CASE("layers made from Keras' configs compute what Keras' compute") {
       return y;
     });
   }
+}
+
+}  // namespace
+
+TEST_CASE("layers made from Keras' configs compute what Keras' compute") {
+  Float64 scope;
+  check_file(golden("layers"));
+  check_file(golden("conv_lstm"));
 }
 
 TEST_CASE("activations compute what Keras' compute, and have its values at their corners") {
