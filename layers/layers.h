@@ -8,6 +8,7 @@
 #include <keratin/layers/conv_lstm.h>
 #include <keratin/layers/convolution.h>
 #include <keratin/layers/core_layers.h>
+#include <keratin/layers/crf.h>
 #include <keratin/layers/dense.h>
 #include <keratin/layers/einsum_dense.h>
 #include <keratin/layers/embedding.h>

@@ -171,7 +171,10 @@ Registry& registry() {
        entry<ZeroPadding2D>("ZeroPadding2D", [] { return AnyLayer(ZeroPadding2D()); }),
        entry<ZeroPadding3D>("ZeroPadding3D", [] { return AnyLayer(ZeroPadding3D()); }),
        entry<AttentionLayer>(
-           "AttentionLayer", [] { return AnyLayer(AttentionLayer(1)); }, "keratin")}};
+           "AttentionLayer", [] { return AnyLayer(AttentionLayer(1)); }, "keratin"),
+       entry<ConditionalRandomField>(
+           "ConditionalRandomField", [] { return AnyLayer(ConditionalRandomField()); },
+           "keratin")}};
   return all;
 }
 
