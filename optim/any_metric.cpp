@@ -12,7 +12,7 @@
 namespace keratin {
 namespace {
 
-/// The mean of a loss' values.
+/// The mean of a loss' values; as a metric, Keras' cosine similarity is best at 1.
 class LossMetric : public MeanMetric {
  public:
   LossMetric(const std::string& name, Loss loss, Direction direction)
@@ -25,11 +25,18 @@ class LossMetric : public MeanMetric {
     add(v, counted.defined() ? masked_weights(name().c_str(), sample_weight, counted, v.dtype())
                              : sample_weight);
   }
-  std::string class_name() const override { return loss_.class_name(); }
+  std::string class_name() const override {
+    return loss_.class_name() == "LogCosh" ? "LogCoshError" : loss_.class_name();
+  }
   bool supports_graph() const override { return loss_.supports_graph(); }
   Config config() const override {
     Config config = loss_.config();
-    std::erase_if(config, [](const auto& option) { return option.first == "reduction"; });
+    // Keras's metrics of these two classes have no axis.
+    const bool without_axis = class_name() == "BinaryCrossentropy" || direction() == Direction::up;
+    std::erase_if(config, [&](const auto& option) {
+      return option.first == "reduction" ||
+             (without_axis && option.first == "axis" && text_of(option.second) == "-1");
+    });
     for (auto& [option, value] : config)
       if (option == "name") value = name();
     // Keras's order: the name and the dtype first.
@@ -42,7 +49,8 @@ class LossMetric : public MeanMetric {
 
  protected:
   Tensor values(const Tensor& y_true, const Tensor& y_pred) override {
-    return loss_.values(y_true, y_pred);
+    const Tensor values = loss_.values(y_true, y_pred);
+    return direction() == Direction::up ? -values : values;
   }
 
  private:
@@ -54,6 +62,7 @@ struct Known {
   const char* class_name;
   AnyMetric (*make)();
   const std::type_info& type;
+  const char* needs = nullptr;  // arguments without a default; `make` gives some
 };
 
 template <class M>
@@ -64,25 +73,46 @@ Known entry(const char* name, const char* class_name) {
 const Known all_metrics[] = {
     entry<AUC>("auc", "AUC"),
     entry<BinaryAccuracy>("binary_accuracy", "BinaryAccuracy"),
+    entry<BinaryIoU>("binary_io_u", "BinaryIoU"),
     entry<CategoricalAccuracy>("categorical_accuracy", "CategoricalAccuracy"),
+    entry<ConcordanceCorrelation>("concordance_correlation", "ConcordanceCorrelation"),
+    entry<F1Score>("f1_score", "F1Score"),
+    entry<FBetaScore>("f_beta_score", "FBetaScore"),
+    entry<FalseNegatives>("false_negatives", "FalseNegatives"),
+    entry<FalsePositives>("false_positives", "FalsePositives"),
+    {"io_u", "IoU", [] { return AnyMetric(IoU(1, {0})); }, typeid(IoU),
+     "num_classes and target_class_ids"},
+    {"mean_io_u", "MeanIoU", [] { return AnyMetric(MeanIoU(1)); }, typeid(MeanIoU), "num_classes"},
+    {"one_hot_io_u", "OneHotIoU", [] { return AnyMetric(OneHotIoU(1, {0})); }, typeid(OneHotIoU),
+     "num_classes and target_class_ids"},
+    {"one_hot_mean_io_u", "OneHotMeanIoU", [] { return AnyMetric(OneHotMeanIoU(1)); },
+     typeid(OneHotMeanIoU), "num_classes"},
+    entry<PearsonCorrelation>("pearson_correlation", "PearsonCorrelation"),
     entry<Precision>("precision", "Precision"),
+    {"precision_at_recall", "PrecisionAtRecall", [] { return AnyMetric(PrecisionAtRecall(0.5)); },
+     typeid(PrecisionAtRecall), "recall"},
+    entry<R2Score>("r2_score", "R2Score"),
+    {"recall_at_precision", "RecallAtPrecision", [] { return AnyMetric(RecallAtPrecision(0.5)); },
+     typeid(RecallAtPrecision), "precision"},
     entry<Recall>("recall", "Recall"),
     entry<RootMeanSquaredError>("root_mean_squared_error", "RootMeanSquaredError"),
+    {"sensitivity_at_specificity", "SensitivityAtSpecificity",
+     [] { return AnyMetric(SensitivityAtSpecificity(0.5)); }, typeid(SensitivityAtSpecificity),
+     "specificity"},
+    {"specificity_at_sensitivity", "SpecificityAtSensitivity",
+     [] { return AnyMetric(SpecificityAtSensitivity(0.5)); }, typeid(SpecificityAtSensitivity),
+     "sensitivity"},
     entry<SparseCategoricalAccuracy>("sparse_categorical_accuracy", "SparseCategoricalAccuracy"),
     entry<SparseTopKCategoricalAccuracy>("sparse_top_k_categorical_accuracy",
                                          "SparseTopKCategoricalAccuracy"),
-    entry<TopKCategoricalAccuracy>("top_k_categorical_accuracy", "TopKCategoricalAccuracy")};
+    entry<TopKCategoricalAccuracy>("top_k_categorical_accuracy", "TopKCategoricalAccuracy"),
+    entry<TrueNegatives>("true_negatives", "TrueNegatives"),
+    entry<TruePositives>("true_positives", "TruePositives")};
 
 // Classes of users.
 CustomClasses<AnyMetric>& custom() {
   static CustomClasses<AnyMetric> all;
   return all;
-}
-
-/// As a metric, Keras' cosine similarity is best at 1.
-Loss negated(const Loss& loss) {
-  return
-      [loss](const Tensor& y_true, const Tensor& y_pred) { return -loss.values(y_true, y_pred); };
 }
 
 }  // namespace
@@ -120,11 +150,16 @@ AnyMetric::AnyMetric(const std::string& name) {
   std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
   if (lower == "accuracy" || lower == "acc") *this = accuracy_by_shape(name);
   for (const Known& known : all_metrics) {
-    if (name == known.name || name == known.class_name) *this = known.make();
-    names.push_back(known.name);
+    if (name == known.name || name == known.class_name) {
+      if (known.needs != nullptr)
+        fail("compile: metric \"{}\" needs {}: give an object, {}(...)", name, known.needs,
+             known.class_name);
+      *this = known.make();
+    }
+    if (known.needs == nullptr) names.push_back(known.name);
   }
   if (name == "cosine_similarity" || name == "CosineSimilarity")
-    *this = AnyMetric(name, negated(name), Direction::up);
+    *this = AnyMetric(name, Loss(name), Direction::up);
   else if (name == "log_cosh_error" || name == "LogCoshError")
     *this = AnyMetric(name, Loss("log_cosh"), Direction::down);
   else if (is_loss_name(name))
@@ -191,7 +226,7 @@ AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& co
     return AnyMetric(name, Loss::from_config("LogCosh", config), Direction::down);
   }
   Loss loss = Loss::from_config(class_name, config);
-  if (class_name == "CosineSimilarity") return AnyMetric(loss.name(), negated(loss), Direction::up);
+  if (class_name == "CosineSimilarity") return AnyMetric(loss.name(), loss, Direction::up);
   return loss;
 }
 

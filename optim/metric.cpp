@@ -79,6 +79,12 @@ void RunningSums::add(std::int64_t place, const Tensor& number) {
   kernels_of(sums_).accumulate(make_view(sums_, {}, {}, place), cast(number, float64).reshape({}));
 }
 
+void RunningSums::add(const Tensor& numbers) {
+  NoGradient scope;
+  sums_ = on_device(sums_, numbers.device());
+  kernels_of(sums_).accumulate(sums_, contiguous(cast(numbers, float64)));
+}
+
 void RunningSums::add_at(const Tensor& places, const Tensor& numbers) {
   NoGradient scope;
   sums_ = on_device(sums_, numbers.device());
@@ -135,6 +141,13 @@ void Mean::update_state(const Tensor& values, const Tensor& sample_weight) {
   // NaN may stand where nothing counts.
   sums_.add(0, sum(where(w != 0, w * sums, 0.0)) / (static_cast<double>(inner) * steps));
   sums_.add(1, sum(w) / steps);
+}
+
+void Sum::update_state(const Tensor& values, const Tensor& sample_weight) {
+  NoGradient scope;
+  if (!sample_weight.defined()) return sum_.add(0, sum(cast(values, float64)));
+  auto [v, w] = with_weights("sum", cast(values, float64), cast(sample_weight, float64));
+  sum_.add(0, sum(where(w != 0, v * w, 0.0)));
 }
 
 void MeanMetric::update_state(const Tensor& y_true, const Tensor& y_pred,

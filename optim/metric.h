@@ -122,6 +122,8 @@ class RunningSums {
   void add(std::int64_t place, double number);
   /// A tensor of one element.
   void add(std::int64_t place, const Tensor& number);
+  /// Numbers (count), one to each sum.
+  void add(const Tensor& numbers);
   /// Numbers (n) to the sums in the places (n), int32.
   void add_at(const Tensor& places, const Tensor& numbers);
   std::vector<double> values() const;
@@ -149,6 +151,19 @@ class Mean {
 
  private:
   RunningSums sums_{2};  // total and count
+};
+
+/// A running sum, weighted by samples: what Mean is without dividing.
+class Sum {
+ public:
+  /// Values (batch, ...), with weights of that shape or without its last axes.
+  void update_state(const Tensor& values, const Tensor& sample_weight = {});
+  /// 0 before the first update.
+  double result() const { return sum_.values()[0]; }
+  void reset_state() { sum_.reset(); }
+
+ private:
+  RunningSums sum_{1};
 };
 
 /// A metric that is the mean of a value for each sample.

@@ -1,11 +1,15 @@
 // The metrics of Keras (keras/src/metrics); the losses, in optim/loss.h, are metrics too.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <keratin/optim/iou_metrics.h>
 #include <keratin/optim/metric.h>
+#include <keratin/optim/score_metrics.h>
 
 namespace keratin {
 
@@ -110,7 +114,7 @@ class RootMeanSquaredError : public MeanMetric {
   Tensor values(const Tensor& y_true, const Tensor& y_pred) override;
 };
 
-// --- from counts of right and wrong (confusion_metrics.py)
+// --- from counts of right and wrong (confusion_metrics.py): y_pred > threshold, y_true 0 or not
 
 /// One threshold or several: 0.3 or {0.3, 0.7}.
 struct Thresholds : std::vector<double> {
@@ -118,7 +122,7 @@ struct Thresholds : std::vector<double> {
   Thresholds(double threshold) : std::vector<double>{threshold} {}
 };
 
-/// For each threshold, two sums of weights.
+/// For each threshold, sums of weights.
 struct ThresholdSums : RunningSums {
   ThresholdSums() : RunningSums(0) {}
   using RunningSums::operator=;
@@ -177,8 +181,56 @@ class Recall : public Metric {
   Shared<ThresholdSums> sums_;
 };
 
+/// What is predicted, and whether it is so.
+enum class ConfusionCell { true_positives, true_negatives, false_positives, false_negatives };
+
+/// How many are predicted positive or negative, rightly or wrongly; with sample weights, the sum of
+/// these. One number for each threshold.
+template <ConfusionCell cell>
+class ConfusionCount : public Metric {
+ public:
+  struct Options {
+    Thresholds thresholds = {};  ///< none: 0.5
+    std::string name = cell == ConfusionCell::true_positives    ? "true_positives"
+                       : cell == ConfusionCell::true_negatives  ? "true_negatives"
+                       : cell == ConfusionCell::false_positives ? "false_positives"
+                                                                : "false_negatives";
+  };
+  ConfusionCount() : ConfusionCount(Options()) {}
+  ConfusionCount(Options options);
+  using Metric::update_state;
+  void update_state(const Tensor& y_true, const Tensor& y_pred,
+                    const Tensor& sample_weight) override;
+  double result() const override { return results()[0]; }
+  std::vector<double> results() const override;
+  void reset_state() override;
+  std::string class_name() const override {
+    return cell == ConfusionCell::true_positives    ? "TruePositives"
+           : cell == ConfusionCell::true_negatives  ? "TrueNegatives"
+           : cell == ConfusionCell::false_positives ? "FalsePositives"
+                                                    : "FalseNegatives";
+  }
+  std::vector<Field> fields() override;
+
+ private:
+  void detach() override { sums_.detach(); }
+  Options options_;
+  Shared<ThresholdSums> sums_;
+};
+using TruePositives = ConfusionCount<ConfusionCell::true_positives>;
+using TrueNegatives = ConfusionCount<ConfusionCell::true_negatives>;
+using FalsePositives = ConfusionCount<ConfusionCell::false_positives>;
+using FalseNegatives = ConfusionCount<ConfusionCell::false_negatives>;
+
+class ScoreBins;
+struct ScoredBatch;
+struct ThresholdCounts;
+
 /// The area under the curve of true against false positives ("ROC"), or of precision against recall
-/// ("PR"), from counts at num_thresholds thresholds. Labels of several columns count as one.
+/// ("PR"), or of their gains ("PRGAIN"; Flach and Kull), from counts at num_thresholds thresholds.
+/// Several columns of labels count as one; with multi_label each has its area, and the result is
+/// their mean. label_weights are the weights of that mean, or without multi_label those of the
+/// columns.
 ///
 /// With `exact`, which Keras lacks, from all scores: for ROC how often a positive has a larger
 /// score than a negative, a tie counting half; for PR the sum of precision times step of recall
@@ -190,10 +242,13 @@ class AUC : public Metric {
  public:
   struct Options {
     int num_thresholds = 200;
-    std::string curve = "ROC";
+    std::string curve = "ROC";                       ///< or "PR", "PRGAIN"
     std::string summation_method = "interpolation";  ///< or "minoring", "majoring"
     std::string name = "auc";
     std::vector<double> thresholds = {};  ///< in (0, 1); they take the place of num_thresholds
+    bool multi_label = false;
+    std::optional<int> num_labels = std::nullopt;  ///< none: as many as the first batch has
+    std::vector<double> label_weights = {};        ///< none: 1 each
     bool from_logits = false;
     bool exact = false;  ///< absent from config() when false, as Keras does not know it
   };
@@ -207,7 +262,7 @@ class AUC : public Metric {
   std::string class_name() const override { return "AUC"; }
   Config config() const override;
   std::vector<Field> fields() override;
-  bool supports_graph() const override { return !options_.exact && Metric::supports_graph(); }
+  bool supports_graph() const override;
 
  private:
   struct Sample {
@@ -215,21 +270,60 @@ class AUC : public Metric {
     bool label;
   };
   void check_options();
-  Tensor bins_of(const Tensor& scores) const;
+  void begin(std::int64_t labels);
+  ScoredBatch scores_in(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight);
   void add_samples(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight);
-  double exact_area() const;
+  double exact_area(const std::vector<Sample>& samples) const;
+  double area(const ThresholdCounts& above) const;
   void detach() override { counts_.detach(); }
 
   struct Counts {
-    std::vector<Sample> samples;  // exact: all of them, by score
-    // Weights of the positive samples above thresholds_[i - 1] but not above thresholds_[i], for
-    // each i up to one beyond the last; then of the negative ones.
+    std::int64_t labels = 0;                   // 0: not known before the first batch
+    int found = 0;                             // what the first batch told
+    std::vector<std::vector<Sample>> samples;  // exact: all of each label, by score
     RunningSums bins{0};
   };
   Options options_;
-  bool evenly_spaced_ = true;
-  std::vector<double> thresholds_;
+  std::shared_ptr<const ScoreBins> bins_;
   Shared<Counts> counts_;
 };
+
+/// A share: of the positive samples those above the threshold (recall or sensitivity), of the
+/// negative ones those that are not (specificity), of those above it the positive ones (precision).
+enum class ConfusionRate { sensitivity, specificity, precision, recall };
+std::string name_of(ConfusionRate rate);
+
+/// The best of one rate among the thresholds at which the other is at least as large as asked; 0
+/// where there is none. Scores lie from 0 to 1.
+template <ConfusionRate best, ConfusionRate at>
+class RateAtRate : public Metric {
+ public:
+  struct Options {
+    int num_thresholds = 200;  ///< evenly spaced from 0 to 1; 1: at 0.5 alone
+    std::optional<int> class_id = std::nullopt;
+    std::string name = name_of(best) + "_at_" + name_of(at);
+  };
+  explicit RateAtRate(double least) : RateAtRate(least, Options()) {}
+  RateAtRate(double least, Options options);
+  using Metric::update_state;
+  void update_state(const Tensor& y_true, const Tensor& y_pred,
+                    const Tensor& sample_weight) override;
+  double result() const override;
+  void reset_state() override;
+  std::string class_name() const override;
+  std::vector<Field> fields() override;
+
+ private:
+  void detach() override { sums_.detach(); }
+  double least_;
+  Options options_;
+  std::shared_ptr<const ScoreBins> bins_;
+  Shared<ThresholdSums> sums_;
+};
+/// SensitivityAtSpecificity(0.5, {.num_thresholds = 100}), and so on.
+using SensitivityAtSpecificity = RateAtRate<ConfusionRate::sensitivity, ConfusionRate::specificity>;
+using SpecificityAtSensitivity = RateAtRate<ConfusionRate::specificity, ConfusionRate::sensitivity>;
+using PrecisionAtRecall = RateAtRate<ConfusionRate::precision, ConfusionRate::recall>;
+using RecallAtPrecision = RateAtRate<ConfusionRate::recall, ConfusionRate::precision>;
 
 }  // namespace keratin

@@ -108,7 +108,9 @@ CUDA_TEST_CASE("metrics of counts are part of a graph") {
         .optimizer = "sgd",
         .loss = "binary_crossentropy",
         .metrics = {"accuracy", AUC(), AUC({.curve = "PR", .thresholds = {0.2, 0.5, 0.9}}),
-                    Precision(), Recall({.thresholds = {0.3, 0.7}})}};
+                    Precision(), Recall({.thresholds = {0.3, 0.7}}), TruePositives(),
+                    PrecisionAtRecall(0.5), F1Score({.threshold = 0.5}), BinaryIoU(),
+                    R2Score({.num_regressors = 5}), AUC({.name = "each", .multi_label = true})}};
   };
   CHECK(same_with_graphs(
       [] { return Sequential({Dense(1, {.activation = "sigmoid"})}); }, compile,

@@ -72,7 +72,12 @@ def objects():
                      metrics.Recall(thresholds=0.25, class_id=1), metrics.BinaryAccuracy(threshold=0.25),
                      metrics.CategoricalAccuracy(), metrics.SparseCategoricalAccuracy(name="acc"),
                      metrics.TopKCategoricalAccuracy(3), metrics.SparseTopKCategoricalAccuracy(),
-                     metrics.RootMeanSquaredError(), metrics.MeanSquaredError(), metrics.Accuracy()]
+                     metrics.RootMeanSquaredError(), metrics.MeanSquaredError(), metrics.Accuracy(),
+                     metrics.KLDivergence(), metrics.Poisson(), metrics.LogCoshError(), metrics.Hinge(),
+                     metrics.SquaredHinge(), metrics.CategoricalHinge(), metrics.BinaryCrossentropy(label_smoothing=0.25),
+                     metrics.CategoricalCrossentropy(label_smoothing=0.25, axis=1), metrics.CosineSimilarity(),
+                     metrics.SparseCategoricalCrossentropy(),
+                     metrics.MeanAbsolutePercentageError(), metrics.MeanSquaredLogarithmicError()]
     yield "optimizer", [O.SGD(0.5, momentum=0.25, nesterov=True), O.Adam(0.5, amsgrad=True, clipnorm=2.0), O.AdamW(0.5),
                         O.RMSprop(0.5, rho=0.5), O.Adagrad(0.5), O.Adadelta(0.5), O.Adamax(0.5), O.Nadam(0.5),
                         O.Ftrl(0.5), O.Lion(0.5), O.Lamb(0.5), O.Adam(S.CosineDecay(0.5, 10, warmup_target=1.0))]
@@ -130,6 +135,8 @@ def config_of(o):
     config = o.get_config()
     if isinstance(o, losses.Loss):
         config |= {k: v for k, v in o._fn_kwargs.items() if k not in config}
+    if isinstance(o, metrics.AUC) and o.label_weights is not None:
+        config["label_weights"] = o.label_weights.tolist()  # Keras leaves an array, which is no JSON
     return config
 
 

@@ -27,7 +27,10 @@ DATA = {
     "sparse_column": lambda rng, n: (rng.integers(0, C, size=(n, 1)).astype(np.int32), probabilities(rng, n)),
     "sparse_steps": lambda rng, n: (rng.integers(0, C, size=(n, T)).astype(np.int32), probabilities(rng, n, T)),
     "classes_steps": lambda rng, n: (np.eye(C)[rng.integers(0, C, size=(n, T))], probabilities(rng, n, T)),
+    "class_pair": lambda rng, n: (rng.integers(0, C, size=n).astype(np.int32),
+                                  rng.integers(-1, C + 1, size=n).astype(np.int32)),  # with numbers of no class
     "real": lambda rng, n: (rng.normal(size=(n, 3)), rng.normal(size=(n, 3))),
+    "real_block": lambda rng, n: (rng.normal(size=(n, T, 2)), rng.normal(size=(n, T, 2))),  # one value for a sample
     "real_steps": lambda rng, n: (rng.normal(size=(n, T, 2)), rng.normal(size=(n, T, 2))),
 }
 
@@ -67,6 +70,41 @@ METRICS = {
     "auc": (metrics.AUC, ["binary", "multi_label"]),
     "auc_pr": (lambda: metrics.AUC(curve="PR"), ["binary", "multi_label"]),
     "auc_5_thresholds": (lambda: metrics.AUC(num_thresholds=5), ["binary"]),
+    "auc_thresholds": (lambda: metrics.AUC(thresholds=[0.7, 0.15]), ["binary"]),
+    "auc_minoring": (lambda: metrics.AUC(summation_method="minoring"), ["binary"]),
+    "auc_pr_majoring": (lambda: metrics.AUC(curve="PR", summation_method="majoring"), ["binary"]),
+    "auc_prgain": (lambda: metrics.AUC(curve="PRGAIN"), ["binary", "multi_label"]),
+    "auc_each_label": (lambda: metrics.AUC(multi_label=True), ["multi_label"]),
+    "auc_each_label_pr": (lambda: metrics.AUC(multi_label=True, num_labels=3, curve="PR", label_weights=[1, 2, 0.5]),
+                          ["multi_label"]),
+    "auc_label_weights": (lambda: metrics.AUC(num_thresholds=7, label_weights=[1, 2, 0.5]), ["multi_label"]),
+    "true_positives": (metrics.TruePositives, ["binary", "multi_label"]),
+    "true_negatives": (lambda: metrics.TrueNegatives(thresholds=0.3), ["binary", "multi_label"]),
+    "false_positives": (lambda: metrics.FalsePositives(thresholds=[0.3, 0.7]), ["binary", "multi_label"]),
+    "false_negatives": (metrics.FalseNegatives, ["binary", "multi_label"]),
+    "precision_at_recall": (lambda: metrics.PrecisionAtRecall(0.6), ["binary", "multi_label"]),
+    "recall_at_precision": (lambda: metrics.RecallAtPrecision(0.6, num_thresholds=7), ["binary", "multi_label"]),
+    "sensitivity_at_specificity": (lambda: metrics.SensitivityAtSpecificity(0.3, class_id=1), ["classes"]),
+    "specificity_at_sensitivity": (lambda: metrics.SpecificityAtSensitivity(0.3, num_thresholds=1),
+                                   ["binary", "multi_label"]),
+    "f1_score": (metrics.F1Score, ["classes", "multi_label"]),
+    "f1_score_micro": (lambda: metrics.F1Score(average="micro", threshold=0.4), ["multi_label"]),
+    "fbeta_score_macro": (lambda: metrics.FBetaScore(average="macro", beta=2.0), ["classes"]),
+    "fbeta_score_weighted": (lambda: metrics.FBetaScore(average="weighted", beta=0.5, threshold=0.3), ["multi_label"]),
+    "r2_score": (metrics.R2Score, ["real"]),
+    "r2_score_columns": (lambda: metrics.R2Score(class_aggregation=None), ["real"]),
+    "r2_score_adjusted": (lambda: metrics.R2Score("variance_weighted_average", num_regressors=2), ["real"]),
+    "pearson_correlation": (metrics.PearsonCorrelation, ["real"]),
+    "pearson_correlation_axes": (lambda: metrics.PearsonCorrelation(axis=(1, 2)), ["real_block"]),
+    "concordance_correlation": (metrics.ConcordanceCorrelation, ["real"]),
+    # Keras counts in whole numbers, unless it is told not to, and gives float32.
+    "iou": (lambda: metrics.IoU(C, [0, 2], dtype="float64"), ["class_pair"]),
+    "iou_dense": (lambda: metrics.IoU(C, [1], ignore_class=0, sparse_y_pred=False, dtype="float64"),
+                  ["sparse", "sparse_steps"]),
+    "iou_binary": (lambda: metrics.BinaryIoU([1], threshold=0.3, dtype="float64"), ["binary"]),
+    "iou_mean": (lambda: metrics.MeanIoU(C, ignore_class=3, dtype="float64"), ["class_pair"]),
+    "iou_one_hot": (lambda: metrics.OneHotIoU(C, [0, 3], dtype="float64"), ["classes", "classes_steps"]),
+    "iou_one_hot_mean": (lambda: metrics.OneHotMeanIoU(C, dtype="float64"), ["classes", "classes_steps"]),
 }
 
 
