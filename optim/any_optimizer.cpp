@@ -21,11 +21,20 @@ struct Known {
 };
 
 // Keras' class names in lower case, which is how a string names an optimizer.
-constexpr Known all_optimizers[] = {
-    {"adadelta", make<Adadelta>}, {"adagrad", make<Adagrad>}, {"adam", make<Adam>},
-    {"adamax", make<Adamax>},     {"adamw", make<AdamW>},     {"ftrl", make<Ftrl>},
-    {"lamb", make<Lamb>},         {"lion", make<Lion>},       {"nadam", make<Nadam>},
-    {"rmsprop", make<RMSprop>},   {"sgd", make<SGD>}};
+constexpr Known all_optimizers[] = {{"adadelta", make<Adadelta>},
+                                    {"adafactor", make<Adafactor>},
+                                    {"adagrad", make<Adagrad>},
+                                    {"adam", make<Adam>},
+                                    {"adamax", make<Adamax>},
+                                    {"adamw", make<AdamW>},
+                                    {"ftrl", make<Ftrl>},
+                                    {"lamb", make<Lamb>},
+                                    {"lion", make<Lion>},
+                                    {"muon", make<Muon>},
+                                    {"nadam", make<Nadam>},
+                                    {"rmsprop", make<RMSprop>},
+                                    {"schedulefreeadamw", make<ScheduleFreeAdamW>},
+                                    {"sgd", make<SGD>}};
 
 // Classes of users.
 CustomClasses<AnyOptimizer>& custom() {

@@ -42,6 +42,7 @@ struct Optimizer::State {
   struct SlotTensors {
     std::string name;
     double initial;
+    SlotShape shape;
     int group;                    // those of one add_slots
     std::vector<Tensor> tensors;  // one for each weight, undefined until used
   };
@@ -309,10 +310,15 @@ bool Optimizer::decays(const Weight& weight) const {
 
 // w -= w * weight_decay * learning_rate, which is a step of SGD along w.
 void Optimizer::decay_weights(double learning_rate) {
-  if (options_.weight_decay.value_or(0) == 0) return;
-  const fn::SgdStep step{*options_.weight_decay * learning_rate};
-  for (const Weight& weight : state_->step_weights)
-    if (decays(weight)) queue(FusedStep(step, {weight, weight}));
+  for (const Weight& weight : state_->step_weights) {
+    const double decay = weight_decay_of(weight).value_or(0);
+    if (decay != 0 && decays(weight))
+      queue(FusedStep(fn::SgdStep{decay * learning_rate}, {weight, weight}));
+  }
+}
+
+std::optional<double> Optimizer::weight_decay_of(const Weight&) const {
+  return options_.weight_decay;
 }
 
 void Optimizer::average_weights() {
@@ -347,8 +353,11 @@ std::size_t Optimizer::State::index_of(const Weight& weight, const std::string& 
 Tensor& Optimizer::State::tensor_of(SlotTensors& slot, std::size_t index) {
   Tensor& tensor = slot.tensors[index];
   const Tensor& weight = weights[index];
-  if (!tensor.defined())
-    tensor = full(weight.shape(), slot.initial, weight.dtype(), weight.device());
+  if (!tensor.defined()) {
+    const auto shape = slot.shape ? slot.shape(weights[index]) : weight.shape();
+    if (!shape) return tensor;
+    tensor = full(*shape, slot.initial, weight.dtype(), weight.device());
+  }
   if (tensor.dtype() != weight.dtype() || tensor.device() != weight.device())
     tensor = tensor.astype(weight.dtype()).to(weight.device());
   return tensor;
@@ -367,8 +376,10 @@ void Optimizer::add_slots(const std::vector<Slot>& slots) {
   int group = state_->slots.empty() ? 0 : state_->slots.back().group + 1;
   for (const Slot& slot : slots)
     state_->slots.push_back(
-        {slot.name, slot.initial, group, std::vector<Tensor>(state_->weights.size())});
+        {slot.name, slot.initial, slot.shape, group, std::vector<Tensor>(state_->weights.size())});
 }
+
+const std::vector<Weight>& Optimizer::weights() const { return state_->weights; }
 
 Optimizer::Counters Optimizer::counters() const { return {state_->calls, state_->scalars}; }
 void Optimizer::set_counters(const Counters& counters) {
@@ -392,7 +403,9 @@ void Optimizer::State::for_each_slot(const F& f) {
     for (std::size_t i = 0; i < weights.size(); ++i) {
       std::string path = weights[i].path();
       std::replace(path.begin(), path.end(), '/', '_');
-      for (auto slot = first; slot != last; ++slot) f(path + "_" + slot->name, tensor_of(*slot, i));
+      for (auto slot = first; slot != last; ++slot)
+        if (Tensor& tensor = tensor_of(*slot, i); tensor.defined())
+          f(path + "_" + slot->name, tensor);
     }
     first = last;
   }

@@ -127,14 +127,23 @@ class Optimizer {
   /// Whether update does nothing but queue.
   virtual bool is_fused() const { return false; }
 
+  /// What shape a slot has for a weight; none: the weight has no such slot.
+  using SlotShape = std::function<std::optional<Shape>(const Weight&)>;
   struct Slot {
-    Slot(const char* name, double initial = 0) : name(name), initial(initial) {}
+    Slot(const char* name, double initial = 0, SlotShape shape = nullptr)
+        : name(name), initial(initial), shape(std::move(shape)) {}
     std::string name;
     double initial;
+    SlotShape shape;  ///< by default that of the weight
   };
   /// Makes slots for all weights; those named in one call lie together for each weight, which only
   /// matters for the order of variables().
   void add_slots(const std::vector<Slot>& slots);
+  /// The weights it was built for.
+  const std::vector<Weight>& weights() const;
+
+  /// The weight_decay of this weight, which by default is that of the options.
+  virtual std::optional<double> weight_decay_of(const Weight& weight) const;
 
  private:
   friend class AnyOptimizer;

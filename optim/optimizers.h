@@ -4,6 +4,10 @@
 //   model.compile({.optimizer = Adam({.learning_rate = 3e-3, .clipnorm = 1.0}), ...});
 #pragma once
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include <keratin/optim/optimizer.h>
 
 namespace keratin {
@@ -309,6 +313,110 @@ class Lamb : public Optimizer {
 
  private:
   double beta_1_, beta_2_, epsilon_;
+};
+
+/// With rho = min(learning_rate, 1 / sqrt(t)), b = 1 - t^beta_2_decay and s = g^2 + epsilon_1: the
+/// second moment v of a matrix is r c^T / mean(r), from the moving averages r and c of the means of
+/// s over its rows and columns; that of a vector is v = b v + (1 - b) s. w -= rho max(epsilon_2,
+/// rms(w)) u / max(1, rms(u) / clip_threshold) with u = g / sqrt(v) (Shazeer and Stern;
+/// adafactor.py). relative_step changes nothing, as in Keras 3.15, whose rho has the limit anyway.
+class Adafactor : public Optimizer {
+ public:
+  struct Options {
+    LearningRate learning_rate = 0.001;
+    double beta_2_decay = -0.8;
+    double epsilon_1 = 1e-30;
+    double epsilon_2 = 1e-3;
+    double clip_threshold = 1;
+    bool relative_step = true;
+    std::optional<double> weight_decay = std::nullopt;
+    KERATIN_COMMON_OPTIONS
+  };
+  Adafactor() : Adafactor(Options()) {}
+  Adafactor(const Options& options);
+  explicit Adafactor(LearningRate learning_rate);
+  std::string class_name() const override { return "Adafactor"; }
+  std::vector<Field> fields() override;
+
+ protected:
+  void build_slots() override;
+  void update(Weight& weight, const Tensor& gradient, double learning_rate) override;
+
+ private:
+  double beta_2_decay_, epsilon_1_, epsilon_2_, clip_threshold_;
+  bool relative_step_;
+};
+
+/// For matrices m = momentum m + g and w -= learning_rate rms_rate sqrt(max(rows, columns)) O(g +
+/// momentum m), or O(m) without Nesterov, where O turns all singular values into about 1: x = x /
+/// |x|, then ns_steps times x = muon_a x + (muon_b y + muon_c y y) x with y = x x^T (Jordan;
+/// muon.py). Other weights, embeddings, and those whose path contains one of exclude_layers take
+/// Adam's step.
+class Muon : public Optimizer {
+ public:
+  struct Options {
+    LearningRate learning_rate = 0.001;
+    double adam_beta_1 = 0.9;
+    double adam_beta_2 = 0.999;
+    std::optional<double> adam_weight_decay = 0.004;
+    double epsilon = 1e-7;
+    std::optional<double> weight_decay = 0.004;
+    KERATIN_COMMON_OPTIONS
+    std::vector<std::string> exclude_layers = {};
+    bool exclude_embeddings = true;
+    double muon_a = 3.4445;
+    double muon_b = -4.7750;
+    double muon_c = 2.0315;
+    double adam_lr_ratio = 1;  ///< Adam's learning rate, in learning rates
+    double momentum = 0.95;
+    int ns_steps = 5;
+    bool nesterov = true;
+    std::optional<double> rms_rate = 0.2;  ///< none: O alone
+  };
+  Muon() : Muon(Options()) {}
+  Muon(const Options& options);
+  explicit Muon(LearningRate learning_rate);
+  std::string class_name() const override { return "Muon"; }
+  std::vector<Field> fields() override;
+
+ protected:
+  void build_slots() override;
+  void update(Weight& weight, const Tensor& gradient, double learning_rate) override;
+  std::optional<double> weight_decay_of(const Weight& weight) const override;
+
+ private:
+  bool takes_adam(const Weight& weight) const;
+  Tensor orthogonalized(const Tensor& x) const;
+  Options options_;
+};
+
+/// z -= learning_rate g / (sqrt(v / (1 - beta_2^t)) + epsilon) with Adam's v, x = (1 - 1 / t) x + z
+/// / t, w = (1 - beta_1) z + beta_1 x; z begins at w, and w alone is kept, from which x follows
+/// (Defazio and others; schedule_free_adamw.py). The learning rate rises linearly for warmup_steps.
+class ScheduleFreeAdamW : public Optimizer {
+ public:
+  struct Options {
+    LearningRate learning_rate = 0.0025;
+    double beta_1 = 0.9;
+    double beta_2 = 0.999;
+    double epsilon = 1e-8;
+    int warmup_steps = 0;
+    std::optional<double> weight_decay = std::nullopt;
+    KERATIN_COMMON_OPTIONS
+  };
+  ScheduleFreeAdamW() : ScheduleFreeAdamW(Options()) {}
+  ScheduleFreeAdamW(const Options& options);
+  explicit ScheduleFreeAdamW(LearningRate learning_rate);
+  std::string class_name() const override { return "ScheduleFreeAdamW"; }
+  std::vector<Field> fields() override;
+
+ protected:
+  void build_slots() override;
+  void update(Weight& weight, const Tensor& gradient, double learning_rate) override;
+
+ private:
+  double beta_1_, beta_2_, epsilon_;
+  int warmup_steps_;
 };
 
 #undef KERATIN_COMMON_OPTIONS

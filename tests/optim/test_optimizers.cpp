@@ -310,6 +310,19 @@ TEST_CASE("an optimizer finds the minimum") {
   }
 }
 
+TEST_CASE("Muon makes matrices orthogonal, and leaves the others to Adam") {
+  Weight kernel("kernel", zeros({3, 5})), embeddings("embeddings", zeros({3, 5})),
+      bias("bias", zeros({5}));
+  Tensor g = Random(5).normal({3, 5});
+  Muon muon({.learning_rate = 1, .momentum = 0, .ns_steps = 12, .rms_rate = std::nullopt});
+  muon.apply({g, g, ones({5})}, {kernel, embeddings, bias});
+  Tensor product = matmul(kernel.value(), transpose(kernel.value()));  // nearly the identity
+  CHECK(max(abs(product - eye(3))).item() < 0.6);
+  CHECK(max(abs(abs(embeddings.value()) - 1)).item() < 1e-4);  // Adam's first step
+  CHECK(max(abs(bias.value() + 1)).item() < 1e-4);
+  CHECK(muon.variables().size() == 7);  // two numbers, three momentums, two velocities
+}
+
 TEST_CASE("a learning rate or a bound that makes no sense is refused") {
   CHECK_THROWS_WITH(Adam({.learning_rate = -1}),
                     "adam: expected a learning rate of at least 0, got -1");
@@ -339,13 +352,14 @@ TEST_CASE("after the first steps no memory is asked of the system") {
 TEST_CASE("errors of optimizers name the optimizer, the rule and what came") {
   CHECK_THROWS_WITH_AS(
       AnyOptimizer("adamm"),
-      "compile: unknown optimizer \"adamm\". Known: adadelta, adagrad, adam, adamax, adamw, ftrl, "
-      "lamb, lion, nadam, rmsprop, sgd. Did you mean \"adam\"?",
+      "compile: unknown optimizer \"adamm\". Known: adadelta, adafactor, adagrad, adam, adamax, "
+      "adamw, ftrl, lamb, lion, muon, nadam, rmsprop, schedulefreeadamw, sgd. Did you mean "
+      "\"adam\"?",
       std::invalid_argument);
   CHECK_THROWS_WITH_AS(
       AnyOptimizer("quick"),
-      "compile: unknown optimizer \"quick\". Known: adadelta, adagrad, adam, adamax, adamw, ftrl, "
-      "lamb, lion, nadam, rmsprop, sgd.",
+      "compile: unknown optimizer \"quick\". Known: adadelta, adafactor, adagrad, adam, adamax, "
+      "adamw, ftrl, lamb, lion, muon, nadam, rmsprop, schedulefreeadamw, sgd.",
       std::invalid_argument);
   CHECK(AnyOptimizer("AdamW")->name() == "adamw");
   CHECK_THROWS_WITH_AS(Adam({.clipnorm = 1.0, .clipvalue = 1.0}),

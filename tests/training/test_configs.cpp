@@ -69,7 +69,7 @@ TEST_CASE("metrics, optimizers and schedules give Keras's config back") {
   check_all("metric", 68, [](const std::string& name, const Config& config) {
     return AnyMetric::from_config(name, config)->config();
   });
-  check_all("optimizer", 46, [](const std::string& name, const Config& config) {
+  check_all("optimizer", 54, [](const std::string& name, const Config& config) {
     return AnyOptimizer::from_config(name, config)->config();
   });
   check_all("schedule", 20, [](const std::string& name, const Config& config) {

@@ -48,6 +48,16 @@ OPTIMIZERS = {
         l2_shrinkage_regularization_strength=0.03, beta=0.1),
     "lion/default": lambda: optimizers.Lion(),
     "lamb/default": lambda: optimizers.Lamb(),
+    "adafactor/default": lambda: optimizers.Adafactor(),
+    "adafactor/learning_rate_1": lambda: optimizers.Adafactor(1.0, weight_decay=0.05, clip_threshold=0.5),
+    "adafactor/schedule": lambda: optimizers.Adafactor(schedules.ExponentialDecay(0.5, 5, 0.7), relative_step=False),
+    "muon/default": lambda: optimizers.Muon(adam_lr_ratio=1.0),
+    "muon/plain": lambda: optimizers.Muon(0.1, weight_decay=0.05, adam_weight_decay=None, adam_lr_ratio=0.5,
+                                          momentum=0.8, ns_steps=3, nesterov=False, rms_rate=None),
+    "muon/excluded": lambda: optimizers.Muon(0.1, exclude_layers=["kern"], adam_lr_ratio=0.5),
+    "schedule_free_adamw/default": lambda: optimizers.ScheduleFreeAdamW(),
+    "schedule_free_adamw/warmup": lambda: optimizers.ScheduleFreeAdamW(0.1, beta_1=0.8, warmup_steps=5,
+                                                                       weight_decay=0.05),
 }
 
 
@@ -67,7 +77,7 @@ def cases():
         arrays.put("shared", **{f"g{step}_{i}": gradients[step - 1][i] for step in range(1, STEPS + 1)})
     for case, make in OPTIMIZERS.items():
         optimizer = make()
-        variables = [keras.Variable(w) for w in start]
+        variables = [keras.Variable(w, name=name) for w, name in zip(start, ["kernel", "bias"])]
         for step in range(1, STEPS + 1):
             optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients[step - 1]], variables)
             if step in KEPT:
