@@ -108,6 +108,18 @@ Tensor sparse_categorical_crossentropy(const Tensor& y_true, const Tensor& y_pre
   return ignore_class ? where(checked.valid, values, 0.0) : values;
 }
 
+Tensor categorical_generalized_cross_entropy(const Tensor& y_true, const Tensor& y_pred, double q) {
+  const char* who = "categorical_generalized_cross_entropy";
+  const Tensor p = as_float(y_pred);
+  const Shape shape = p.rank() == 0 ? Shape{} : p.shape().without(-1);
+  if (p.rank() == 0 || y_true.numel() != shape.numel())
+    fail("{}: y_true has shape {}, expected {} for y_pred of shape {}", who, y_true.shape(), shape,
+         y_pred.shape());
+  const Labels labels =
+      checked_labels(who, y_true.reshape(shape), p.size(-1), std::nullopt, p.device());
+  return (1 - power(take(reshape(p, {-1}), labels.places, 0), q)) / q;
+}
+
 Tensor binary_crossentropy(const Tensor& y_true, const Tensor& y_pred, bool from_logits,
                            double label_smoothing, int axis) {
   auto [y, p] = fitted("binary_crossentropy", y_true, y_pred);

@@ -88,8 +88,7 @@ Tensor Loss::values(const Tensor& y_true, const Tensor& y_pred) const {
 }
 
 Tensor Loss::counted(const Tensor& y_true, const Tensor& values) const {
-  if (!state().ignore_class) return {};
-  return not_equal(y_true, *state_->ignore_class).reshape(values.shape());
+  return state().counted ? state_->counted(y_true, values) : Tensor();
 }
 
 Tensor Loss::operator()(const Tensor& y_true, const Tensor& y_pred, const Tensor& sample_weight,

@@ -50,7 +50,7 @@ class Loss {
   /// One value for each sample, without reduction.
   Tensor values(const Tensor& y_true, const Tensor& y_pred) const;
   /// Which of these values count, boolean in their shape; undefined where all do. A crossentropy
-  /// with ignore_class leaves out the samples of that class.
+  /// with ignore_class leaves out the samples of that class, Circle those whose loss is 0.
   Tensor counted(const Tensor& y_true, const Tensor& values) const;
 
   /// The reduced loss, in y_pred's dtype: with sum_over_batch_size the sum of values * weights
@@ -229,6 +229,39 @@ class Tversky : public Loss {
   Tversky(Options options);
 };
 
+/// (1 - p^q) / q of the right class's probability p, from class numbers: between a crossentropy, to
+/// which it tends with q to 0, and 1 - p (Zhang and Sabuncu, arXiv:1805.07836).
+class CategoricalGeneralizedCrossEntropy : public Loss {
+ public:
+  struct Options {
+    double q = 0.5;  ///< between 0 and 1
+    std::string reduction = "sum_over_batch_size";
+    std::string name = "categorical_generalized_cross_entropy";
+    std::vector<Field> fields();
+  };
+  CategoricalGeneralizedCrossEntropy() : CategoricalGeneralizedCrossEntropy(Options()) {}
+  CategoricalGeneralizedCrossEntropy(Options options);
+};
+
+/// Draws samples of one class together, from class numbers and vectors of length 1 (batch, size):
+/// with d = max(1 - cosine, 0) for each pair, log(1 + sum(exp(gamma max(d + margin, 0) (d -
+/// margin))) sum(exp(gamma max(1 + margin - d, 0) (1 - margin - d)))), the first sum over the
+/// others of the class, the second over the other classes (Sun and others, arXiv:2002.10857). The
+/// mean is over the samples whose loss is above 0.
+class Circle : public Loss {
+ public:
+  struct Options {
+    double gamma = 80;
+    double margin = 0.4;
+    bool remove_diagonal = true;  ///< a sample is no pair with itself
+    std::string reduction = "sum_over_batch_size";
+    std::string name = "circle";
+    std::vector<Field> fields();
+  };
+  Circle() : Circle(Options()) {}
+  Circle(Options options);
+};
+
 // Those without options but the reduction; the formulas stand with the functions below.
 #define KERATIN_LOSS(Class, function)                \
   class Class : public Loss {                        \
@@ -263,6 +296,11 @@ KERATIN_LOSS(Hinge, hinge)
 KERATIN_LOSS(SquaredHinge, squared_hinge)
 /// max(max((1 - y) p) - sum(y p) + 1, 0)
 KERATIN_LOSS(CategoricalHinge, categorical_hinge)
+/// Connectionist temporal classification: -log of the probability that logits (batch, time,
+/// classes) give the labels (batch, length), where a label lasts any number of steps, and blanks
+/// may stand between labels and must between equal ones (Graves and others). Class 0 is the blank,
+/// and fills up short rows of labels. Labels that have no room in the time cost about 1e5.
+KERATIN_LOSS(CTC, ctc)
 
 #undef KERATIN_LOSS
 
@@ -285,6 +323,11 @@ Tensor categorical_focal_crossentropy(const Tensor& y_true, const Tensor& y_pred
                                       double alpha = 0.25, double gamma = 2,
                                       bool from_logits = false, double label_smoothing = 0,
                                       int axis = -1);
+Tensor categorical_generalized_cross_entropy(const Tensor& y_true, const Tensor& y_pred, double q);
+/// Pairs with the reference embeddings, by default y_pred itself.
+Tensor circle(const Tensor& y_true, const Tensor& y_pred, const Tensor& ref_labels = {},
+              const Tensor& ref_embeddings = {}, bool remove_diagonal = true, double gamma = 80,
+              double margin = 0.4);
 Tensor huber(const Tensor& y_true, const Tensor& y_pred, double delta = 1);
 Tensor cosine_similarity(const Tensor& y_true, const Tensor& y_pred, int axis = -1);
 Tensor dice(const Tensor& y_true, const Tensor& y_pred, const Axes& axis = {});

@@ -16,7 +16,13 @@ Loss::Loss(const char* class_name, Options options, Function function)
   auto state = std::make_shared<State>(*state_);
   state->class_name = class_name;
   state->config = config_of(options.fields());
-  if constexpr (requires { options.ignore_class; }) state->ignore_class = options.ignore_class;
+  if constexpr (requires { options.ignore_class; })
+    if (options.ignore_class)
+      state->counted = [ignored = *options.ignore_class](const Tensor& y, const Tensor& values) {
+        return not_equal(y, ignored).reshape(values.shape());
+      };
+  if constexpr (requires { options.remove_diagonal; })
+    state->counted = [](const Tensor&, const Tensor& values) { return values > 0; };
   state_ = std::move(state);
 }
 
@@ -35,6 +41,7 @@ KERATIN_LOSS(Poisson, poisson)
 KERATIN_LOSS(Hinge, hinge)
 KERATIN_LOSS(SquaredHinge, squared_hinge)
 KERATIN_LOSS(CategoricalHinge, categorical_hinge)
+KERATIN_LOSS(CTC, ctc)
 #undef KERATIN_LOSS
 
 CategoricalCrossentropy::CategoricalCrossentropy(Options o)
@@ -105,6 +112,29 @@ std::vector<Field> CategoricalFocalCrossentropy::Options::fields() {
           {"gamma", &gamma}};
 }
 
+CategoricalGeneralizedCrossEntropy::CategoricalGeneralizedCrossEntropy(Options o)
+    : Loss("CategoricalGeneralizedCrossEntropy", o,
+           [q = o.q](const Tensor& y_true, const Tensor& y_pred) {
+             return categorical_generalized_cross_entropy(y_true, y_pred, q);
+           }) {
+  if (!(o.q > 0 && o.q < 1)) fail("{}: expected q between 0 and 1, got {}", o.name, o.q);
+}
+std::vector<Field> CategoricalGeneralizedCrossEntropy::Options::fields() {
+  return {{"name", &name}, {"reduction", &reduction}, {"q", &q}};
+}
+
+Circle::Circle(Options o)
+    : Loss("Circle", o, [o](const Tensor& y_true, const Tensor& y_pred) {
+        return circle(y_true, y_pred, {}, {}, o.remove_diagonal, o.gamma, o.margin);
+      }) {}
+std::vector<Field> Circle::Options::fields() {
+  return {{"name", &name},
+          {"reduction", &reduction},
+          {"gamma", &gamma},
+          {"margin", &margin},
+          {"remove_diagonal", &remove_diagonal}};
+}
+
 Huber::Huber(Options o)
     : Loss("Huber", o, [delta = o.delta](const Tensor& y_true, const Tensor& y_pred) {
         return huber(y_true, y_pred, delta);
@@ -170,8 +200,12 @@ constexpr Known all_losses[] = {
     {"categorical_crossentropy", nullptr, "CategoricalCrossentropy", make<CategoricalCrossentropy>},
     {"categorical_focal_crossentropy", nullptr, "CategoricalFocalCrossentropy",
      make<CategoricalFocalCrossentropy>},
+    {"categorical_generalized_cross_entropy", nullptr, "CategoricalGeneralizedCrossEntropy",
+     make<CategoricalGeneralizedCrossEntropy>},
     {"categorical_hinge", nullptr, "CategoricalHinge", make<CategoricalHinge>},
+    {"circle", nullptr, "Circle", make<Circle>},
     {"cosine_similarity", nullptr, "CosineSimilarity", make<CosineSimilarity>},
+    {"ctc", nullptr, "CTC", make<CTC>},
     {"dice", nullptr, "Dice", make<Dice>},
     {"hinge", nullptr, "Hinge", make<Hinge>},
     {"huber", nullptr, "Huber", make<Huber>},

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numbers>
 
+#include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/optim/internal/loss_support.h>
 #include <keratin/optim/loss.h>
@@ -79,6 +81,27 @@ Tensor categorical_hinge(const Tensor& y_true, const Tensor& y_pred) {
   auto [y, p] = fitted("categorical_hinge", y_true, y_pred);
   Tensor right = sum(y * p, -1), wrong = max((1 - y) * p, -1);
   return maximum(wrong - right + 1, 0.0);
+}
+
+Tensor circle(const Tensor& y_true, const Tensor& y_pred, const Tensor& ref_labels,
+              const Tensor& ref_embeddings, bool remove_diagonal, double gamma, double margin) {
+  const Tensor p = as_float(y_pred);
+  const Tensor others = ref_embeddings.defined() ? as_float(ref_embeddings) : p;
+  const Tensor other_labels = ref_labels.defined() ? ref_labels : y_true;
+  if (p.rank() != 2 || others.rank() != 2 || y_true.numel() != p.size(0) ||
+      other_labels.numel() != others.size(0))
+    fail("circle: labels of shapes {} and {} do not fit embeddings of shapes {} and {}",
+         y_true.shape(), other_labels.shape(), y_pred.shape(), others.shape());
+  const Tensor d = maximum(1 - matmul(p, transpose(others)), 0.0);  // (batch, references)
+  Tensor alike = equal(y_true.reshape({-1, 1}), other_labels.reshape({1, -1}));
+  const Tensor different = logical_not(alike);
+  if (remove_diagonal)
+    alike = logical_and(alike, logical_not(eye(d.size(0), d.size(1), boolean, d.device())));
+  auto of = [](const Tensor& pairs, const Tensor& logits) {
+    return logsumexp(where(pairs, logits, -INFINITY), 1);
+  };
+  return softplus(of(alike, gamma * maximum(d + margin, 0.0) * (d - margin)) +
+                  of(different, gamma * maximum(1 + margin - d, 0.0) * (1 - margin - d)));
 }
 
 Tensor dice(const Tensor& y_true, const Tensor& y_pred, const Axes& axis) {

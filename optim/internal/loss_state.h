@@ -1,7 +1,6 @@
 // What a Loss holds.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include <keratin/optim/loss.h>
@@ -15,7 +14,7 @@ struct Loss::State {
   Config config;
   LossReduction reduction = LossReduction::sum_over_batch_size;
   Function function;
-  std::optional<int> ignore_class;
+  Function counted;  // of y_true and the values: which of these count; empty: all
 };
 
 }  // namespace keratin

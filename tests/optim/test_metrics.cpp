@@ -498,16 +498,16 @@ TEST_CASE("errors of metrics name the metric, the rule and what came") {
       AnyMetric("acuracy"),
       "compile: unknown metric \"acuracy\". Known: acc, accuracy, auc, bce, binary_accuracy, "
       "binary_crossentropy, binary_focal_crossentropy, binary_io_u, categorical_accuracy, "
-      "categorical_crossentropy, categorical_focal_crossentropy, categorical_hinge, "
-      "concordance_correlation, cosine_similarity, crossentropy, dice, f1_score, f_beta_score, "
-      "false_negatives, false_positives, hinge, huber, kl_divergence, kld, log_cosh, logcosh, "
-      "mae, mape, mean_absolute_error, mean_absolute_percentage_error, mean_squared_error, "
+      "categorical_crossentropy, categorical_focal_crossentropy, "
+      "categorical_generalized_cross_entropy, categorical_hinge, circle, concordance_correlation, "
+      "cosine_similarity, crossentropy, ctc, dice, f1_score, f_beta_score, false_negatives, "
+      "false_positives, hinge, huber, kl_divergence, kld, log_cosh, logcosh, mae, mape, "
+      "mean_absolute_error, mean_absolute_percentage_error, mean_squared_error, "
       "mean_squared_logarithmic_error, mse, msle, pearson_correlation, poisson, precision, "
       "r2_score, recall, root_mean_squared_error, sparse_categorical_accuracy, "
-      "sparse_categorical_crossentropy, "
-      "sparse_top_k_categorical_accuracy, squared_hinge, top_k_categorical_accuracy, "
-      "true_negatives, "
-      "true_positives, tversky. Did you mean \"accuracy\"?",
+      "sparse_categorical_crossentropy, sparse_top_k_categorical_accuracy, squared_hinge, "
+      "top_k_categorical_accuracy, true_negatives, true_positives, tversky. Did you mean "
+      "\"accuracy\"?",
       std::invalid_argument);
   CHECK_THROWS_WITH_AS(result_of("accuracy", zeros({3}), zeros({2, 4})),
                        "accuracy: y_true has shape (3,), expected (2,) for y_pred of shape (2, 4)",

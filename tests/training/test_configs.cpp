@@ -54,7 +54,7 @@ TEST_CASE("initializers, regularizers and constraints give Keras's config back")
 
 TEST_CASE("losses give Keras's config back, and what Keras leaves out") {
   // Keras 3.15 loses the options of these classes in get_config.
-  check_all("loss", 63, [](const std::string& name, const Config& config) {
+  check_all("loss", 69, [](const std::string& name, const Config& config) {
     Config ours = Loss::from_config(name, config).config();
     std::erase_if(ours,
                   [&](const auto& entry) { return find_option(config, entry.first) == nullptr; });

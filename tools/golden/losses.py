@@ -16,9 +16,18 @@ N, T, C = 4, 3, 5  # batch, time, classes
 #   sparse:  class numbers and the same probabilities      binary: 0/1 and probabilities, several per sample
 #   real:    any numbers                                   spread: two distributions
 #   sign:    -1/1 and any numbers                          count: positive numbers
+#   pairs:   two classes in turn and any numbers           labels: rows of labels, filled up with 0, and logits
+
+
+ROWS = np.array([[1, 2, 2], [3, 0, 0], [1, 2, 0], [4, 4, 0]], dtype=np.int32)
+STEPS = {"labels": 7, "labels_without_room": 2}
 
 
 def labels(kind, rng, shape):
+    if kind in STEPS:
+        return ROWS
+    if kind == "pairs":
+        return np.resize(np.array([0, 1], dtype=np.int32), shape[0])
     *outer, classes = shape
     if kind in ("classes", "sparse"):
         ids = rng.integers(0, classes, size=outer)
@@ -34,6 +43,10 @@ def labels(kind, rng, shape):
 
 
 def predictions(kind, rng, shape, logits):
+    if kind in STEPS:
+        return rng.normal(size=(N, STEPS[kind], C)) * 2
+    if kind == "pairs":
+        return rng.normal(size=shape) / 4
     if logits or kind in ("real", "sign"):
         return rng.normal(size=shape) * 2
     if kind == "count":
@@ -121,6 +134,16 @@ OTHERS = {
         lambda: losses.CategoricalFocalCrossentropy(reduction="none"), "classes", False),
     "categorical_focal_crossentropy/logits": (
         lambda: losses.CategoricalFocalCrossentropy(from_logits=True, reduction="none"), "classes", True),
+    "categorical_generalized_cross_entropy/none": (
+        lambda: losses.CategoricalGeneralizedCrossEntropy(reduction="none"), "sparse", False),
+    "categorical_generalized_cross_entropy/q_0.2": (
+        lambda: losses.CategoricalGeneralizedCrossEntropy(q=0.2), "sparse", False),
+    "circle/default": (lambda: losses.Circle(), "pairs", False),
+    "circle/none": (lambda: losses.Circle(gamma=2.0, margin=0.25, remove_diagonal=False, reduction="none"), "pairs",
+                    False),
+    "ctc/default": (lambda: losses.CTC(), "labels", False),
+    "ctc/none": (lambda: losses.CTC(reduction="none"), "labels", False),
+    "ctc/without_room": (lambda: losses.CTC(reduction="none"), "labels_without_room", False),
 }
 
 
