@@ -49,8 +49,8 @@ Tensor ConvolutionBase::call(const Tensor& inputs) {
   const int axis = channel_axis(data_format_);
   if (inputs.rank() != axes_ + 2 || inputs.size(axis) != known[axis])
     fail("expected an input like {}, got {}", known, inputs.shape());
-  const Tensor y = activation_(convolve(axis == -1 ? inputs : moveaxis(inputs, 1, -1)));
-  return axis == -1 ? y : moveaxis(y, -1, 1);
+  const Tensor y = convolve(axis == -1 ? inputs : moveaxis(inputs, 1, -1));
+  return activation_(axis == -1 ? y : moveaxis(y, -1, 1));  // softmax is that of the last axis
 }
 
 Shape ConvolutionBase::compute_output_shape(const Shape& input_shape) {

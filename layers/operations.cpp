@@ -153,7 +153,7 @@ std::string module_of(const std::string& name) {
         "squareplus", "threshold"}},
       {"math", {"erf", "logsumexp", "rsqrt"}},
       {"linalg", {"norm"}},
-      {"core", {"astype", "stop_gradient"}},
+      {"core", {"astype", "convert_to_tensor", "stop_gradient"}},
       {"", {"mish", "sliding_window"}}};
   for (const auto& [module, names] : others)
     if (std::ranges::find(names, name) != names.end()) return module;
@@ -347,6 +347,24 @@ const std::vector<OpClass>& op_classes() {
          [](A a) {
            return unary(
                [dtype = a.get<DType>("dtype")](const Tensor& x) { return astype(x, dtype); });
+         }),
+      op("convert_to_tensor",  // in the masks that Keras computes
+         [](A a) {
+           return unary([dtype = a.get("dtype", std::optional<DType>())](const Tensor& x) {
+             return dtype ? astype(x, *dtype) : x;
+           });
+         }),
+      op("zeros_like",
+         [](A a) {
+           return unary([dtype = a.get("dtype", std::optional<DType>())](const Tensor& x) {
+             return zeros(x.shape(), dtype.value_or(x.dtype()), x.device());
+           });
+         }),
+      op("ones_like",
+         [](A a) {
+           return unary([dtype = a.get("dtype", std::optional<DType>())](const Tensor& x) {
+             return ones(x.shape(), dtype.value_or(x.dtype()), x.device());
+           });
          }),
       op("slice",
          [](A a) {

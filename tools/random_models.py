@@ -41,7 +41,7 @@ class Maker:
 
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
-        self.noisy = False
+        self.noisy = self.masked = False
 
     def one(self, *options):
         return options[self.rng.integers(len(options))]
@@ -88,6 +88,16 @@ class Maker:
     def dense(self, shape):
         return L.Dense(self.units(), activation=self.activation(), use_bias=self.maybe(0.8),
                        kernel_regularizer=self.regularizer())  # fmt: skip
+
+    def pooling(self, axes, size, **options):
+        """With "same", Keras on PyTorch repeats what lies at the end instead of leaving it out of the average."""
+        kind = self.one("Max", "Average")
+        return getattr(L, f"{kind}Pooling{axes}D")(
+            size, strides=self.one(None, 1, 2), padding=self.one("valid", "same") if kind == "Max" else "valid", **options)
+
+    def masking(self):
+        self.masked = True
+        return L.Masking()
 
     # --- vectors: (features,)
 
@@ -145,8 +155,7 @@ class Maker:
         )()  # fmt: skip
 
     def pooling1d(self, shape):
-        options = dict(strides=self.one(None, 1, 2), padding=self.one("valid", "same"))
-        return self.one(L.MaxPooling1D, L.AveragePooling1D)(self.one(2, 3), **options)
+        return self.pooling(1, self.one(2, 3))
 
     def sequence(self, shape):
         return self.one(
@@ -156,7 +165,7 @@ class Maker:
             lambda s: L.EinsumDense("abc,cd->abd", (None, self.units()), bias_axes=self.one(None, "d")),
             lambda s: L.GlobalAveragePooling1D(), lambda s: L.GlobalMaxPooling1D(keepdims=self.maybe(0.2)),
             lambda s: L.UpSampling1D(2), lambda s: L.ZeroPadding1D((1, 2)), lambda s: L.Cropping1D((1, 0)),
-            lambda s: L.Permute((2, 1)), lambda s: L.Flatten(), lambda s: L.Masking(),
+            lambda s: L.Permute((2, 1)), lambda s: L.Flatten(), lambda s: self.masking(),
             lambda s: self.noise(L.SpatialDropout1D(0.2)),
         )(shape)  # fmt: skip
 
@@ -174,13 +183,12 @@ class Maker:
         )()  # fmt: skip
 
     def image(self, shape):
-        options = dict(strides=self.one(None, 1, 2), padding=self.one("valid", "same"))
         first = dict(data_format="channels_first")
         return self.one(
             self.convolution2d, self.convolution2d, self.convolution2d, self.dense, self.pointwise,
-            lambda s: self.one(L.MaxPooling2D, L.AveragePooling2D)(self.one(2, (1, 2)), **options),
+            lambda s: self.pooling(2, self.one(2, (1, 2))),
             lambda s: L.Conv2D(self.units(), (2, 1), **self.window(), **self.conv_options(), **first),
-            lambda s: self.one(L.MaxPooling2D, L.AveragePooling2D)((2, 1), **options, **first),
+            lambda s: self.pooling(2, (2, 1), **first),
             lambda s: self.one(L.GlobalMaxPooling2D, L.GlobalAveragePooling2D)(),
             lambda s: L.UpSampling2D(2, interpolation=self.one("nearest", "bilinear")),
             lambda s: L.ZeroPadding2D(((1, 0), (0, 2))), lambda s: L.Cropping2D(((0, 1), (1, 0))),
@@ -191,11 +199,10 @@ class Maker:
     # --- volumes: (planes, rows, columns, channels)
 
     def volume(self, shape):
-        options = dict(strides=self.one(None, 1, 2), padding=self.one("valid", "same"))
         return self.one(
             lambda s: L.Conv3D(self.units(), self.one(1, 2, (2, 1, 3)), **self.window(), **self.conv_options()),
             lambda s: L.Conv3DTranspose(self.units(), 2, strides=self.one(1, 2), **self.conv_options()),
-            lambda s: self.one(L.MaxPooling3D, L.AveragePooling3D)(self.one(2, (1, 2, 2)), **options),
+            lambda s: self.pooling(3, self.one(2, (1, 2, 2))),
             lambda s: self.one(L.GlobalMaxPooling3D, L.GlobalAveragePooling3D)(),
             lambda s: L.UpSampling3D(2), lambda s: L.ZeroPadding3D(1), lambda s: L.Cropping3D(((1, 0), (0, 1), (0, 0))),
             lambda s: L.TimeDistributed(self.convolution2d(s[1:])), lambda s: L.Reshape((s[0] * s[1], s[2], s[3])),
@@ -211,7 +218,8 @@ class Maker:
         kind = self.one("vector", "sequence", "sequence", "image", "image", "volume", "ids")
         if kind == "ids":
             ids = keras.Input((5,), dtype="int32")
-            return ids, L.Embedding(WORDS, self.units(), mask_zero=self.maybe())(ids)
+            self.masked = self.maybe()
+            return ids, L.Embedding(WORDS, self.units(), mask_zero=self.masked)(ids)
         x = keras.Input({"vector": (5,), "sequence": (6, 4), "image": (6, 5, 2), "volume": (3, 4, 4, 2)}[kind])
         return x, x
 
@@ -222,10 +230,13 @@ class Maker:
         y = L.Dense(width, activation=self.activation())(x)
         if rank == 2 and self.maybe():
             heads = self.one(1, 2)
-            return self.one(
+            several_heads = [  # the attention of a padded query is 0 here, and depends on the backend there
                 lambda: L.MultiHeadAttention(heads, self.units(), value_dim=self.one(None, 3))(
                     x, y, use_causal_mask=self.maybe()),
                 lambda: L.GroupQueryAttention(self.units(), 2, self.one(1, 2))(x, y),
+            ] if not self.masked else []  # fmt: skip
+            return self.one(
+                *several_heads,
                 lambda: L.Attention(use_scale=self.maybe(), score_mode=self.one("dot", "concat"))([x, y]),
                 lambda: L.AdditiveAttention(use_scale=self.maybe())([x, y]),
                 lambda: L.Dot(axes=(2, 2), normalize=self.maybe())([x, y]),
