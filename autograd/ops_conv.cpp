@@ -142,8 +142,9 @@ Tensor depthwise_conv(const Tensor& x, const Tensor& kernel, const ConvOptions& 
   Shape shape = kernel.shape();
   shape[-1] *= shape[-2];
   shape[-2] = 1;
-  // A group of one channel and one filter has a kernel of its own on the processor.
-  return conv(multiplier == 1 ? x : repeat(x, multiplier, -1), reshape(kernel, shape), options);
+  // The processor has a kernel for groups of one channel and one filter.
+  const bool apart = multiplier > 1 && x.size(-1) > 1 && x.device().is_cpu();
+  return conv(apart ? repeat(x, multiplier, -1) : x, reshape(kernel, shape), options);
 }
 
 Tensor conv_transpose(const Tensor& x, const Tensor& kernel, const ConvOptions& options,

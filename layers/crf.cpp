@@ -2,6 +2,8 @@
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/crf.h>
+#include <keratin/layers/internal/categories.h>
+#include <keratin/layers/internal/named.h>
 #include <keratin/layers/internal/options.h>
 
 namespace keratin {
@@ -10,6 +12,10 @@ namespace {
 // Step t of (batch, time, ...), with that axis or without.
 Tensor at(const Tensor& x, std::int64_t t) { return slice(x, {all, t}); }
 Tensor at_with_axis(const Tensor& x, std::int64_t t) { return slice(x, {all, range(t, t + 1)}); }
+
+void check_steps(const Tensor& scores) {
+  if (scores.size(1) < 1) fail("expected at least one step, got scores {}", scores.shape());
+}
 
 }  // namespace
 
@@ -25,6 +31,7 @@ Shape ConditionalRandomField::compute_output_shape(const Shape& input_shape) {
 
 // The best path to each tag, step by step; then back from the best end.
 Tensor ConditionalRandomField::call(const Tensor& scores) {
+  check_steps(scores);
   const Tensor stay = arange(scores.size(2), int32, scores.device());
   Tensor best = at(scores, 0);
   std::vector<Tensor> from;  // (batch, tags): the tag before, on the best path to each tag
@@ -47,24 +54,31 @@ Tensor ConditionalRandomField::call(const Tensor& scores) {
 Tensor ConditionalRandomField::log_likelihood(const Tensor& scores, const Tensor& tags,
                                               const Tensor& mask) {
   ensure_built(scores.shape());
-  if (tags.shape() != scores.shape().without(-1))
-    fail("{}: expected tags {} for scores {}, got {}", name(), scores.shape().without(-1),
-         scores.shape(), tags.shape());
-  const Tensor there =
-      mask.defined() ? mask.astype(boolean) : ones(tags.shape(), boolean, scores.device());
-  if (there.shape() != tags.shape())
-    fail("{}: expected a mask {}, got {}", name(), tags.shape(), there.shape());
+  return named(*this, [&] {
+    const Shape steps = scores.shape().without(-1);
+    if (tags.shape() != steps)
+      fail("expected tags {} for scores {}, got {}", steps, scores.shape(), tags.shape());
+    const Tensor there =
+        mask.defined() ? mask.astype(boolean) : ones(steps, boolean, scores.device());
+    if (there.shape() != steps) fail("expected a mask {}, got {}", steps, there.shape());
+    check_steps(scores);
+    return likelihood(scores, checked_ids("tags", where(there, tags, 0), scores.size(2)), there);
+  });
+}
+
+Tensor ConditionalRandomField::likelihood(const Tensor& scores, const Tensor& tags,
+                                          const Tensor& there) const {
   const Tensor valid = expand_dims(there, 2);
   const Tensor x = where(valid, scores, 0.0);  // padding may hold anything, NaN too
   Tensor all_paths = at(x, 0);                 // (batch, tags): of all paths to each tag
   for (std::int64_t t = 1; t < x.size(1); ++t)
     all_paths = where(at_with_axis(there, t),
                       logsumexp(expand_dims(all_paths, 2) + transitions, 1) + at(x, t), all_paths);
-  const Tensor given = where(valid, one_hot(where(there, tags, 0), x.size(2), x.dtype()), 0.0);
+  const Tensor given = where(valid, one_hot(tags, x.size(2), x.dtype()), 0.0);
   const Tensor before = slice(given, {all, range(0, -1)});
   const Tensor behind = slice(given, {all, range(1, Range::open)});
-  return sum(x * given, {1, 2}) + sum(dot(before, transitions) * behind, {1, 2}) -
-         logsumexp(all_paths, 1);
+  const Tensor chosen = sum(x * given, {1, 2}) + sum(dot(before, transitions) * behind, {1, 2});
+  return where(any(there, 1), chosen - logsumexp(all_paths, 1), 0.0);  // an empty row is certain
 }
 
 }  // namespace keratin

@@ -21,10 +21,11 @@ class ConditionalRandomField : public Layer {
   std::vector<Field> fields() override { return {}; }
 
   /// (batch): the logarithm of the probability of these tags (batch, time) among all that a row
-  /// could have. The mask (batch, time) may be undefined.
+  /// could have; 0 for a row without steps. The mask (batch, time) may be undefined.
   Tensor log_likelihood(const Tensor& scores, const Tensor& tags, const Tensor& mask = {});
 
  private:
+  Tensor likelihood(const Tensor& scores, const Tensor& tags, const Tensor& there) const;
   Weight transitions;  // (tags, tags): the score of a tag, a row, before another, a column
 };
 

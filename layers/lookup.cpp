@@ -188,6 +188,8 @@ void IndexLookup<T>::learn(const std::vector<std::vector<T>>& documents) {
     tokens.push_back(token);
     weights.push_back(std::log(1 + total / (1 + static_cast<double>(count.documents))));
   }
+  if (tokens.empty() && !sorted.empty())
+    fail("adapt: max_tokens = {} leaves no room beside the special tokens", *o.max_tokens);
   if (tokens.empty()) fail("adapt: expected data, found no token in it");
   const double average =
       std::accumulate(weights.begin(), weights.end(), 0.0) / static_cast<double>(weights.size());

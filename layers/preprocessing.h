@@ -36,6 +36,8 @@ class Normalization : public SameShapeLayer {
   void configured() override;
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
+  /// Numbers that were given as options come from the processor.
+  bool supports_graph() const override { return !options_.mean.defined(); }
 
   /// Takes mean and variance from the data: those of the population.
   void adapt(const Tensor& data);

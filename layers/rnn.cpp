@@ -6,6 +6,7 @@
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
 #include <keratin/layers/internal/context.h>
+#include <keratin/layers/internal/named.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/rnn.h>
 
@@ -24,15 +25,18 @@ Tensor fitted(const Tensor& mask, int rank) {
 Tensors loop(RNNCell& cell, const Tensor& x, Tensors states, const Tensor& mask,
              bool return_sequences) {
   Tensors steps = unstack(x, 1), outputs;
-  Tensors valid = mask.defined() ? unstack(fitted(mask, x.rank()), 1) : Tensors();
+  Tensors valid = mask.defined() ? unstack(mask, 1) : Tensors();
   for (std::size_t t = 0; t < steps.size(); ++t) {
     Tensors next = cell.step(steps[t], states);
     if (next.size() != states.size() + 1)
       fail("step: expected an output and {} states, got {} tensors", states.size(), next.size());
     if (mask.defined()) {  // a masked step leaves everything as it was
-      next[0] = where(valid[t], next[0], states[static_cast<std::size_t>(cell.output_state())]);
+      auto unless_masked = [&](const Tensor& now, const Tensor& before) {
+        return where(fitted(valid[t], now.rank()), now, before);
+      };
+      next[0] = unless_masked(next[0], states[static_cast<std::size_t>(cell.output_state())]);
       for (std::size_t s = 0; s < states.size(); ++s)
-        next[s + 1] = where(valid[t], next[s + 1], states[s]);
+        next[s + 1] = unless_masked(next[s + 1], states[s]);
     }
     states.assign(next.begin() + 1, next.end());
     if (return_sequences || t + 1 == steps.size()) outputs.push_back(next[0]);
@@ -179,7 +183,9 @@ namespace {
 
 // Whether the axes behind batch and time are the known ones.
 bool fits(const Shape& input, const Shape& known) {
-  return input.rank() == known.rank() && input.with(0, known[0]).with(1, known[1]) == known;
+  bool same = input.rank() == known.rank();
+  for (int i = 2; same && i < known.rank(); ++i) same = may_equal(input[i], known[i]);
+  return same;
 }
 std::string misfit(const Shape& input, const Shape& known) {
   std::vector<std::int64_t> features(known.begin() + 2, known.end());

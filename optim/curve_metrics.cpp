@@ -45,6 +45,9 @@ void AUC::check_options() {
     fail("{}: num_labels = {} needs multi_label = true", name(), *o.num_labels);
   if (o.num_labels.value_or(1) < 1)
     fail("{}: expected num_labels of at least 1, got {}", name(), *o.num_labels);
+  if (o.num_labels && !o.label_weights.empty() &&
+      o.label_weights.size() != static_cast<std::size_t>(*o.num_labels))
+    fail("{}: expected {} label_weights, got {}", name(), *o.num_labels, o.label_weights.size());
   if (!o.exact) return;
   if (!o.thresholds.empty() || o.num_thresholds != Options().num_thresholds)
     fail("{}: exact = true looks at all scores and takes no thresholds", name());

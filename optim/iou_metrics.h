@@ -105,9 +105,13 @@ class OneHotIoU : public IoU {
 /// MeanIoU of labels that are one-hot.
 class OneHotMeanIoU : public IoU {
  public:
-  using Options = OneHotIoU::Options;
-  explicit OneHotMeanIoU(int num_classes)
-      : OneHotMeanIoU(num_classes, Options{.name = "one_hot_mean_io_u"}) {}
+  struct Options {
+    std::string name = "one_hot_mean_io_u";
+    std::optional<int> ignore_class = std::nullopt;
+    bool sparse_y_pred = false;
+    int axis = -1;
+  };
+  explicit OneHotMeanIoU(int num_classes) : OneHotMeanIoU(num_classes, Options()) {}
   OneHotMeanIoU(int num_classes, Options options);
   std::string class_name() const override { return "OneHotMeanIoU"; }
   std::vector<Field> fields() override;

@@ -159,7 +159,8 @@ std::vector<double> R2Score::results() const {
   double variances = 0, weighted = 0;
   for (std::size_t i = 0; i < columns; ++i) {
     const double weight = sums[i], first = sums[columns + i], second = sums[2 * columns + i];
-    const double variance = second - ratio(first * first, weight);
+    double variance = second - ratio(first * first, weight);
+    if (variance <= 1e-13 * second) variance = 0;  // a rest of rounding
     scores.push_back(variance == 0 ? 0 : 1 - sums[3 * columns + i] / variance);
     variances += variance;
     weighted += variance * scores[i];

@@ -108,7 +108,7 @@ void keep_larger(std::int32_t n, const T* values, std::int32_t at, T* top, std::
 }  // namespace
 
 std::int64_t Convolution::worth() const {
-  return batch * outputs() * depth() * filters / groups / products_per_thread;
+  return batch * outputs() * depth() * filters / products_per_thread;
 }
 
 template <class T>

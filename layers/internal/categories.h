@@ -26,7 +26,7 @@ std::vector<std::int64_t> whole_numbers(const Tensor& inputs);
 Tensor encode(const Tensor& ids, const std::string& output_mode, std::int64_t depth, DType dtype,
               const Tensor& weights = {});
 
-/// The shape of that.
+/// The shape of what encode gives.
 Shape encoded_shape(const Shape& ids, const std::string& output_mode, std::int64_t depth);
 
 /// A list as an option, where None stands for an empty one.

@@ -13,6 +13,19 @@ TEST_SUITE_BEGIN("layers");
 namespace keratin {
 namespace {
 
+/// The sum of all it has seen, for pictures; its state is a matrix whatever x is.
+class SumOfPictures : public RNNCell {
+ public:
+  std::vector<int> state_size() const override { return {6}; }
+  Shapes state_shapes() const override { return {{2, 3}}; }
+  Shape output_shape() const override { return {2, 3}; }
+  int input_rank() const override { return 4; }
+  Tensors step(const Tensor& x, const Tensors& states) override {
+    const Tensor total = states[0] + reshape(sum(x, {1, 2, 3}), {-1, 1, 1});
+    return {total, total};
+  }
+};
+
 Tensor pictures(const Shape& shape = {2, 3, 4, 3, 2}) { return Random(1).normal(shape); }
 
 }  // namespace
@@ -24,6 +37,14 @@ TEST_CASE("gradients of convolutional LSTMs, with dropout and with a mask") {
                   {.mask = tensor({{1, 0, 1}, {0, 0, 1}})}));
   CHECK(gradcheck(ConvLSTM3D(1, 2, {.padding = "same", .data_format = "channels_first"}),
                   pictures({1, 2, 1, 2, 3, 2})));
+}
+
+TEST_CASE("a mask fits states of another rank than the inputs") {
+  const Tensor x = ones({2, 3, 1, 2, 2});
+  RNN sums(SumOfPictures{}, {.return_sequences = true});
+  const Tensor y = sums(x, {.mask = tensor({{1, 0, 1}, {1, 1, 0}})});
+  CHECK(y.shape() == Shape{2, 3, 2, 3});
+  CHECK(slice(y, {all, all, 1, 2}).to_vector<double>() == std::vector<double>{4, 4, 8, 4, 8, 8});
 }
 
 TEST_CASE("recurrent dropout of a convolutional LSTM draws one mask for all steps") {

@@ -113,6 +113,15 @@ TEST_CASE("without transitions each step of a conditional random field stands fo
   CHECK(max(abs(field.log_likelihood(rows.scores, rows.tags) - each)).item() < 1e-12);
 }
 
+TEST_CASE("a row without steps is certain for a conditional random field") {
+  Rows rows;
+  const Tensor none = logical_and(tensor({{0}, {1}, {1}}) != 0, rows.mask);
+  const Tensor all_rows = rows.field.log_likelihood(rows.scores, rows.tags, rows.mask);
+  const Tensor two_rows = rows.field.log_likelihood(rows.scores, rows.tags, none);
+  CHECK(two_rows.item(0) == 0);
+  CHECK(two_rows.item(1) == all_rows.item(1));
+}
+
 TEST_CASE("mistakes with a conditional random field are told") {
   Rows rows;
   CHECK(error_of([&] {
@@ -121,11 +130,17 @@ TEST_CASE("mistakes with a conditional random field are told") {
   CHECK(error_of([&] {
           rows.field.log_likelihood(rows.scores, rows.tags, ones({3, 4}));
         }).find("expected a mask (3, 5), got (3, 4)") != std::string::npos);
+  CHECK(error_of([&] {
+          rows.field.log_likelihood(rows.scores, rows.tags + 1, rows.mask).to_vector<double>();
+        }).find(default_device().is_cpu() ? "expected ids in 0..2, got 0 to 3" : "tags: index 3") !=
+        std::string::npos);
+  CHECK(error_of([&] {
+          rows.field(ones({2, 0, 3}, float64));
+        }).find("expected at least one step, got scores (2, 0, 3)") != std::string::npos);
   CHECK(error_of([] {
           ConditionalRandomField()(ones({2, 3}));
-        }) ==
-        "conditional_random_field_1 (ConditionalRandomField): expected scores (batch, time, tags), "
-        "got (None, 3)");
+        }).find("(ConditionalRandomField): expected scores (batch, time, tags), got (None, 3)") !=
+        std::string::npos);
 }
 
 }  // namespace keratin

@@ -388,6 +388,7 @@ TEST_CASE("counts, F-beta, R2 and intersection over union by hand") {
   CHECK(result_of("r2_score", tensor({{1}, {4}, {3}}), tensor({{2}, {4}, {4}})) ==
         doctest::Approx(0.5714285714));
   CHECK(result_of("r2_score", tensor({{2}, {2}}), tensor({{2}, {2}})) == 0);  // in Keras NaN
+  CHECK(result_of("r2_score", full({1000, 1}, 0.1), full({1000, 1}, 0.11)) == 0);
   CHECK(result_of(MeanIoU(2), tensor({0, 0, 1, 1}), tensor({0, 1, 0, 1})) ==
         doctest::Approx(1.0 / 3));
   // Fractions of a sample count, and so do weights for a row of positions.
@@ -546,6 +547,12 @@ TEST_CASE("errors of the metrics that take arguments") {
       "auc: with multi_label expected y_pred of shape (batch, 2), got (4, 3)", Error);
   CHECK_THROWS_WITH_AS(result_of(AUC({.label_weights = {1, 2}}), zeros({4, 3}), zeros({4, 3})),
                        "auc: 2 label_weights do not fit y_pred of shape (4, 3)", Error);
+}
+
+TEST_CASE("what metrics of several columns are told must fit") {
+  CHECK_THROWS_WITH_AS(AUC({.multi_label = true, .num_labels = 3, .label_weights = {1, 2}}),
+                       "auc: expected 3 label_weights, got 2", std::invalid_argument);
+  CHECK(OneHotMeanIoU(4, {.ignore_class = 0}).name() == "one_hot_mean_io_u");
 }
 
 TEST_CASE("AUC refuses scores that are no probabilities") {
