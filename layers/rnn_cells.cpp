@@ -221,6 +221,16 @@ std::vector<int> StackedRNNCells::state_size() const {
 
 int StackedRNNCells::output_size() const { return as_cell(cells_.back()).output_size(); }
 
+Shapes StackedRNNCells::state_shapes() const {
+  Shapes shapes;
+  for (const AnyLayer& cell : cells_)
+    for (const Shape& shape : as_cell(cell).state_shapes()) shapes.push_back(shape);
+  return shapes;
+}
+
+Shape StackedRNNCells::output_shape() const { return as_cell(cells_.back()).output_shape(); }
+int StackedRNNCells::input_rank() const { return as_cell(cells_.front()).input_rank(); }
+
 int StackedRNNCells::output_state() const {
   const RNNCell& last = as_cell(cells_.back());
   auto before = state_size().size() - last.state_size().size();
@@ -235,7 +245,7 @@ void StackedRNNCells::build(const Shape& input_shape) {
   Shape shape = input_shape;
   for (const AnyLayer& cell : cells_) {
     cell->ensure_built(shape);
-    shape = shape.with(-1, as_cell(cell).output_size());
+    shape = as_cell(cell).output_shape().inserted(0, shape[0]);
   }
 }
 

@@ -154,6 +154,9 @@ class StackedRNNCells : public RNNCell {
   explicit StackedRNNCells(std::vector<AnyLayer> cells);
   std::vector<int> state_size() const override;
   int output_size() const override;
+  Shapes state_shapes() const override;
+  Shape output_shape() const override;
+  int input_rank() const override;
   int output_state() const override;
   void begin_sequence(std::int64_t batch) override;
   void build(const Shape& input_shape) override;

@@ -26,6 +26,16 @@ class SumOfPictures : public RNNCell {
   }
 };
 
+/// Twice a matrix, which is also its state.
+class Doubled : public RNNCell {
+ public:
+  std::vector<int> state_size() const override { return {6}; }
+  Shapes state_shapes() const override { return {{2, 3}}; }
+  Shape output_shape() const override { return {2, 3}; }
+  int input_rank() const override { return 3; }
+  Tensors step(const Tensor& x, const Tensors&) override { return {2 * x, 2 * x}; }
+};
+
 Tensor pictures(const Shape& shape = {2, 3, 4, 3, 2}) { return Random(1).normal(shape); }
 
 }  // namespace
@@ -45,6 +55,16 @@ TEST_CASE("a mask fits states of another rank than the inputs") {
   const Tensor y = sums(x, {.mask = tensor({{1, 0, 1}, {1, 1, 0}})});
   CHECK(y.shape() == Shape{2, 3, 2, 3});
   CHECK(slice(y, {all, all, 1, 2}).to_vector<double>() == std::vector<double>{4, 4, 8, 4, 8, 8});
+}
+
+TEST_CASE("stacked cells have the states of each") {
+  StackedRNNCells cells(SumOfPictures{}, Doubled{});
+  RNN stacked(cells, {.return_state = true});
+  const auto [y, first, second] = stacked(ones({2, 3, 1, 2, 2})).unpack<3>();
+  CHECK(first.shape() == Shape{2, 2, 3});
+  CHECK(second.shape() == Shape{2, 2, 3});
+  CHECK(all(first == 12).item() == 1);
+  CHECK(all(y == 2 * first).item() == 1);
 }
 
 TEST_CASE("recurrent dropout of a convolutional LSTM draws one mask for all steps") {
