@@ -45,13 +45,6 @@ Config Hashing::get_config() const {
   return config;
 }
 
-namespace {
-
-std::string text_of(std::int64_t number) { return std::to_string(number); }
-const std::string& text_of(const std::string& text) { return text; }
-
-}  // namespace
-
 template <class T>
 Tensor Hashing::hashed(const std::vector<T>& values, const Shape& shape, Device device) const {
   const T* mask = std::get_if<T>(&options_.mask_value);

@@ -14,13 +14,6 @@
 
 namespace keratin {
 
-namespace {
-
-std::string text_of(std::int64_t number) { return std::to_string(number); }
-const std::string& text_of(const std::string& text) { return text; }
-
-}  // namespace
-
 /// What a lookup knows: the tokens without mask token and unknown ones, the place of each, and the
 /// weight of each index in the mode tf_idf.
 template <class T>

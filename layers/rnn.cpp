@@ -46,13 +46,6 @@ Tensors loop(RNNCell& cell, const Tensor& x, Tensors states, const Tensor& mask,
   return result;
 }
 
-Tensors zero_states(const RNNCell& cell, std::int64_t batch, Device device) {
-  Tensors states;
-  for (const Shape& shape : cell.state_shapes())
-    states.push_back(zeros(shape.inserted(0, batch), cell.dtype(), device));
-  return states;
-}
-
 }  // namespace
 
 /// A sequence through one of the library's cells, as one op. It does what loop does.
@@ -93,7 +86,7 @@ class FusedSequence {
     WithValue kernel(cell.kernel, in.kernel), recurrent(cell.recurrent_kernel, in.recurrent_kernel),
         bias(cell.bias, in.bias);
     return loop(cell, in.x,
-                in.initial_states.empty() ? zero_states(cell, in.x.size(0), in.x.device())
+                in.initial_states.empty() ? cell.zero_states(in.x.size(0), in.x.device())
                                           : in.initial_states,
                 in.mask, in.return_sequences);
   }
@@ -255,7 +248,7 @@ Tensors RNN::run(const Tensor& inputs, const Tensors& initial_state) {
   if (time > 0 && FusedSequence::takes(cell(), x)) {
     result = FusedSequence::run(cell_, x, states, mask, sequences);
   } else {
-    if (states.empty()) states = zero_states(cell(), batch, x.device());
+    if (states.empty()) states = cell().zero_states(batch, x.device());
     if (time > 0) {
       result = loop(cell(), x, states, mask, sequences);
     } else {

@@ -16,12 +16,16 @@ Shapes RNNCell::state_shapes() const {
   return shapes;
 }
 
-Tensor RNNCell::call(const Tensor& x) {
+Tensors RNNCell::zero_states(std::int64_t batch, Device device) const {
   Tensors states;
   for (const Shape& shape : state_shapes())
-    states.push_back(zeros(shape.inserted(0, x.size(0)), dtype(), x.device()));
+    states.push_back(zeros(shape.inserted(0, batch), dtype(), device));
+  return states;
+}
+
+Tensor RNNCell::call(const Tensor& x) {
   begin_sequence(x.size(0));
-  return step(x, states)[0];
+  return step(x, zero_states(x.size(0), x.device()))[0];
 }
 
 Shape RNNCell::compute_output_shape(const Shape& input_shape) {

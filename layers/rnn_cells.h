@@ -35,6 +35,8 @@ class RNNCell : public Layer {
   /// The output of one step from states of zeros.
   Tensor call(const Tensor& x) override;
   Shape compute_output_shape(const Shape& input_shape) override;
+  /// States of zeros for so many samples.
+  Tensors zero_states(std::int64_t batch, Device device) const;
 };
 
 /// The options of LSTM, GRU and SimpleRNN, and of their cells. A cell refuses those that say how

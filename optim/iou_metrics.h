@@ -40,14 +40,10 @@ class IoU : public Metric {
   std::vector<int> target_class_ids_;  // none: all
 
  private:
-  struct Matrix : RunningSums {
-    Matrix() : RunningSums(0) {}
-    using RunningSums::operator=;
-  };
   void detach() override { matrix_.detach(); }
   int num_classes_;
   Options options_;
-  Shared<Matrix> matrix_;
+  Shared<RunningSums> matrix_;
 };
 
 /// IoU of both classes, where y_pred >= threshold is class 1.

@@ -114,7 +114,7 @@ class Metric {
 /// values are asked for.
 class RunningSums {
  public:
-  explicit RunningSums(std::int64_t count);
+  explicit RunningSums(std::int64_t count = 0);
   RunningSums(const RunningSums& other);  ///< with sums of its own
   RunningSums& operator=(const RunningSums& other);
   ~RunningSums() = default;

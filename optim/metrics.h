@@ -122,12 +122,6 @@ struct Thresholds : std::vector<double> {
   Thresholds(double threshold) : std::vector<double>{threshold} {}
 };
 
-/// For each threshold, sums of weights.
-struct ThresholdSums : RunningSums {
-  ThresholdSums() : RunningSums(0) {}
-  using RunningSums::operator=;
-};
-
 /// Of what was predicted positive, the part that is: y_pred > threshold, y_true 0 or not. top_k
 /// takes only the k largest of each row for positive, class_id looks at one class.
 class Precision : public Metric {
@@ -152,7 +146,7 @@ class Precision : public Metric {
  private:
   void detach() override { sums_.detach(); }
   Options options_;
-  Shared<ThresholdSums> sums_;
+  Shared<RunningSums> sums_;
 };
 
 /// Of what is positive, the part that was predicted so; options as in Precision.
@@ -178,7 +172,7 @@ class Recall : public Metric {
  private:
   void detach() override { sums_.detach(); }
   Options options_;
-  Shared<ThresholdSums> sums_;
+  Shared<RunningSums> sums_;
 };
 
 /// What is predicted, and whether it is so.
@@ -215,7 +209,7 @@ class ConfusionCount : public Metric {
  private:
   void detach() override { sums_.detach(); }
   Options options_;
-  Shared<ThresholdSums> sums_;
+  Shared<RunningSums> sums_;
 };
 using TruePositives = ConfusionCount<ConfusionCell::true_positives>;
 using TrueNegatives = ConfusionCount<ConfusionCell::true_negatives>;
@@ -318,7 +312,7 @@ class RateAtRate : public Metric {
   double least_;
   Options options_;
   std::shared_ptr<const ScoreBins> bins_;
-  Shared<ThresholdSums> sums_;
+  Shared<RunningSums> sums_;
 };
 /// SensitivityAtSpecificity(0.5, {.num_thresholds = 100}), and so on.
 using SensitivityAtSpecificity = RateAtRate<ConfusionRate::sensitivity, ConfusionRate::specificity>;

@@ -34,14 +34,10 @@ class FBetaScore : public Metric {
   std::vector<Field> fields() override;
 
  private:
-  // Of each class: rightly predicted, predicted, true.
-  struct Sums : RunningSums {
-    Sums() : RunningSums(0) {}
-    using RunningSums::operator=;
-  };
   void detach() override { sums_.detach(); }
   Options options_;
-  Shared<Sums> sums_;
+  // Of each class: rightly predicted, predicted, true.
+  Shared<RunningSums> sums_;
 };
 
 /// FBetaScore with beta = 1: the harmonic mean of precision and recall.
@@ -81,14 +77,10 @@ class R2Score : public Metric {
   std::vector<Field> fields() override;
 
  private:
-  // Of each column: weights, w y, w y^2, w (y - p)^2; and last how many entries there were.
-  struct Sums : RunningSums {
-    Sums() : RunningSums(0) {}
-    using RunningSums::operator=;
-  };
   void detach() override { sums_.detach(); }
   Options options_;
-  Shared<Sums> sums_;
+  // Of each column: weights, w y, w y^2, w (y - p)^2; and last how many entries there were.
+  Shared<RunningSums> sums_;
 };
 
 /// The mean correlation of y_true and y_pred along an axis, or several; NaN where one of them does

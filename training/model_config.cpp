@@ -363,7 +363,7 @@ class GraphReader {
       if (!add_operands(argument, operands)) return false;
     auto* told = layer.layer ? dynamic_cast<CallArguments*>(&**layer.layer) : nullptr;
     if (told != nullptr && !add_arguments(layer, *told, kwargs, operands)) return false;
-    std::optional<SymbolicTensor> mask;
+    std::vector<Operand> masks;
     for (const auto& [name, value] : kwargs) {
       if (told != nullptr && is_argument(*told, name)) continue;
       if (layer.op != nullptr && name == layer.op->in_call) {
@@ -372,33 +372,30 @@ class GraphReader {
       }
       bool flag = false;
       if (value.is_none() || (from_option(value, flag) && !flag)) continue;  // at rest
-      std::vector<Operand> masks;
-      const bool is_mask = name == "mask";
-      if ((name != "initial_state" && !is_mask) || layer.op != nullptr)
+      if ((name != "initial_state" && name != "mask") || layer.op != nullptr)
         fail("Functional: the layer \"{}\" is called with {}, which is not known", layer.name,
              name);
-      if (!add_operands(value, is_mask ? masks : operands)) return false;
-      if (!is_mask) continue;
-      if (masks.size() != 1 || !masks[0].symbolic)
-        fail("Functional: the mask of layer \"{}\" is no tensor of the graph", layer.name);
-      mask = masks[0].symbolic;
+      if (!add_operands(value, name == "mask" ? masks : operands)) return false;
     }
     layer.outputs.push_back(layer.op != nullptr
                                 ? operation(*layer.op, attributes, operands, layer.name)
-                                : call_layer(layer, operands, mask));
+                                : call_layer(layer, operands, masks));
     ++layer.next;
     return true;
   }
 
   static SymbolicTensor call_layer(const Pending& layer, const std::vector<Operand>& operands,
-                                   const std::optional<SymbolicTensor>& mask) {
+                                   const std::vector<Operand>& masks) {
     SymbolicTensors inputs;
     for (const Operand& operand : operands) {
       if (!operand.symbolic)
         fail("Functional: the layer \"{}\" is called on a constant", layer.name);
       inputs.push_back(*operand.symbolic);
     }
-    return call_symbolic(*layer.layer, inputs, mask);
+    if (masks.empty()) return call_symbolic(*layer.layer, inputs);
+    if (masks.size() != 1 || !masks[0].symbolic)
+      fail("Functional: the mask of layer \"{}\" is no tensor of the graph", layer.name);
+    return call_symbolic(*layer.layer, inputs, masks[0].symbolic);
   }
 
   /// One [layer, call, output], a list of them, or a dictionary.

@@ -17,7 +17,7 @@ std::int64_t block_rows(std::int64_t depth) {
                                   1024);
 }
 
-// A short run is copied in place: for a few numbers, a call of memmove takes longer.
+// A short run is copied by a loop: for a few numbers, a call of memmove takes longer.
 template <class T>
 void copy_run(const T* from, std::int64_t n, T* to) {
   if (n > 8) {

@@ -162,6 +162,33 @@ TEST_CASE("an empty model, and one with a layer named input_layer, are made agai
   CHECK(layer_from_config("Sequential", named.get_config())->built());
 }
 
+TEST_CASE("a layer takes the mask that a config gives in its call, and the config keeps it") {
+  clear_session();
+  auto x = Input({4, 2}, {.name = "x"}), m = Input({4}, {.dtype = boolean, .name = "m"});
+  Model model({x, m}, {LSTM(3, {.name = "lstm"})(x)}, "masked");
+  std::string text = format_json(model.get_config());
+  const std::string kwargs = R"("kwargs":{})";
+  REQUIRE(text.find(kwargs) != std::string::npos);
+  text.replace(text.find(kwargs), kwargs.size(),
+               R"("kwargs":{"mask":{"class_name":"__keras_tensor__","config":{"shape":[null,4],)"
+               R"("dtype":"bool","keras_history":["m",0,0]}}})");
+  AnyLayer masked = layer_from_config("Functional", std::get<Config>(parse_json(text, "text")));
+  // The input "m" now comes before the layer that reads it.
+  CHECK(format_json(masked->get_config()).find(R"("keras_history":["m",0,0]}}}}])") !=
+        std::string::npos);
+  CHECK(format_json(layer_from_config("Functional", masked->get_config())->get_config()) ==
+        format_json(masked->get_config()));
+  masked->set_weights(model.get_weights());
+  const Tensor values = Random(1).normal({2, 4, 2});
+  const Tensor mask = tensor({{1, 1, 0, 0}, {1, 0, 1, 1}}).astype(boolean);
+  LSTM alone(3);
+  alone.ensure_built(values.shape());
+  alone.set_weights(model.get_weights());
+  const Tensor y = masked(Tensors{values, mask});
+  CHECK(all(y == alone(values, {.mask = mask})).item() == 1);
+  CHECK(any(y != alone(values)).item() == 1);
+}
+
 TEST_CASE("what is wrong in a model's config is named") {
   clear_session();
   auto x = Input({3}, {.name = "x"});
