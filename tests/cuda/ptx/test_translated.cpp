@@ -255,6 +255,25 @@ void run_take(const Middle& size) {
   CHECK_NOTHROW(synchronize(stream()));
 }
 
+// Windows that overlap, leave gaps and reach beyond the ends, over numbers with NaN among them.
+template <class T>
+void run_max_pool() {
+  Pooling p{{}, 2, {3, 7, 6}, {}, 5};
+  p.windows.axis[0] = {2, 1, 1, 0, 0};
+  p.windows.axis[1] = {3, 2, 1, 1, 1};
+  p.windows.axis[2] = {2, 2, 3, 0, 1};
+  std::int64_t inputs = p.batch * p.channels, outputs = inputs;
+  for (int i = 0; i < 3; ++i) {
+    p.m[i] = p.windows.axis[i].count(p.n[i]);
+    inputs *= p.n[i];
+    outputs *= p.m[i];
+  }
+  const Array<T> x(numbers<T>(1, false, inputs)), y(plain_numbers<T>(2, outputs));
+  const Array<std::int32_t> index(plain_numbers<std::int32_t>(3, outputs));
+  max_pool(dtype_for<T>, y, index, x, p, stream());
+  CHECK_NOTHROW(synchronize(stream()));
+}
+
 }  // namespace
 
 TEST_CASE("nvcc's pointwise kernels compute what the emulator's do") {
@@ -329,6 +348,8 @@ TEST_CASE("nvcc's indexing is the emulator's to the last bit") {
     run_take<std::uint32_t>(size);
     run_take<std::uint64_t>(size);
   }
+  run_max_pool<float>();
+  run_max_pool<double>();
   auto* fault = static_cast<IndexFault*>(allocate_host(sizeof(IndexFault)));
   for (std::int32_t wrong : {0, 7, -9}) {
     *fault = {};
