@@ -24,4 +24,5 @@
 #include <keratin/training/callbacks.h>
 #include <keratin/training/gradcheck.h>
 #include <keratin/training/report.h>
+#include <keratin/training/saving.h>
 #include <keratin/training/sequential.h>

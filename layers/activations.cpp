@@ -5,6 +5,8 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/suggest.h>
 #include <keratin/layers/activations.h>
+#include <keratin/layers/core_layers.h>
+#include <keratin/layers/registry.h>
 
 namespace keratin {
 namespace {
@@ -76,6 +78,7 @@ ActivationFunction::ActivationFunction(const std::string& name) : name_(name) {
 }
 
 Option to_option(const ActivationFunction& activation) {
+  if (!activation.layer_.is_none()) return activation.layer_;
   if (activation.name() == "custom")
     fail("activation: a function of one's own has no name that a config could hold");
   if (custom().find(activation.name())) return function_option(activation.name());
@@ -86,8 +89,14 @@ bool from_option(const Option& option, ActivationFunction& activation) {
   if (option.is_none()) return true;
   if (auto function = function_in(option)) return activation = *function, true;
   std::string name;
-  if (!from_option(option, name)) return false;
-  if (name != "linear") activation = name;
+  if (from_option(option, name)) {
+    if (name != "linear") activation = name;
+    return true;
+  }
+  AnyLayer layer = IdentityLayer();
+  if (!from_option(option, layer)) return false;
+  activation = ActivationFunction([layer](const Tensor& x) -> Tensor { return layer(x); });
+  activation.layer_ = option;
   return true;
 }
 

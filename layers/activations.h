@@ -26,8 +26,11 @@ class ActivationFunction {
   const std::string& name() const { return name_; }
 
  private:
+  friend Option to_option(const ActivationFunction& activation);
+  friend bool from_option(const Option& option, ActivationFunction& activation);
   std::function<Tensor(const Tensor&)> function_;
   std::string name_ = "linear";
+  Option layer_ = {};  // a layer that serves as activation, as LeakyReLU does in Keras
 };
 
 /// A function of one's own gets the name "package>name", by which strings and configs know it. The

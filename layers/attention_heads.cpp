@@ -165,13 +165,19 @@ EinsumDenseOptions of_projection(const MultiHeadAttentionOptions& o, const std::
 
 }  // namespace
 
+// MultiHeadAttention has public names for most of its parts, which come before the private ones.
+std::string HeadsAttention::attribute_of(const std::string& part) const {
+  const bool is_public = part != "gate" && dynamic_cast<const MultiHeadAttention*>(this) != nullptr;
+  return (is_public ? "" : "_") + part + "_dense";
+}
+
 // (..., features) -> (..., heads, size): "...f,fnh->...nh" with the axes spelled out.
 EinsumDense HeadsAttention::projection(const std::string& name, const Shape& input_shape, int heads,
                                        int size, ActivationFunction activation) {
   EinsumDenseOptions options = of_projection(options_, name, "nh");
   options.activation = std::move(activation);
   EinsumDense layer("...f,fnh->...nh", {heads, size}, options);
-  track(layer);
+  track(layer, attribute_of(name));
   layer.ensure_built(input_shape);
   return layer;
 }
@@ -185,7 +191,7 @@ EinsumDense HeadsAttention::output_projection(const Shape& query_shape) {
   const std::string letters = std::string("pqrstuvw").substr(0, std::size_t(features.rank()));
   EinsumDense layer("...nh,nh" + letters + "->..." + letters, features,
                     of_projection(options_, "attention_output", letters));
-  track(layer);
+  track(layer, attribute_of("output"));
   layer.ensure_built(heads_of(query_shape, value_dim()));
   return layer;
 }

@@ -82,6 +82,7 @@ class HeadsAttention : public Layer, public CallArguments {
   EinsumDense projection(const std::string& name, const Shape& input_shape, int heads, int size,
                          ActivationFunction activation = {});
   EinsumDense output_projection(const Shape& query_shape);
+  std::string attribute_of(const std::string& part) const;
   Shapes checked(const Shapes& shapes) const;
   void make_equations(int rank);
   Shape heads_of(const Shape& input, int size) const;

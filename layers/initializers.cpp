@@ -280,7 +280,10 @@ Initializer Initializer::described_as(std::string class_name, Config config) con
 Initializer Initializer::from_config(const std::string& class_name, const Config& config) {
   std::vector<std::string> names;
   for (const auto& [name, known] : by_name()) {
-    if (class_name == known.class_name) return known.make(known.class_name, config);
+    // Keras once wrote OrthogonalInitializer.
+    if (class_name == known.class_name ||
+        class_name == std::string(known.class_name) + "Initializer")
+      return known.make(known.class_name, config);
     names.emplace_back(known.class_name);
   }
   fail_unknown("unknown initializer class", class_name, names);

@@ -176,11 +176,13 @@ class Layer {
                     const Regularizer& regularizer = {}, const Constraint& constraint = {},
                     bool trainable = true);
   /// Makes a layer part of this one, which then owns it; in the constructor or in build. A layer
-  /// that is called without being part of its caller is an error if it has weights.
+  /// that is called without being part of its caller is an error if it has weights. `attribute` is
+  /// the name of the member in Python, by which Keras's files know the part; "blocks/" stands for a
+  /// list of them. By default it is that of the layer's class: dense, dense_1, ...
   template <std::derived_from<Layer> L>
-  void track(L& layer);
-  void track(const AnyLayer& layer);
-  /// Puts other layers in the place of all that were tracked.
+  void track(L& layer, const std::string& attribute = "");
+  void track(const AnyLayer& layer, const std::string& attribute = "");
+  /// Puts other layers in the place of all that were tracked, under the same attributes.
   void replace_sublayers(const std::vector<AnyLayer>& layers);
   /// Takes the last tracked layer out again.
   void untrack_last();
@@ -213,6 +215,9 @@ class Layer {
 
  private:
   friend class Cloning;
+  friend class LayerParts;
+  friend AnyLayer layer_from_config(const std::string& class_name, const Config& config);
+  friend Option to_option(const AnyLayer& layer);
   friend class LayerMemory;
   friend class LayerNoise;
   struct State;
@@ -291,10 +296,10 @@ class AnyLayer {
 };
 
 template <std::derived_from<Layer> L>
-void Layer::track(L& layer) {
+void Layer::track(L& layer, const std::string& attribute) {
   static_assert(std::copy_constructible<L>, "a part must be copyable, or an AnyLayer");
   take_place(layer);
-  track(AnyLayer(layer));
+  track(AnyLayer(layer), attribute);
 }
 
 /// While it lives, the outputs of layers inside the layers that are called in this thread are kept,

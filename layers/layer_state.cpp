@@ -7,8 +7,10 @@
 #include <keratin/autograd/tape.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/memory.h>
+#include <keratin/layers/core_layers.h>
 #include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/layer_state.h>
+#include <keratin/layers/internal/operation.h>
 
 namespace keratin {
 
@@ -32,6 +34,7 @@ class Cloning {
            original.name(), original.class_name());
     to = std::make_shared<Layer::State>();
     to->name = original.name();
+    to->class_in_file = from.class_in_file;
     to->trainable = from.trainable;
     to->dtype = from.dtype;
     to->activity_regularizer = from.activity_regularizer;
@@ -40,6 +43,8 @@ class Cloning {
     to->sublayers.assign(
         from.sublayers.begin(),
         from.sublayers.begin() + static_cast<std::ptrdiff_t>(from.before_build.sublayers));
+    to->attributes = from.attributes;
+    to->attributes.resize(to->sublayers.size());
     to->before_build = from.before_build;
     return to;
   }
@@ -201,15 +206,16 @@ Weight Layer::add_weight(const std::string& name, const Shape& shape,
   return weight;
 }
 
-void Layer::track(const AnyLayer& layer) {
+void Layer::track(const AnyLayer& layer, const std::string& attribute) {
   State& s = state();
   State::Building& made = s.building != nullptr ? *s.building : s.before_build;
   take_place(*layer);
   if (s.owns(layer->state())) return;
   if (layer->state().contains(s)) fail("{} cannot be part of itself", name());
-  layer->set_dtype(s.dtype);
+  if (is_floating(layer->dtype())) layer->set_dtype(s.dtype);  // an InputLayer of ids keeps its own
   if (!s.trainable) layer->set_trainable(false);
   s.sublayers.push_back(layer);
+  s.attributes.push_back(attribute);
   ++made.sublayers;
   if (s.build != 0) layer->set_weight_paths(s.prefix + name() + "/");
 }
@@ -229,14 +235,38 @@ void Layer::take_place(Layer& layer) {
 }
 
 void Layer::replace_sublayers(const std::vector<AnyLayer>& layers) {
+  const std::vector<std::string> attributes = state().attributes;
   while (!state().sublayers.empty()) untrack_last();
-  for (const AnyLayer& layer : layers) track(layer);
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    track(layers[i], attributes.empty() ? "" : attributes[std::min(i, attributes.size() - 1)]);
 }
 
 void Layer::untrack_last() {
   State& s = state();
   s.sublayers.pop_back();
+  s.attributes.pop_back();
   s.before_build.sublayers = std::min(s.before_build.sublayers, s.sublayers.size());
+}
+
+bool is_layer_of_keras(const Layer& layer) {
+  return dynamic_cast<const Operation*>(&layer) == nullptr &&
+         dynamic_cast<const InputLayer*>(&layer) == nullptr;
+}
+
+LayerParts::LayerParts(const Layer& layer) {
+  const Layer::State& s = layer.state();
+  weights = s.weights;
+  weights.insert(weights.end(), s.fixed_weights.begin(), s.fixed_weights.end());
+  std::map<std::string, int> used;
+  for (std::size_t i = 0; i < s.sublayers.size(); ++i) {
+    const Layer& part = *s.sublayers[i];
+    if (!is_layer_of_keras(part)) continue;
+    std::string path = s.attributes[i];
+    const bool is_list = path.empty() || path.ends_with('/');
+    if (is_list) path += to_snake_case(part.class_name());
+    const int number = used[path]++;
+    parts.emplace_back(number == 0 ? path : fmt::format("{}_{}", path, number), &part);
+  }
 }
 
 // --- weights
@@ -331,7 +361,8 @@ void Layer::set_dtype(DType dtype) {
   for (auto* list : {&s.weights, &s.fixed_weights})
     for (Weight& weight : *list)
       if (weight.value().dtype() != dtype) weight.replace(weight.value().astype(dtype));
-  for (const AnyLayer& layer : s.sublayers) layer->set_dtype(dtype);
+  for (const AnyLayer& layer : s.sublayers)
+    if (is_floating(layer->dtype())) layer->set_dtype(dtype);
 }
 
 LayerMemory::LayerMemory(const Layer& layer) {

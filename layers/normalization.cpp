@@ -258,7 +258,7 @@ SpectralNormalization::SpectralNormalization(AnyLayer layer,
     : layer_(std::move(layer)), options_(options) {
   check_fields("SpectralNormalization", fields());
   apply_common(*this, options);
-  track(layer_);
+  track(layer_, "layer");
 }
 
 std::vector<Field> SpectralNormalization::fields() {

@@ -9,6 +9,7 @@
 #include <keratin/core/internal/suggest.h>
 #include <keratin/layers/attention.h>
 #include <keratin/layers/call_arguments.h>
+#include <keratin/layers/internal/layer_state.h>
 #include <keratin/layers/internal/operation.h>
 #include <keratin/layers/layers.h>
 #include <keratin/layers/registry.h>
@@ -171,10 +172,9 @@ Registry& registry() {
        entry<ZeroPadding2D>("ZeroPadding2D", [] { return AnyLayer(ZeroPadding2D()); }),
        entry<ZeroPadding3D>("ZeroPadding3D", [] { return AnyLayer(ZeroPadding3D()); }),
        entry<AttentionLayer>(
-           "AttentionLayer", [] { return AnyLayer(AttentionLayer(1)); }, "keratin"),
+           "AttentionLayer", [] { return AnyLayer(AttentionLayer(1)); }, "Custom"),
        entry<ConditionalRandomField>(
-           "ConditionalRandomField", [] { return AnyLayer(ConditionalRandomField()); },
-           "keratin")}};
+           "ConditionalRandomField", [] { return AnyLayer(ConditionalRandomField()); }, "Custom")}};
   return all;
 }
 
@@ -191,14 +191,20 @@ std::optional<LayerClass> class_of(const Layer& layer) {
   return known;
 }
 
+// Of a class that is not Keras's own, a file may have the name without a package, or with the one
+// it was registered with in Python: its name alone is enough.
 LayerClass class_named(const std::string& name) {
   Registry& all = registry();
   std::lock_guard lock(all.mutex);
   std::vector<std::string> names;
+  const LayerClass* in_package = nullptr;
   for (const auto& [type, known] : all.classes) {
     if (name == full_name(known)) return known;
+    if (!known.package.empty() && name.substr(name.find('>') + 1) == known.name)
+      in_package = &known;
     names.push_back(full_name(known));
   }
+  if (in_package != nullptr) return *in_package;
   std::ranges::sort(names);
   fail_unknown("unknown layer class", name, names);
 }
@@ -212,6 +218,21 @@ bool has_type(const Layer& layer, const Option& dtype) {
   const Option *a = given ? find_option(given->second, "name") : nullptr,
                *b = known ? find_option(known->second, "name") : nullptr;
   return a != nullptr && b != nullptr && text_of(*a) == text_of(*b);
+}
+
+// Keras has more types of whole numbers.
+bool is_whole(const Option& dtype) {
+  static constexpr const char* names[] = {"int64",  "int16",  "int8",  "uint8",
+                                          "uint16", "uint32", "uint64"};
+  std::string name;
+  return from_option(dtype, name) && std::ranges::find(names, name) != std::end(names);
+}
+
+// A policy as its name.
+std::string dtype_text(const Option& dtype) {
+  const auto policy = object_in(dtype);
+  const Option* name = policy ? find_option(policy->second, "name") : nullptr;
+  return text_of(name == nullptr ? dtype : *name);
 }
 
 }  // namespace
@@ -245,6 +266,7 @@ AnyLayer layer_from_config(const std::string& class_name, const Config& config) 
         "function that makes one",
         class_name);
   AnyLayer layer = known.make();
+  if (class_name != full_name(known)) layer->state().class_in_file = class_name;
   Config own;
   for (const auto& [name, value] : config) {
     bool trainable = true;
@@ -257,8 +279,10 @@ AnyLayer layer_from_config(const std::string& class_name, const Config& config) 
       layer->set_dtype(dtype);
     else if (name == "dtype" && has_type(*layer, value))
       continue;  // one that only this class knows
+    else if (name == "dtype" && known.name == "InputLayer" && is_whole(value))
+      layer->set_dtype(int32);
     else if (name == "dtype")
-      fail("{}: dtype: only float32 and float64 are known, got {}", class_name, text_of(value));
+      fail("{}: dtype: only float32 and float64 are known, got {}", class_name, dtype_text(value));
     else if (name == "activity_regularizer" && from_option(value, regularizer))
       layer->set_activity_regularizer(regularizer);
     else if (name == "trainable" && from_option(value, trainable))
@@ -356,13 +380,16 @@ Option to_option(const AnyLayer& layer) {
     known = {.name = operation->class_name(), .module = "keras.src.ops"};
     if (operation->op() != nullptr) known.module += "." + operation->op()->module;
   } else if (auto found = class_of(*layer)) {
-    known = *found;
+    // A Model may mean a Sequential.
+    const bool is_sequential = found->name == "Functional" && layer->class_name() == "Sequential";
+    known = is_sequential ? class_named("Sequential") : *found;
   } else {
     fail("{} ({}): its class is not registered: write register_keras_serializable<{}>(...)",
          layer->name(), layer->class_name(), layer->class_name());
   }
-  Config object =
-      std::get<Config>(object_option(known.module, full_name(known), layer->get_config()));
+  const std::string& in_file = layer->state().class_in_file;
+  Config object = std::get<Config>(object_option(
+      known.module, in_file.empty() ? full_name(known) : in_file, layer->get_config()));
   const bool begins = known.name == "InputLayer", an_op = known.module.starts_with("keras.src.ops");
   if (known.name == "Functional")
     object.emplace_back("build_config", Config{{"input_shape", {}}});

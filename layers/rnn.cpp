@@ -114,7 +114,7 @@ class FusedSequence {
 
 RNN::RNN(AnyLayer cell, const RNNLoopOptions& options) : cell_(std::move(cell)), options_(options) {
   apply_common(*this, options);
-  track(cell_);
+  track(cell_, "cell");
 }
 
 RNNCell& RNN::cell() const { return static_cast<RNNCell&>(*cell_); }

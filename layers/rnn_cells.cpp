@@ -210,7 +210,7 @@ StackedRNNCells::StackedRNNCells(std::vector<AnyLayer> cells) : cells_(std::move
   for (const AnyLayer& cell : cells_)
     if (dynamic_cast<RNNCell*>(&*cell) == nullptr)
       fail("StackedRNNCells: expected cells, got {} ({})", cell->name(), cell->class_name());
-  for (const AnyLayer& cell : cells_) track(cell);
+  for (const AnyLayer& cell : cells_) track(cell, "cells/");
 }
 
 std::vector<Field> StackedRNNCells::fields() { return {{"cells", &cells_}}; }

@@ -86,7 +86,9 @@ SymbolicTensor call_symbolic(const AnyLayer& layer, const SymbolicTensors& tenso
   Shapes shapes;
   for (const SymbolicTensor& input : inputs) shapes.push_back(input.shape());
   try {
+    const Shapes given = shapes;
     shapes = layer->compute_output_shape(shapes);
+    layer->ensure_built(given);  // if finding the shapes has not done so
   } catch (const LayerError& error) {
     throw LayerError(fmt::format("{}.\n  {}{}", error.what(), path_to(inputs[0]), layer->name()));
   }

@@ -44,8 +44,8 @@ Bidirectional::Bidirectional(AnyLayer forward_layer, AnyLayer backward_layer,
     layer->options().zero_output_for_mask = common().return_sequences;
   if (!common().input_shape.empty()) set_input_shape(batched(common().input_shape));
   apply_common(*this, options);
-  track(forward_);
-  track(backward_);
+  track(forward_, "forward_layer");
+  track(backward_, "backward_layer");
 }
 
 // Keras says None where this library says "none".
@@ -116,7 +116,7 @@ Tensors Bidirectional::call(const Tensors& inputs) {
 TimeDistributed::TimeDistributed(AnyLayer layer, const WrapperOptions& options)
     : layer_(std::move(layer)) {
   apply_common(*this, options);
-  track(layer_);
+  track(layer_, "layer");
 }
 
 std::vector<Field> TimeDistributed::fields() { return {{"layer", &layer_}}; }

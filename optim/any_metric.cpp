@@ -200,6 +200,25 @@ bool from_option(const Option& option, AnyMetric& metric) {
   return object && (metric = AnyMetric::from_config(object->first, object->second), true);
 }
 
+// Keras's class for the mean of what a function gives.
+AnyMetric AnyMetric::wrapped_function(const Config& config) {
+  std::string name, function;
+  for (const auto& [option, value] : config) {
+    if (option == "name" && from_option(value, name)) continue;
+    if (option == "dtype") continue;
+    if (option != "fn") fail("MeanMetricWrapper: unknown option \"{}\"", option);
+    if (auto given = function_in(value))
+      function = *given;
+    else
+      from_option(value, function);  // Keras 2 wrote the name alone
+  }
+  if (function.empty()) fail("MeanMetricWrapper: expected \"fn\" to be a function");
+  AnyMetric made(function);
+  made.identifier_.clear();
+  if (!name.empty()) made->set_name(name);
+  return made;
+}
+
 AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& config) {
   if (custom().find(class_name)) {
     AnyMetric made = custom().made(class_name);
@@ -213,6 +232,7 @@ AnyMetric AnyMetric::from_config(const std::string& class_name, const Config& co
     made->reset_state();
     return made;
   }
+  if (class_name == "MeanMetricWrapper") return wrapped_function(config);
   if (class_name == "Accuracy") {
     Accuracy made;
     configure(class_name, made.fields(), config);

@@ -17,9 +17,9 @@ namespace {
 Tensor root_mean_square(const Tensor& x) { return sqrt(mean(square(x))); }
 
 /// The shape without this axis, for weights with rows and columns.
-std::optional<Shape> factor_shape(const Weight& weight, int axis) {
-  if (weight.shape().rank() < 2) return std::nullopt;
-  return weight.shape().without(axis);
+// Of a weight that is no matrix, Keras keeps a number that nothing reads.
+Shape factor_shape(const Weight& weight, int axis) {
+  return weight.shape().rank() < 2 ? Shape{} : weight.shape().without(axis);
 }
 
 }  // namespace

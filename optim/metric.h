@@ -241,6 +241,7 @@ class AnyMetric {
 
  private:
   AnyMetric(const std::string& name, const Loss& loss, Direction direction);
+  static AnyMetric wrapped_function(const Config& config);
   std::string identifier_;
   std::shared_ptr<Metric> metric_;
   std::shared_ptr<Metric> (*copy_)(const Metric&) = nullptr;

@@ -144,7 +144,7 @@ std::vector<Field> Optimizer::fields() {
           {"use_ema", &o.use_ema},
           {"ema_momentum", &o.ema_momentum},
           {"ema_overwrite_frequency", &o.ema_overwrite_frequency},
-          Field::fixed("loss_scale_factor", {}),
+          {"loss_scale_factor", &o.loss_scale_factor},
           {"gradient_accumulation_steps", &o.gradient_accumulation_steps}};
 }
 
@@ -416,7 +416,7 @@ std::vector<std::pair<std::string, Tensor>> Optimizer::variables() {
   std::vector<std::pair<std::string, Tensor>> all{
       {"iteration", full({}, static_cast<double>(state_->calls), int32, Device())}};
   if (!state_->learning_rate.is_schedule())
-    all.emplace_back("learning_rate", full({}, learning_rate(), floatx(), Device()));
+    all.emplace_back("learning_rate", full({}, learning_rate(), dtype, Device()));
   state_->for_each_slot([&](std::string name, const Tensor& tensor) {
     all.emplace_back(std::move(name), tensor.copy());
   });

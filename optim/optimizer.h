@@ -44,6 +44,9 @@ struct OptimizerOptions {
   std::optional<int> ema_overwrite_frequency = std::nullopt;      ///< steps
   std::optional<int> gradient_accumulation_steps = std::nullopt;  ///< gradients for each update
   std::string name = {};
+  /// Kept for Keras, which multiplies the loss and divides the gradients by it, so that those of 16
+  /// bits do not vanish. Here it has no effect.
+  std::optional<double> loss_scale_factor = std::nullopt;
 };
 
 /// Turns gradients into steps of the weights. A reference: copies share the learning rate, the

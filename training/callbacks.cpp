@@ -146,10 +146,16 @@ ModelCheckpoint::ModelCheckpoint(std::string filepath, Options options)
                       options.initial_value_threshold),
       filepath_(std::move(filepath)),
       options_(std::move(options)) {
-  if (!filepath_.ends_with(".npz"))
+  const bool whole = filepath_.ends_with(".keras");
+  if (whole && options_.save_weights_only)
     fail(
-        "ModelCheckpoint: \"{}\": expected a path that ends in .npz: this version saves weights "
-        "only; whole models (.keras) come in a later one",
+        "ModelCheckpoint: \"{}\": weights only are saved to a path that ends in .weights.h5 or "
+        ".npz",
+        filepath_);
+  if (!whole && !filepath_.ends_with(".weights.h5") && !filepath_.ends_with(".npz"))
+    fail(
+        "ModelCheckpoint: \"{}\": expected a path that ends in .keras, or for weights only in "
+        ".weights.h5 or .npz",
         filepath_);
   if (options_.save_freq < 0)
     fail("ModelCheckpoint: expected save_freq of at least 0, got {}", options_.save_freq);
@@ -172,7 +178,10 @@ void ModelCheckpoint::save(const Logs& logs, std::optional<int> batch) {
   std::error_code error;
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
   if (error) fail_io("ModelCheckpoint: {}: cannot create: {}", folder.string(), error.message());
-  model().save_weights(path);
+  if (path.ends_with(".keras"))
+    model().save(path);
+  else
+    model().save_weights(path);
   if (options_.verbose > 0)
     print(fmt::format("\nEpoch {}: finished saving model to {}", epoch_ + 1, path));
 }

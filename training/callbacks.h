@@ -80,17 +80,18 @@ class EarlyStopping : public MonitorCallback {
   std::vector<Tensor> best_weights_;
 };
 
-/// Saves the model's weights to a .npz file, at the end of each epoch or whenever they are the best
-/// so far. The path may have fields, filled in as Python's str.format does: {epoch:02d}, which
-/// counts from 1, and any log: {val_loss:.2f}. Folders are created. Throws std::invalid_argument
-/// for a path that does not end in .npz, or whose fields are unknown.
+/// Saves the model to a .keras file, or its weights to a .weights.h5 or .npz file, at the end of
+/// each epoch or whenever it is the best so far. The path may have fields, filled in as Python's
+/// str.format does: {epoch:02d}, which counts from 1, and any log: {val_loss:.2f}. Folders are
+/// created. Throws std::invalid_argument for a path that ends in none of these, or whose fields are
+/// unknown.
 class ModelCheckpoint : public MonitorCallback {
  public:
   struct Options {
     std::string monitor = "val_loss";
     int verbose = 0;
     bool save_best_only = false;
-    bool save_weights_only = false;  ///< a .npz holds nothing else
+    bool save_weights_only = false;  ///< then the path is no .keras file
     std::string mode = "auto";
     int save_freq = 0;  ///< batches; 0: at the end of each epoch
     std::optional<double> initial_value_threshold = std::nullopt;  ///< only what is better is saved

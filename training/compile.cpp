@@ -91,6 +91,7 @@ void Model::compile(const CompileOptions& options) {
   const MetricLists metrics = spread("metrics", options.metrics, outputs),
                     weighted = spread("weighted_metrics", options.weighted_metrics, outputs);
   Compiled state;
+  state.options = options;
   state.run_eagerly = options.run_eagerly;
   std::vector<AnyMetric> all_metrics;
   auto take = [&](const AnyMetric& metric) {

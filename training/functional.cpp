@@ -1,8 +1,11 @@
 // A model that is made of symbolic inputs and outputs (keras/src/models/functional.py).
 
+#include <algorithm>
+
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/graph_node.h>
+#include <keratin/layers/internal/layer_state.h>
 #include <keratin/layers/registry.h>
 #include <keratin/training/internal/graph.h>
 #include <keratin/training/internal/model_config.h>
@@ -35,11 +38,13 @@ void check_input(const SymbolicTensor& input, const Tensor& given) {
          given.defined() ? given.shape().str() : "nothing");
 }
 
-// What all layers with weights compute in, or floatx().
+// What all layers with weights compute in, without weights all layers; or floatx().
 DType dtype_of(const std::vector<AnyLayer>& layers) {
+  const bool weighted =
+      std::ranges::any_of(layers, [](const AnyLayer& layer) { return !layer->weights().empty(); });
   std::optional<DType> common;
   for (const AnyLayer& layer : layers) {
-    if (layer->weights().empty()) continue;
+    if (weighted ? layer->weights().empty() : !is_layer_of_keras(*layer)) continue;
     if (common && *common != layer->dtype()) return floatx();
     common = layer->dtype();
   }
@@ -57,7 +62,7 @@ Model::Model(const SymbolicTensors& inputs, const SymbolicTensors& outputs, cons
     throw LayerError(fmt::format("{} (Functional): {}", this->name(), error.what()));
   }
   set_dtype(dtype_of(graph().layers()));
-  for (const AnyLayer& layer : graph().layers()) track(layer);
+  for (const AnyLayer& layer : graph().layers()) track(layer, "layers/");
   Shapes shapes;
   for (const SymbolicTensor& input : graph().inputs()) shapes.push_back(input.shape());
   ensure_built(shapes);
@@ -95,8 +100,9 @@ Shapes Model::tried_shapes(const Shapes& input_shapes) {
 bool Model::supports_masking() const { return !graph().empty(); }
 
 std::string Model::class_name() const {
-  const bool functional = typeid(*this) == typeid(Model) && graph_ != nullptr && !graph_->empty();
-  return functional ? "Functional" : Layer::class_name();
+  if (typeid(*this) != typeid(Model) || graph_ == nullptr || graph_->empty())
+    return Layer::class_name();
+  return graph_->is_sequential ? "Sequential" : "Functional";
 }
 
 Config Model::get_config() const {
@@ -105,6 +111,7 @@ Config Model::get_config() const {
     for (auto& entry : graph_config(graph(), sublayers())) config.push_back(std::move(entry));
     return config;
   }
+  if (class_name() == "Sequential") return sequential_config(*this);
   if (const_cast<Model*>(this)->fields().empty())
     fail("{} ({}): a model of one's own has a config when it overrides fields()", name(),
          class_name());

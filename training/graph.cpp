@@ -145,6 +145,7 @@ void ModelGraph::find_last_reads() {
 }
 
 std::vector<std::string> ModelGraph::input_names() const {
+  if (!given_inputs.names.empty()) return given_inputs.names;
   std::vector<std::string> names;
   for (std::size_t i = 0; i < inputs_.size(); ++i)
     names.push_back(input_places_[i] < layers_.size() ? layers_[input_places_[i]]->name()
@@ -152,6 +153,7 @@ std::vector<std::string> ModelGraph::input_names() const {
   return names;
 }
 std::vector<std::string> ModelGraph::output_names() const {
+  if (!given_outputs.names.empty()) return given_outputs.names;
   std::vector<std::string> names;
   for (const SymbolicTensor& output : outputs_) names.push_back(output.name());
   return names;

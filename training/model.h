@@ -101,6 +101,12 @@ class Model : public Layer {
   /// Chooses how to train. May be called again; weights stay, the optimizer begins anew.
   void compile(const CompileOptions& options);
   bool compiled() const;
+  /// What was given to compile, as Keras's files have it; empty before compile. Throws
+  /// std::invalid_argument for functions and classes of one's own that are not registered.
+  Config get_compile_config() const;
+  /// Compiles with what get_compile_config gave. Throws std::invalid_argument for what it does not
+  /// know.
+  void compile_from_config(const Config& config);
 
   /// Trains on all of x and y, `epochs` times, in batches. Returns each epoch's loss and metrics.
   /// Several inputs or outputs are given as lists, or by the names of the functional model.
@@ -165,13 +171,23 @@ class Model : public Layer {
   void summary(int line_length = 0) const;
   std::string summary_text(int line_length = 0) const;
 
-  /// All weights as a .npz file, each under its path. Loading checks every name and shape first:
-  /// when one does not fit, all differences are listed and nothing is loaded.
+  /// The model as a .keras file, which Keras opens, as does load_model (training/saving.h): the
+  /// layers, their weights, what was compiled, and the state of the optimizer. Throws
+  /// std::runtime_error for what the system reports, and in a build without HDF5.
+  void save(const std::string& path) const;
+  /// The layers and what was compiled, without weights; model_from_json makes the model again.
+  std::string to_json() const;
+
+  /// All weights: in a .weights.h5 file as Keras has them, with the state of the optimizer; in a
+  /// .h5 file as earlier versions had them; in a .npz file each under its path. Loading checks
+  /// every name and shape first: when one does not fit, all differences are listed and nothing is
+  /// loaded.
   void save_weights(const std::string& path) const;
   void load_weights(const std::string& path);
 
  private:
   friend class Trainer;
+  friend AnyLayer functional_from_config(const Config& config);
   int summary_width() const;
   struct Loops;
   void copy_scores(const Logs& logs, double* values, std::size_t count) const;

@@ -59,12 +59,19 @@ class GraphWriter {
       one[1] = std::get<std::int64_t>(one[1]) + calls_before(layer);
       outputs.push_back(one);
     }
-    return {{"layers", layers}, {"input_layers", alone(inputs)}, {"output_layers", alone(outputs)}};
+    return {{"layers", layers},
+            {"input_layers", arranged(inputs, graph_.given_inputs)},
+            {"output_layers", arranged(outputs, graph_.given_outputs)}};
   }
 
  private:
-  // One stands for itself, and not for a list of one.
-  static List alone(const List& list) { return list.size() == 1 ? std::get<List>(list[0]) : list; }
+  // One that was not given as a list stands for itself.
+  static Option arranged(const List& list, const ModelGraph::Structure& given) {
+    if (given.names.empty()) return list.size() == 1 && !given.is_list ? list[0] : Option(list);
+    Config named;
+    for (std::size_t i = 0; i < list.size(); ++i) named.emplace_back(given.names[i], list[i]);
+    return named;
+  }
 
   List history(std::size_t value) const {
     const ModelGraph::Origin from = graph_.origin(value);
@@ -225,7 +232,7 @@ class GraphReader {
     }
   }
 
-  AnyLayer read() {
+  Model read() {
     // A call waits until all that it needs is there.
     for (bool moved = true; moved;) {
       moved = false;
@@ -425,11 +432,47 @@ class GraphReader {
 
 }  // namespace
 
+namespace {
+
+ModelGraph::Structure structure_of(const Option* option) {
+  ModelGraph::Structure structure;
+  if (auto* named = std::get_if<Config>(option))
+    for (const auto& entry : *named) structure.names.push_back(entry.first);
+  if (auto* list = std::get_if<List>(option))
+    structure.is_list = !list->empty() && std::holds_alternative<List>((*list)[0]);
+  return structure;
+}
+
+}  // namespace
+
 Config graph_config(const ModelGraph& graph, const std::vector<AnyLayer>& layers) {
   return GraphWriter(graph, layers).write();
 }
 
-AnyLayer functional_from_config(const Config& config) { return GraphReader(config).read(); }
+Config sequential_config(const Model& model) {
+  Config config = model.Layer::get_config();
+  std::vector<AnyLayer> layers = model.sublayers();
+  const bool begins = !layers.empty() && dynamic_cast<const InputLayer*>(&*layers[0]) != nullptr;
+  if (model.built() && !begins) {
+    std::string name = "input_layer";
+    while (std::ranges::any_of(layers, [&](const AnyLayer& l) { return l->name() == name; }))
+      name += "_";
+    InputLayer input({}, {.name = name});
+    input.set_input_shape(model.input_shape());
+    input.set_dtype(model.dtype());
+    layers.insert(layers.begin(), input);
+  }
+  config.emplace_back("layers", to_option(layers));
+  if (model.built()) config.emplace_back("build_input_shape", to_option(model.input_shape()));
+  return config;
+}
+
+AnyLayer functional_from_config(const Config& config) {
+  Model model = GraphReader(config).read();
+  model.graph_->given_inputs = structure_of(find_option(config, "input_layers"));
+  model.graph_->given_outputs = structure_of(find_option(config, "output_layers"));
+  return model;
+}
 
 AnyLayer sequential_from_config(const Config& config) {
   Sequential model;

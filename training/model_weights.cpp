@@ -1,9 +1,9 @@
-// A model's weights in a .npz file, each under its path.
+// A model's weights in a .weights.h5 or .h5 file, and in a .npz file, each under its path.
 
 #include <keratin/core/internal/message.h>
+#include <keratin/io/file.h>
 #include <keratin/io/npz.h>
-#include <keratin/layers/internal/layer_state.h>
-#include <keratin/training/model.h>
+#include <keratin/training/internal/saving.h>
 
 #include <cstdlib>
 #include <iterator>
@@ -53,30 +53,37 @@ std::vector<std::string> places_of(const std::vector<std::string>& paths) {
   return places;
 }
 
-void check_built(const char* who, const Model& model) {
-  const Layer* unbuilt = first_unbuilt(model);
-  if (unbuilt == &model)
-    fail("{} ({}): {}: the model is not built: give its first layer an input_shape", model.name(),
-         model.class_name(), who);
-  if (unbuilt != nullptr)
-    fail("{} ({}): {}: {} has no weights yet: call the model once", model.name(),
-         model.class_name(), who, unbuilt->name());
+enum class Format { npz, h5, legacy_h5 };
+
+Format format_of(const char* who, const Model& model, const std::string& path) {
+  if (path.ends_with(".npz")) return Format::npz;
+  if (path.ends_with(".weights.h5")) return Format::h5;
+  if (path.ends_with(".h5") || path.ends_with(".hdf5")) return Format::legacy_h5;
+  fail("{} ({}): {}: expected a path that ends in .weights.h5, .h5 or .npz, got {}", model.name(),
+       model.class_name(), who, path);
 }
 
 }  // namespace
 
 void Model::save_weights(const std::string& path) const {
-  if (!path.ends_with(".npz"))
-    fail("{} ({}): save_weights: expected a path that ends in .npz, got {}", name(), class_name(),
-         path);
+  const Format format = format_of("save_weights", *this, path);
   check_built("save_weights", *this);
+  if (format == Format::h5) return write_file(path, format_hdf5(weights_as_groups(*this)));
+  if (format == Format::legacy_h5) return write_file(path, format_hdf5(legacy_weights(*this)));
   std::vector<std::pair<std::string, Tensor>> arrays;
   for (const Weight& weight : weights()) arrays.emplace_back(weight.path(), weight.value());
   save_npz(path, arrays);
 }
 
 void Model::load_weights(const std::string& path) {
+  const Format format = format_of("load_weights", *this, path);
   check_built("load_weights", *this);
+  if (format != Format::npz) {
+    const Hdf5Group groups = parse_hdf5(read_file(path), path);
+    // Keras 2 gave the extension .weights.h5 to files of its own form, too.
+    const bool legacy = groups.list("layer_names") != nullptr || groups.group("model_weights");
+    return legacy ? load_legacy_weights(*this, groups, path) : load_groups(*this, groups, path);
+  }
   std::map<std::string, Tensor> arrays = load_npz(path);
   std::vector<std::string> names;
   for (const auto& [name, value] : arrays) names.push_back(name);

@@ -68,6 +68,8 @@ class Metrics {
   Metrics(std::initializer_list<AnyMetric> list) : list_(list) {}
   Metrics(std::vector<AnyMetric> list) : list_(std::move(list)) {}
   Metrics(std::initializer_list<std::pair<std::string, MetricList>> named) : named_(named) {}
+  explicit Metrics(std::vector<std::pair<std::string, MetricList>> named)
+      : named_(std::move(named)) {}
 
   bool empty() const { return list_.empty() && named_.empty(); }
   const std::vector<AnyMetric>& list() const { return list_; }

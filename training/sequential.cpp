@@ -44,7 +44,7 @@ void Sequential::add(AnyLayer layer) {
     if (other->name() == added)
       fail("{} ({}): two layers are named \"{}\"", name(), class_name(), added);
   const bool knows_input = sublayers().empty() && !layer->input_shape().empty();
-  track(layer);
+  track(layer, "layers/");
   if (!built()) {
     if (knows_input) ensure_built(layer->input_shape());
     return;
@@ -81,6 +81,7 @@ void Sequential::build(const Shapes& input_shapes) {
 // The graph of what the chain holds.
 void Sequential::connect() {
   *graph_ = chain_->size() < 2 ? ModelGraph() : ModelGraph({chain_->front()}, {chain_->back()});
+  graph_->is_sequential = true;
 }
 
 Tensors Sequential::default_call(const Tensors& inputs) {
@@ -95,22 +96,6 @@ std::vector<Shape> Sequential::output_shapes() const {
   return shapes;
 }
 
-Config Sequential::get_config() const {
-  Config config = Layer::get_config();
-  std::vector<AnyLayer> layers = sublayers();
-  const bool begins = !layers.empty() && dynamic_cast<const InputLayer*>(&*layers[0]) != nullptr;
-  if (built() && !begins) {
-    std::string name = "input_layer";
-    while (std::ranges::any_of(layers, [&](const AnyLayer& l) { return l->name() == name; }))
-      name += "_";
-    InputLayer input({}, {.name = name});
-    input.set_input_shape(input_shape());
-    input.set_dtype(dtype());
-    layers.insert(layers.begin(), input);
-  }
-  config.emplace_back("layers", to_option(layers));
-  if (built()) config.emplace_back("build_input_shape", to_option(input_shape()));
-  return config;
-}
+Config Sequential::get_config() const { return sequential_config(*this); }
 
 }  // namespace keratin

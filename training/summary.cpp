@@ -129,7 +129,7 @@ int Model::summary_width() const { return graph().empty() || graph().is_chain() 
 std::string Model::summary_text(int line_length) const {
   const bool connected = summary_width() == 108;
   if (line_length <= 0) line_length = summary_width();
-  const bool sequential = dynamic_cast<const Sequential*>(this) != nullptr;
+  const bool sequential = graph().is_sequential;
   std::vector<Column> table{{"Layer (type)", 0.45}, {"Output Shape", 0.80}, {"Param #", 1.0, true}};
   if (connected)
     table = {{"Layer (type)", 0.3},

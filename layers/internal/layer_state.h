@@ -20,7 +20,8 @@ struct Layer::State {
   };
 
   std::string name = {};
-  std::uint64_t build = 0;  // a number, 0 while the layer is not built
+  std::string class_in_file = {};  // where that is not the name of the registry
+  std::uint64_t build = 0;         // a number, 0 while the layer is not built
   Building* building = nullptr;
   bool trainable = true;
   DType dtype = float32;
@@ -31,8 +32,9 @@ struct Layer::State {
   std::vector<Weight> weights = {};        // follow trainable
   std::vector<Weight> fixed_weights = {};  // never trained: statistics, for example
   std::vector<AnyLayer> sublayers = {};
-  Building before_build = {};  // weights and sublayers that were made outside build
-  std::string prefix = {};     // of the paths of the weights
+  std::vector<std::string> attributes = {};  // of the sublayers
+  Building before_build = {};                // weights and sublayers that were made outside build
+  std::string prefix = {};                   // of the paths of the weights
   std::optional<Random> noise = {};
   std::vector<Tensor> carried = {};
   std::any learnt = {};
@@ -62,8 +64,21 @@ struct Layer::State {
     fixed_weights.resize(before_build.fixed_weights);
     sublayers.erase(sublayers.begin() + static_cast<std::ptrdiff_t>(before_build.sublayers),
                     sublayers.end());
+    attributes.resize(sublayers.size());
     build = 0;
   }
+};
+
+/// Whether it is more than an operation of a graph, or an input.
+bool is_layer_of_keras(const Layer& layer);
+
+/// A layer's own weights and its parts, as Keras's files know them.
+class LayerParts {
+ public:
+  explicit LayerParts(const Layer& layer);
+
+  std::vector<Weight> weights;                              // those that follow trainable first
+  std::vector<std::pair<std::string, const Layer*>> parts;  // each with its path from this layer
 };
 
 /// What a call in training changes in a layer and those inside, apart from the weights that the

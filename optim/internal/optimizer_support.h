@@ -20,7 +20,8 @@ OptimizerOptions common(const Options& o, const char* name) {
           o.ema_momentum,
           o.ema_overwrite_frequency,
           o.gradient_accumulation_steps,
-          o.name.empty() ? name : o.name};
+          o.name.empty() ? name : o.name,
+          std::nullopt};
 }
 
 template <class Options>

@@ -284,9 +284,13 @@ TEST_CASE("ModelCheckpoint saves every so many batches, across epochs") {
 }
 
 TEST_CASE("ModelCheckpoint says what is wrong with a path") {
-  CHECK(error_of([] { ModelCheckpoint("best.keras"); }) ==
-        "ModelCheckpoint: \"best.keras\": expected a path that ends in .npz: this version saves "
-        "weights only; whole models (.keras) come in a later one");
+  CHECK(error_of([] { ModelCheckpoint("best.h5"); }) ==
+        "ModelCheckpoint: \"best.h5\": expected a path that ends in .keras, or for weights only in "
+        ".weights.h5 or .npz");
+  CHECK(
+      error_of([] { ModelCheckpoint("best.keras", {.save_weights_only = true}); }) ==
+      "ModelCheckpoint: \"best.keras\": weights only are saved to a path that ends in .weights.h5 "
+      "or .npz");
   Scale model = compiled_scale();
   auto error = [&](const std::string& path) {
     ModelCheckpoint checkpoint(path);

@@ -89,7 +89,7 @@ TEST_CASE("layers from a config compute what the original computes") {
   copy->set_weights(original.get_weights());
   CHECK(max(abs(copy(x) - y)).item() == 0);
   CHECK_FALSE(copy->is(original));
-  AnyLayer attention = layer_from_config("keratin>AttentionLayer", AttentionLayer(5).get_config());
+  AnyLayer attention = layer_from_config("Custom>AttentionLayer", AttentionLayer(5).get_config());
   CHECK(attention(x).shape() == Shape{2, 3});
   CHECK(attention->weights()[0].shape() == Shape{3, 5});
 }

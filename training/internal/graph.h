@@ -37,6 +37,8 @@ class ModelGraph {
   };
 
   bool empty() const { return calls_.empty() && layers_.empty(); }
+  /// Whether it is that of a Sequential, which a Model may mean.
+  bool is_sequential = false;
   /// By Keras's order: those farthest from the outputs first, InputLayers among them.
   const std::vector<AnyLayer>& layers() const { return layers_; }
   const SymbolicTensors& inputs() const { return inputs_; }
@@ -50,6 +52,13 @@ class ModelGraph {
   /// Of the inputs and outputs: the names of their layers.
   std::vector<std::string> input_names() const;
   std::vector<std::string> output_names() const;
+  /// How Keras was given the inputs or outputs: by names, which replace those of the layers, or as
+  /// a list, which may be of one.
+  struct Structure {
+    std::vector<std::string> names = {};
+    bool is_list = false;
+  };
+  Structure given_inputs = {}, given_outputs = {};
 
   /// Makes the weights of the layers at these places.
   void build(const std::vector<AnyLayer>& layers) const;

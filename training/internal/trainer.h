@@ -26,6 +26,7 @@ struct Model::Compiled {
     Mean loss_tracker = {};
   };
 
+  CompileOptions options = {};  // as they were given
   std::optional<AnyOptimizer> optimizer;
   std::optional<bool> run_eagerly;
   std::vector<Output> outputs;
