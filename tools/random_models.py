@@ -288,9 +288,8 @@ def serialized(thing):
     return [type(thing).__name__, thing.get_config()]
 
 
-def case(seed):
-    """The row for the .json file and the arrays of one model."""
-    single = seed % 4 == 3
+def drawn(seed, single):
+    """The maker of a seed, its model with all weights drawn, and the model's inputs."""
     keras.config.set_floatx("float32" if single else "float64")
     keras.backend.clear_session()
     maker = Maker(seed)
@@ -302,6 +301,14 @@ def case(seed):
     x = [rng.integers(0, WORDS, (SAMPLES, *t.shape[1:])).astype("int32") if t.dtype == "int32"
          else rng.normal(size=(SAMPLES, *t.shape[1:])).astype(keras.config.floatx())
          for t in model.inputs]  # fmt: skip
+    return maker, model, x
+
+
+def case(seed):
+    """The row for the .json file and the arrays of one model."""
+    single = seed % 4 == 3
+    maker, model, x = drawn(seed, single)
+    rng = maker.rng
     arrays = {f"x{i}": a for i, a in enumerate(x)} | {f"w{i}": a for i, a in enumerate(values(model.weights))}
     y = listed(model(x if len(x) > 1 else x[0], training=False))
     cotangents = [rng.normal(size=a.shape) for a in y]
