@@ -21,7 +21,11 @@ def listed(x):
     return list(x) if isinstance(x, (list, tuple)) else [x]
 
 
-def single(x):
+def structured(x, model, struct):
+    """Arrays in the order of model.inputs or model.outputs as the model takes them: one, a list, or by name."""
+    names = getattr(model, struct, None)
+    if isinstance(names, dict):
+        return dict(zip(sorted(names), x))
     return x[0] if len(x) == 1 else x
 
 
@@ -76,12 +80,13 @@ def restore_legacy_optimizer(model, path):
 
 def predictions(model, x):
     x = [keras.ops.convert_to_tensor(a) for a in x]
-    return values(keras.tree.flatten(model(single(x), training=False)))
+    return values(keras.tree.flatten(model(structured(x, model, "_inputs_struct"), training=False)))
 
 
 def train(model, x, y, steps):
     """The loss of each step on the whole batch."""
-    return np.array([listed(model.train_on_batch(single(x), single(y)))[0] for _ in range(steps)])
+    x, y = structured(x, model, "_inputs_struct"), structured(y, model, "_outputs_struct")
+    return np.array([listed(model.train_on_batch(x, y))[0] for _ in range(steps)])
 
 
 def shaken(model, amount):
