@@ -4,6 +4,9 @@
     KERATIN_KERAS_FILES=FOLDER build/tests/keratin_tests -tc="files of Keras*"
     keras-venv/bin/python tools/keras_files.py check FOLDER                  # exit status 1 where something disagrees
     keras-venv/bin/python tools/keras_files.py rehearse FOLDER               # Keras itself plays Keratin's part
+    keras-venv/bin/python tools/keras_files.py corpus tests/golden/files     # chosen models, also with --only NAMES
+    KERAS_BACKEND=tensorflow keras-venv/bin/python tools/keras_files.py corpus tests/golden/files   # those with strings
+    keras-venv/bin/python tools/keras_files.py hostile tests/golden/hostile  # files with one thing wrong, made from those
 
 `write` saves random models (those of random_models.py) as SEED.keras, every fourth also as SEED.weights.h5 and every
 fourth as legacy SEED.h5, and beside it SEED.npz:
@@ -38,9 +41,11 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 import random_models  # noqa: E402  (float64 stays float64)
+from files import corpus, hostile  # noqa: E402
 from files.reference import (STEPS, Unsuitable, collected, disagreements, opened, predictions, reference,  # noqa: E402
                              train)
 
+GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
 S = keras.optimizers.schedules
 MET = keras.metrics
 
@@ -141,7 +146,7 @@ def compile_with(maker, model, p):
     return targets
 
 
-# --- the three commands
+# --- the commands
 
 
 def save_legacy(model, path, arrays):
@@ -259,9 +264,10 @@ def rehearse(folder):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("command", choices=["write", "check", "rehearse"])
+    parser.add_argument("command", choices=["write", "check", "rehearse", "corpus", "hostile"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", nargs=2, type=int, default=(0, 300), metavar=("FIRST", "END"))
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.getLogger("absl").setLevel(logging.ERROR)  # Keras says that .h5 is old
@@ -272,6 +278,10 @@ def main():
         sys.exit(0 if check(options.folder) else 1)
     elif options.command == "rehearse":
         rehearse(options.folder)
+    elif options.command == "corpus":
+        corpus.write(options.folder, options.only)
+    elif options.command == "hostile":
+        hostile.write(options.folder, GOLDEN / "files")
 
 
 if __name__ == "__main__":
