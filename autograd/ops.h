@@ -200,6 +200,25 @@ Tensor max_pool(const Tensor& x, const PerAxis& pool_size, const PoolOptions& op
 /// The mean of each window in each channel, over the elements that are there.
 Tensor average_pool(const Tensor& x, const PerAxis& pool_size, const PoolOptions& options = {});
 
+// --- images: (height, width, channels) or a batch of them; (channels, height, width) with
+// data_format "channels_first"
+
+struct ResizeOptions {
+  /// "nearest": each new pixel is the old one in which its middle lies. "bilinear": a weighted mean
+  /// of the old ones around it, along each axis by distance.
+  std::string interpolation = "bilinear";
+  bool antialias = false;  ///< bilinear, where an image shrinks: of all that a pixel covers
+  bool crop_to_aspect_ratio = false;  ///< first cut what is too high or too wide for the new shape
+  bool pad_to_aspect_ratio = false;   ///< first add a margin of fill_value on the short sides
+  double fill_value = 0.0;
+  std::string data_format = "channels_last";
+};
+/// Images of another size {height, width}: the edges of old and new ones coincide, and a pixel lies
+/// at its middle. Integers are rounded. NaN in the weighted means spreads over the whole image.
+/// Throws when the rank is not 3 or 4, a size is below 1, or there are no pixels.
+Tensor resize(const Tensor& images, const std::array<std::int64_t, 2>& size,
+              const ResizeOptions& options = {});
+
 // --- softmax over one axis, and its logarithm. A row of nothing but -inf gives zeros, whose
 // logarithms are -inf; the gradient of both is 0.
 
@@ -225,9 +244,16 @@ Tensor expand_dims(const Tensor& x, int axis);
 Tensor squeeze(const Tensor& x, const Axes& axes = {});
 /// Reverses the order along axes.
 Tensor flip(const Tensor& x, const Axes& axes = {});
+/// Each entry `shift` places further along an axis (of the flattened tensor without one); what
+/// leaves at the end comes in at the beginning.
+Tensor roll(const Tensor& x, std::int64_t shift);
+Tensor roll(const Tensor& x, std::int64_t shift, int axis);
 Tensor broadcast_to(const Tensor& x, const Shape& shape);
 /// The diagonal of the last two axes.
 Tensor diagonal(const Tensor& x, int offset = 0);
+/// x (..., m, n) with zeros above (below) the k-th diagonal, counted to the right of the main one.
+Tensor tril(const Tensor& x, int k = 0);
+Tensor triu(const Tensor& x, int k = 0);
 /// Windows of `size` neighbours along an axis, `step` apart; they become a new last axis.
 Tensor sliding_window(const Tensor& x, int axis, std::int64_t size, std::int64_t step = 1);
 Tensor concatenate(const std::vector<Tensor>& parts, int axis = -1);
@@ -286,6 +312,15 @@ Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis);
 Tensor sort(const Tensor& x, int axis = -1);
 /// The int32 indices that sort the axis: sort(x) is take_along_axis(x, argsort(x, axis), axis).
 Tensor argsort(const Tensor& x, int axis = -1);
+/// The k largest entries along the last axis (..., n), the largest first, and their int32 indices:
+/// {values, indices}, both (..., k). Of equal ones the first comes first; NaN counts as larger than
+/// all. Without `sorted` Keras leaves the order open; here it is the same. Throws unless k is in
+/// 0..n.
+std::array<Tensor, 2> top_k(const Tensor& x, std::int64_t k, bool sorted = true);
+/// For each of the values the int32 index in 0..n at which it fits into a sequence (n) in ascending
+/// order: before the entries that equal it with side "left", after them with "right". NaN is last.
+Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values,
+                    std::string_view side = "left");
 /// 1 at the index in a new last axis; zeros where the index is out of range.
 Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype = float32);
 

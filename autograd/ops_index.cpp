@@ -1,7 +1,8 @@
-// Looking up by index, and sorting, which is looking up in order. take and the scatter that is its
-// adjoint are each other's gradient.
+// Looking up by index; sorting, which is looking up in order; and what is kept or set by its index.
+// take and the scatter that is its adjoint are each other's gradient.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numeric>
 
@@ -119,6 +120,58 @@ Tensor argsort(const Tensor& x, int axis) {
       out[first + i * inner] = order[static_cast<std::size_t>(i)];
   }
   return on_device(y, x.device());
+}
+
+std::array<Tensor, 2> top_k(const Tensor& x, std::int64_t k, bool /*sorted*/) {
+  const std::int64_t n = x.shape()[normalize_axis(-1, x.rank(), "top_k")];
+  if (k < 0 || k > n) fail("top_k: expected k in 0..{} for shape {}, got {}", n, x.shape(), k);
+  // Sorted backwards, so that of equal entries the first is the last, and read from the end.
+  const Tensor ascending = argsort(flip(x, -1), -1);
+  const std::vector<Tensor> parts = split(flip(ascending, -1), std::vector<std::int64_t>{k}, -1);
+  const Tensor indices = static_cast<int>(n - 1) - parts[0];
+  return {take_along_axis(x, indices, -1), indices};
+}
+
+Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values, std::string_view side) {
+  if (sorted_sequence.rank() != 1)
+    fail("searchsorted: expected a sequence of rank 1, got {}", sorted_sequence.shape());
+  if (side != "left" && side != "right")
+    fail("searchsorted: expected side \"left\" or \"right\", got \"{}\"", side);
+  const auto n = sorted_sequence.numel();
+  check_extent("searchsorted", n);
+  auto less_than = [](const Tensor& a, const Tensor& b) {
+    return logical_or(a < b, logical_and(isnan(b), logical_not(isnan(a))));
+  };
+  // How many entries come before a value, bit by bit from the highest: another 2^i do, if the last
+  // of them does.
+  Tensor count = zeros(values.shape(), int32, sorted_sequence.device());
+  for (auto step = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(n)));
+       step > 0; step /= 2) {
+    const Tensor more = count + static_cast<int>(step), limit(static_cast<int>(n));
+    const Tensor last = take(sorted_sequence, minimum(more, limit) - 1, 0);
+    const Tensor before =
+        side == "left" ? less_than(last, values) : logical_not(less_than(values, last));
+    count = where(logical_and(more <= limit, before), more, count);
+  }
+  return count;
+}
+
+namespace {
+
+/// How far to the right of its row's diagonal each entry of the last two axes lies.
+Tensor past_diagonal(const char* who, const Tensor& x) {
+  if (x.rank() < 2) fail("{}: expected rank 2 or more, got {}", who, x.shape());
+  const Tensor row = arange(x.size(-2), int32, x.device());
+  return arange(x.size(-1), int32, x.device()) - reshape(row, {-1, 1});
+}
+
+}  // namespace
+
+Tensor tril(const Tensor& x, int k) {
+  return where(past_diagonal("tril", x) <= k, x, 0).astype(x.dtype());  // bools stay so
+}
+Tensor triu(const Tensor& x, int k) {
+  return where(past_diagonal("triu", x) >= k, x, 0).astype(x.dtype());
 }
 
 Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype) {

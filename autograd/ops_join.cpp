@@ -140,6 +140,18 @@ std::vector<Tensor> split(const Tensor& x, int parts, int axis) {
   return split(x, cuts, axis);
 }
 
+Tensor roll(const Tensor& x, std::int64_t shift) {
+  return reshape(roll(reshape(x, {-1}), shift, 0), x.shape());
+}
+
+Tensor roll(const Tensor& x, std::int64_t shift, int axis) {
+  const int a = normalize_axis(axis, x.rank(), "roll");
+  const std::int64_t n = std::max<std::int64_t>(x.shape()[a], 1);
+  const std::vector<std::int64_t> cut{(n - shift % n) % n};
+  const std::vector<Tensor> parts = split(x, cut, a);
+  return concatenate({parts[1], parts[0]}, a);
+}
+
 Tensor repeat(const Tensor& x, std::int64_t repeats, int axis) {
   int a = normalize_axis(axis, x.rank(), "repeat");
   if (repeats < 0) fail("repeat: expected a count of at least 0, got {}", repeats);

@@ -25,14 +25,17 @@ bool from_option(const Option& option, std::vector<std::int64_t>& value) {
   value.assign(read.begin(), read.end());
   return true;
 }
+bool from_option(const Option& option, std::array<std::int64_t, 2>& value) {
+  std::vector<std::int64_t> pair;
+  if (!from_option(option, pair) || pair.size() != 2) return false;
+  value = {pair[0], pair[1]};
+  return true;
+}
 bool from_option(const Option& option, IntPairs& value) {
   auto* list = std::get_if<std::vector<Option>>(&option);
   if (list == nullptr) return false;
-  for (const Option& part : *list) {
-    std::vector<std::int64_t> pair;
-    if (!from_option(part, pair) || pair.size() != 2) return false;
-    value.push_back({pair[0], pair[1]});
-  }
+  for (const Option& part : *list)
+    if (!from_option(part, value.emplace_back())) return false;
   return true;
 }
 // A slice of Python, or one index.
@@ -151,7 +154,8 @@ std::string module_of(const std::string& name) {
         "relu",       "relu6",     "selu",       "sigmoid",     "silu",           "soft_shrink",
         "softmax",    "softplus",  "softsign",   "sparse_plus", "sparse_sigmoid", "sparsemax",
         "squareplus", "threshold"}},
-      {"math", {"erf", "logsumexp", "rsqrt"}},
+      {"math", {"erf", "logsumexp", "rsqrt", "top_k"}},
+      {"image", {"resize"}},
       {"linalg", {"norm"}},
       {"core", {"astype", "convert_to_tensor", "stop_gradient"}},
       {"", {"mish", "sliding_window"}}};
@@ -162,8 +166,11 @@ std::string module_of(const std::string& name) {
 
 OpClass op(const char* name, OpFunction (*choose)(A), Call call = Call::one_by_one,
            const char* in_call = "") {
-  static const std::map<std::string, std::string> others{
-      {"abs", "Absolute"}, {"astype", "Cast"}, {"divide", "TrueDivide"}, {"slice", "GetItem"}};
+  static const std::map<std::string, std::string> others{{"abs", "Absolute"},
+                                                         {"astype", "Cast"},
+                                                         {"divide", "TrueDivide"},
+                                                         {"searchsorted", "SearchSorted"},
+                                                         {"slice", "GetItem"}};
   auto other = others.find(name);
   return {name,
           other == others.end() ? class_name_of(name) : other->second,
@@ -323,6 +330,46 @@ const std::vector<OpClass>& op_classes() {
                             const Tensor& x) { return pad(x, widths, value); });
          },
          Call::with_keyword, "constant_values"),
+      op("roll",
+         [](A a) {
+           return unary([shift = a.get<std::int64_t>("shift"),
+                         axis = a.get("axis", std::optional<int>())](const Tensor& x) {
+             return axis ? roll(x, shift, *axis) : roll(x, shift);
+           });
+         }),
+      op("tril",
+         [](A a) { return unary([k = a.get("k", 0)](const Tensor& x) { return tril(x, k); }); }),
+      op("triu",
+         [](A a) { return unary([k = a.get("k", 0)](const Tensor& x) { return triu(x, k); }); }),
+      op("top_k",
+         [](A a) -> OpFunction {
+           return [k = a.get<std::int64_t>("k"), sorted = a.get("sorted", true)](const Tensors& in) {
+             expect(1, in);
+             const auto [values, indices] = top_k(in[0], k, sorted);
+             return Tensors{values, indices};
+           };
+         }),
+      op("searchsorted",
+         [](A a) {
+           return binary([side = a.get("side", std::string("left"))](
+                             const Tensor& sequence, const Tensor& values) {
+             return searchsorted(sequence, values, side);
+           });
+         }),
+      op("resize",
+         [](A a) {
+           const auto size = a.get<std::array<std::int64_t, 2>>("size");
+           const ResizeOptions options{
+               .interpolation = a.get("interpolation", std::string("bilinear")),
+               .antialias = a.get("antialias", false),
+               .crop_to_aspect_ratio = a.get("crop_to_aspect_ratio", false),
+               .pad_to_aspect_ratio = a.get("pad_to_aspect_ratio", false),
+               .fill_value = a.get("fill_value", 0.0),
+               .data_format = a.get("data_format", std::optional<std::string>())
+                                  .value_or("channels_last")};
+           a.only("fill_mode", std::string("constant"));
+           return unary([=](const Tensor& x) { return resize(x, size, options); });
+         }),
       op("tile",
          [](A a) {
            return unary([times = a.get<std::vector<std::int64_t>>("repeats")](const Tensor& x) {

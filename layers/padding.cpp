@@ -146,37 +146,13 @@ std::vector<Field> UpSampling::fields() {
   return fields;
 }
 
-namespace {
-
-// Entry i of n lies in the middle of its stretch, at i + 1/2. The k-th of the `size` parts of that
-// stretch is d = (k + 1/2) / size - 1/2 away from the middle, between x_i and its neighbour; beyond
-// the ends everything is like the end.
-Tensor lines_between(const Tensor& x, int axis, int size) {
-  const std::int64_t n = x.size(axis);
-  auto part = [&](std::int64_t from, std::int64_t to) {
-    std::vector<Index> kept(static_cast<std::size_t>(x.rank()), all);
-    kept[static_cast<std::size_t>(axis)] = range(from, to);
-    return slice(x, kept);
-  };
-  Tensor before = concatenate({part(0, 1), part(0, n - 1)}, axis);
-  Tensor after = concatenate({part(1, n), part(n - 1, n)}, axis);
-  std::vector<Tensor> parts;
-  for (int k = 0; k < size; ++k) {
-    const double d = (k + 0.5) / size - 0.5;
-    parts.push_back((1 - std::abs(d)) * x + std::abs(d) * (d < 0 ? before : after));
-  }
-  return reshape(stack(parts, axis + 1), x.shape().with(axis, n * size));
-}
-
-}  // namespace
-
 Tensor UpSampling::call(const Tensor& x) {
-  compute_output_shape(x.shape());  // checks it
+  const Shape shape = compute_output_shape(x.shape());
+  if (interpolation_ == "bilinear")
+    return resize(x, {shape[first_axis()], shape[first_axis() + 1]}, {.data_format = data_format_});
   Tensor y = x;
-  for (int i = 0; i < axes_; ++i) {
-    const int axis = first_axis() + i, size = size_[static_cast<std::size_t>(i)];
-    y = interpolation_ == "nearest" ? repeat(y, size, axis) : lines_between(y, axis, size);
-  }
+  for (int i = 0; i < axes_; ++i)
+    y = repeat(y, size_[static_cast<std::size_t>(i)], first_axis() + i);
   return y;
 }
 

@@ -114,6 +114,19 @@ SymbolicTensor cumsum(const SymbolicTensor& x, int axis) {
 SymbolicTensor cumprod(const SymbolicTensor& x, int axis) {
   return call("cumprod", {{"axis", axis}, {"dtype", {}}}, {x});
 }
+SymbolicTensor resize(const SymbolicTensor& images, const std::array<std::int64_t, 2>& size,
+                      const ResizeOptions& o) {
+  return call("resize",
+              {{"size", list_of(size)},
+               {"interpolation", o.interpolation},
+               {"antialias", o.antialias},
+               {"crop_to_aspect_ratio", o.crop_to_aspect_ratio},
+               {"pad_to_aspect_ratio", o.pad_to_aspect_ratio},
+               {"fill_mode", "constant"},
+               {"fill_value", o.fill_value},
+               {"data_format", o.data_format}},
+              {images});
+}
 SymbolicTensor softmax(const SymbolicTensor& x, int axis) {
   return call("softmax", {{"axis", axis}}, {x});
 }
@@ -185,6 +198,12 @@ SymbolicTensor squeeze(const SymbolicTensor& x, const Axes& axes) {
 SymbolicTensor flip(const SymbolicTensor& x, const Axes& axes) {
   return call("flip", {{"axis", to_option(axes)}}, {x});
 }
+SymbolicTensor roll(const SymbolicTensor& x, std::int64_t shift) {
+  return call("roll", {{"shift", shift}, {"axis", {}}}, {x});
+}
+SymbolicTensor roll(const SymbolicTensor& x, std::int64_t shift, int axis) {
+  return call("roll", {{"shift", shift}, {"axis", axis}}, {x});
+}
 SymbolicTensor concatenate(const SymbolicTensors& parts, int axis) {
   return call("concatenate", {{"axis", axis}}, {parts.begin(), parts.end()});
 }
@@ -213,9 +232,18 @@ SymbolicTensor tile(const SymbolicTensor& x, const std::vector<std::int64_t>& re
 SymbolicTensor diagonal(const SymbolicTensor& x, int offset) {
   return call("diagonal", {{"offset", offset}, {"axis1", -2}, {"axis2", -1}}, {x});
 }
+SymbolicTensor tril(const SymbolicTensor& x, int k) { return call("tril", {{"k", k}}, {x}); }
+SymbolicTensor triu(const SymbolicTensor& x, int k) { return call("triu", {{"k", k}}, {x}); }
 SymbolicTensor sliding_window(const SymbolicTensor& x, int axis, std::int64_t size,
                               std::int64_t step) {
   return call("sliding_window", {{"axis", axis}, {"size", size}, {"step", step}}, {x});
+}
+SymbolicTensor top_k(const SymbolicTensor& x, std::int64_t k, bool sorted) {
+  return call("top_k", {{"k", k}, {"sorted", sorted}}, {x});
+}
+SymbolicTensor searchsorted(const Operand& sorted_sequence, const Operand& values,
+                            std::string_view side) {
+  return call("searchsorted", {{"side", std::string(side)}}, {sorted_sequence, values});
 }
 SymbolicTensor astype(const SymbolicTensor& x, DType dtype) {
   return call("astype", {{"dtype", std::string(name_of(dtype))}}, {x});

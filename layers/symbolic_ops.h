@@ -73,6 +73,8 @@ SymbolicTensor cumprod(const SymbolicTensor& x, int axis);
 SymbolicTensor dot(const Operand& x, const Operand& y);
 SymbolicTensor matmul(const Operand& x, const Operand& y);
 SymbolicTensor einsum(std::string_view equation, const SymbolicTensors& operands);
+SymbolicTensor resize(const SymbolicTensor& images, const std::array<std::int64_t, 2>& size,
+                      const ResizeOptions& options = {});
 SymbolicTensor softmax(const SymbolicTensor& x, int axis = -1);
 SymbolicTensor log_softmax(const SymbolicTensor& x, int axis = -1);
 SymbolicTensor sparsemax(const SymbolicTensor& x, int axis = -1);
@@ -86,6 +88,8 @@ SymbolicTensor moveaxis(const SymbolicTensor& x, int source, int destination);
 SymbolicTensor expand_dims(const SymbolicTensor& x, int axis);
 SymbolicTensor squeeze(const SymbolicTensor& x, const Axes& axes = {});
 SymbolicTensor flip(const SymbolicTensor& x, const Axes& axes = {});
+SymbolicTensor roll(const SymbolicTensor& x, std::int64_t shift);
+SymbolicTensor roll(const SymbolicTensor& x, std::int64_t shift, int axis);
 SymbolicTensor concatenate(const SymbolicTensors& parts, int axis = -1);
 SymbolicTensor stack(const SymbolicTensors& parts, int axis = 0);
 /// Equal parts: the outputs of one operation.
@@ -95,10 +99,16 @@ SymbolicTensor pad(const SymbolicTensor& x, const std::vector<std::array<std::in
                    double constant = 0);
 SymbolicTensor tile(const SymbolicTensor& x, const std::vector<std::int64_t>& repeats);
 SymbolicTensor diagonal(const SymbolicTensor& x, int offset = 0);
+SymbolicTensor tril(const SymbolicTensor& x, int k = 0);
+SymbolicTensor triu(const SymbolicTensor& x, int k = 0);
 SymbolicTensor sliding_window(const SymbolicTensor& x, int axis, std::int64_t size,
                               std::int64_t step = 1);
 SymbolicTensor sort(const SymbolicTensor& x, int axis = -1);
 SymbolicTensor argsort(const SymbolicTensor& x, int axis = -1);
+/// Values and indices: the outputs of one operation.
+SymbolicTensor top_k(const SymbolicTensor& x, std::int64_t k, bool sorted = true);
+SymbolicTensor searchsorted(const Operand& sorted_sequence, const Operand& values,
+                            std::string_view side = "left");
 SymbolicTensor astype(const SymbolicTensor& x, DType dtype);
 SymbolicTensor slice(const SymbolicTensor& x, const std::vector<Index>& indices);
 SymbolicTensor take(const Operand& x, const Operand& indices, int axis);

@@ -1,5 +1,6 @@
 // The table's ops that join, fill, look up by index, or are there for the tape.
 
+#include <algorithm>
 #include <cmath>
 
 #include "op_table.h"
@@ -89,6 +90,74 @@ Case updated(const Shape& shape, const std::vector<std::int64_t>& start, const S
             });
           },
           exact()};
+}
+
+Case triangle(const std::string& op, const Shape& shape, int k) {
+  const bool lower = op == "tril";
+  return {op,
+          std::to_string(k),
+          {shape},
+          [=](const Inputs& x) { return lower ? tril(x[0], k) : triu(x[0], k); },
+          [=](const Arrays& x) {
+            return build(shape, [&](const Place& p) -> Real {
+              const std::int64_t row = p[p.size() - 2], column = p.back();
+              return (lower ? column <= row + k : column >= row + k) ? x[0].at(p) : 0;
+            });
+          },
+          exact()};
+}
+
+// --- by size
+
+// The places of the k largest entries of each row, each found by looking for what is left.
+Array largest(const Array& x, std::int64_t k, bool places) {
+  const std::int64_t n = x.shape[-1];
+  Array y{x.shape.with(-1, k), {}};
+  for (std::size_t row = 0; k > 0 && row < x.values.size(); row += at(static_cast<int>(n))) {
+    std::vector<Real> left(x.values.begin() + static_cast<std::ptrdiff_t>(row),
+                           x.values.begin() + static_cast<std::ptrdiff_t>(row) + n);
+    for (std::int64_t i = 0; i < k; ++i) {
+      auto top = std::max_element(left.begin(), left.end());
+      y.values.push_back(places ? static_cast<Real>(top - left.begin()) : *top);
+      *top = -INFINITY;
+    }
+  }
+  return y;
+}
+
+Case top_values(const Shape& shape, std::int64_t k) {
+  return {"top_k",
+          "values, " + std::to_string(k),
+          {shape},
+          [k](const Inputs& x) { return top_k(x[0], k)[0]; },
+          [k](const Arrays& x) { return largest(x[0], k, false); },
+          exact()};
+}
+
+// Of few different numbers, so that some are equal.
+Case top_places(const Shape& shape, std::int64_t k) {
+  return {"top_k",
+          "indices, " + std::to_string(k),
+          {shape},
+          [k](const Inputs& x) { return top_k(x[0], k)[1]; },
+          [k](const Arrays& x) { return largest(x[0], k, true); },
+          {.domains = {{-2, 2, int32}}, .differentiable = false}};
+}
+
+Case searched(std::int64_t n, const Shape& values, const std::string& side, Domain domain) {
+  return {"searchsorted",
+          side + " in " + std::string(name_of(domain.dtype)),
+          {{n}, values},
+          [side](const Inputs& x) { return searchsorted(sort(x[0]), x[1], side); },
+          [=](const Arrays& x) {
+            return build(values, [&](const Place& p) {
+              return static_cast<Real>(
+                  std::count_if(x[0].values.begin(), x[0].values.end(), [&](Real entry) {
+                    return side == "left" ? entry < x[1].at(p) : entry <= x[1].at(p);
+                  }));
+            });
+          },
+          {.domains = {domain}, .differentiable = false}};
 }
 
 // --- by index: the second input holds indices -n..n-1 into an axis of n
@@ -260,6 +329,28 @@ std::vector<Case> parts_table() {
   cases.push_back(updated({3, 5}, {1, 2}, {2, 3}));
   cases.push_back(updated({7}, {0}, {7}));
   cases.push_back(updated({2, 3, 4}, {1, 0, 2}, {1, 3, 0}));
+  for (const char* op : {"tril", "triu"}) {
+    for (int k : {0, 2, -1, 7, -7}) cases.push_back(triangle(op, {3, 5}, k));
+    cases.push_back(triangle(op, {2, 1, 4, 3}, 1));
+    cases.push_back(triangle(op, {2, 0, 3}, 0));
+    cases.push_back(triangle(op, {3, 5}, INT32_MIN));
+  }
+  for (auto [shape, k] : std::vector<std::pair<Shape, std::int64_t>>{{{7}, 3},
+                                                                     {{3, 5}, 1},
+                                                                     {{3, 5}, 5},
+                                                                     {{2, 3, 4}, 2},
+                                                                     {{3, 5}, 0},
+                                                                     {{0, 4}, 2},
+                                                                     {{2, 0}, 0}}) {
+    cases.push_back(top_values(shape, k));
+    cases.push_back(top_places(shape, k));
+  }
+  for (const char* side : {"left", "right"}) {
+    for (std::int64_t n : {0, 1, 2, 7, 8, 9}) cases.push_back(searched(n, {3, 5}, side, {}));
+    cases.push_back(searched(13, {7}, side, {-3, 4, int32}));
+    cases.push_back(searched(16, {}, side, {-3, 4, int32}));
+    cases.push_back(searched(5, {2, 0}, side, {}));
+  }
   return cases;
 }
 
@@ -271,6 +362,9 @@ std::vector<Case> large_parts_table() {
       taken({1009, 17}, {6001}, 0),
       taken({331, 303}, {331}, 1),
       taken_along({331, 303}, {331, 300}, 1),
+      triangle("tril", {331, 303}, -5),
+      top_values({331, 303}, 7),
+      searched(10007, {331, 31}, "right", {}),
   };
 }
 

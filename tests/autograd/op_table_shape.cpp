@@ -147,6 +147,40 @@ std::vector<Case> axes_moved() {
   };
 }
 
+std::vector<Case> rolled() {
+  return {
+      moved(
+          "roll", "2, axis 0", {7}, {7}, [](const Tensor& x) { return roll(x, 2, 0); },
+          [](Place p) { return Place{(p[0] + 5) % 7}; }),
+      moved(
+          "roll", "-1, axis -1", {3, 5}, {3, 5}, [](const Tensor& x) { return roll(x, -1, -1); },
+          [](Place p) {
+            return Place{p[0], (p[1] + 1) % 5};
+          }),
+      moved(
+          "roll", "11, axis 1", {2, 3, 4}, {2, 3, 4},
+          [](const Tensor& x) { return roll(x, 11, 1); },
+          [](Place p) {
+            return Place{p[0], (p[1] + 1) % 3, p[2]};
+          }),
+      moved(
+          "roll", "-6, axis 0", {3, 5}, {3, 5}, [](const Tensor& x) { return roll(x, -6, 0); },
+          [](Place p) { return p; }),
+      moved(
+          "roll", "4, axis 1", {3, 0}, {3, 0}, [](const Tensor& x) { return roll(x, 4, 1); },
+          [](Place p) { return p; }),
+      moved(
+          "roll", "flat, 7", {3, 5}, {3, 5}, [](const Tensor& x) { return roll(x, 7); },
+          [](Place p) {
+            const std::int64_t from = (p[0] * 5 + p[1] + 8) % 15;
+            return Place{from / 5, from % 5};
+          }),
+      moved(
+          "roll", "flat, 3", {}, {}, [](const Tensor& x) { return roll(x, 3); },
+          [](Place p) { return p; }),
+  };
+}
+
 std::vector<Case> repeated() {
   auto same = [](Place p) { return p; };  // Array::at repeats axes of size 1
   return {
@@ -348,7 +382,7 @@ std::vector<Case> windows() {
 
 std::vector<Case> shape_table() {
   std::vector<Case> cases = axes_moved();
-  for (auto* group : {repeated, windows})
+  for (auto* group : {rolled, repeated, windows})
     for (Case& c : group()) cases.push_back(std::move(c));
   return cases;
 }

@@ -1,8 +1,10 @@
-// The table's convolutions and poolings, by their definition: each element of the result looks for
-// what its window sees.
+// The table's convolutions, poolings and resized images, by their definition: each element of the
+// result looks for what its window sees.
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <optional>
 
 #include "op_table.h"
 
@@ -194,6 +196,80 @@ Case pool_case(const char* op, const Shape& x, const Axis& axes) {
           largest ? Traits{} : Traits{.ulps = 3, .floor = 1}};
 }
 
+// --- images
+
+// How much each of n old pixels counts in new pixel i of `size`.
+std::vector<Real> shares(std::int64_t n, std::int64_t size, std::int64_t i,
+                         const ResizeOptions& options) {
+  std::vector<Real> share(static_cast<std::size_t>(n), 0);
+  auto of = [&](std::int64_t j) -> Real& {
+    return share[static_cast<std::size_t>(std::clamp<std::int64_t>(j, 0, n - 1))];
+  };
+  const Real middle =
+      (static_cast<Real>(i) + 0.5L) * static_cast<Real>(n) / static_cast<Real>(size);
+  if (options.interpolation == "nearest") {
+    std::int64_t j = 0;
+    while (2 * (j + 1) * size <= (2 * i + 1) * n) ++j;
+    of(j) = 1;
+  } else if (options.antialias && n > size) {
+    const Real width = static_cast<Real>(n) / static_cast<Real>(size);
+    Real total = 0;
+    for (std::int64_t j = 0; j < n; ++j) {
+      of(j) = std::max(1 - std::fabs(static_cast<Real>(j) + 0.5L - middle) / width, Real(0));
+      total += of(j);
+    }
+    for (Real& part : share) part /= total;
+  } else {  // a straight line between the two nearest
+    const Real left = std::floor(middle - 0.5L);
+    of(static_cast<std::int64_t>(left)) += left + 1.5L - middle;
+    of(static_cast<std::int64_t>(left) + 1) += middle - 0.5L - left;
+  }
+  return share;
+}
+
+// The part of the plane that is resized: where it begins in the image, and its height and width.
+struct Frame {
+  std::int64_t top, left, height, width;
+};
+
+Case resize_case(const Shape& x, std::array<std::int64_t, 2> size,
+                 const ResizeOptions& options = {}, std::optional<Frame> part = {}) {
+  const bool last = options.data_format == "channels_last";
+  const std::size_t axis = static_cast<std::size_t>(x.rank()) - (last ? 3 : 2);
+  const std::int64_t h = extent(x, axis), w = extent(x, axis + 1);
+  const Frame frame = part.value_or(Frame{0, 0, h, w});
+  Shape to = x;
+  to[static_cast<int>(axis)] = size[0];
+  to[static_cast<int>(axis) + 1] = size[1];
+  return {"resize",
+          options.interpolation + (last ? "" : ", channels first") +
+              (options.antialias ? ", antialias" : "") + (part ? ", frame" : "") + " to " +
+              to.str(),
+          {x},
+          [=](const Inputs& in) { return resize(in[0], size, options); },
+          [=](const Arrays& in) {
+            return build(to, [&](const Place& at) {
+              const auto rows = shares(frame.height, size[0], at[axis], options);
+              const auto columns = shares(frame.width, size[1], at[axis + 1], options);
+              Real sum = 0;
+              Place from = at;
+              for (std::int64_t r = 0; r < frame.height; ++r) {
+                for (std::int64_t c = 0; c < frame.width; ++c) {
+                  from[axis] = frame.top + r;
+                  from[axis + 1] = frame.left + c;
+                  const bool inside = from[axis] >= 0 && from[axis] < h && from[axis + 1] >= 0 &&
+                                      from[axis + 1] < w;
+                  sum += rows[static_cast<std::size_t>(r)] * columns[static_cast<std::size_t>(c)] *
+                         (inside ? in[0].at(from) : static_cast<Real>(options.fill_value));
+                }
+              }
+              return sum;
+            });
+          },
+          options.interpolation == "nearest" ? Traits{.whole = true}
+                                             : Traits{.ulps = 4, .floor = 2, .bits = false}};
+}
+
 }  // namespace
 
 std::vector<Case> window_table() {
@@ -227,6 +303,29 @@ std::vector<Case> window_table() {
       pool_case("average_pool", {2, 7, 3}, {same}),
       pool_case("average_pool", {2, 5, 6, 2}, {same, even}),
       pool_case("average_pool", {1, 4, 3, 4, 2}, {strided, {1}, {3}}),
+      resize_case({2, 4, 3, 2}, {6, 7}),
+      resize_case({2, 5, 4, 2}, {3, 1}),
+      resize_case({5, 4, 3}, {5, 4}),
+      resize_case({1, 1, 3}, {2, 3}),
+      resize_case({0, 2, 3, 1}, {3, 2}),
+      resize_case({2, 3, 4, 5}, {8, 3}, {.data_format = "channels_first"}),
+      resize_case({2, 7, 5}, {3, 9}, {.data_format = "channels_first"}),
+      resize_case({2, 7, 5, 2}, {3, 2}, {.antialias = true}),
+      resize_case({9, 2, 1}, {4, 5}, {.antialias = true}),
+      resize_case({2, 7, 6}, {2, 4}, {.antialias = true, .data_format = "channels_first"}),
+      resize_case({2, 4, 3, 2}, {6, 7}, {.interpolation = "nearest"}),
+      resize_case({7, 6, 2}, {3, 2}, {.interpolation = "nearest"}),
+      resize_case({2, 1, 4, 5}, {2, 7},
+                  {.interpolation = "nearest", .data_format = "channels_first"}),
+      resize_case({2, 4, 9, 1}, {4, 4}, {.crop_to_aspect_ratio = true}, Frame{0, 2, 4, 4}),
+      resize_case({7, 3, 2}, {2, 3}, {.crop_to_aspect_ratio = true}, Frame{2, 0, 2, 3}),
+      resize_case({2, 4, 9, 1}, {4, 4}, {.pad_to_aspect_ratio = true, .fill_value = -1.5},
+                  Frame{-2, 0, 8, 9}),
+      resize_case({1, 8, 3}, {4, 4},
+                  {.interpolation = "nearest",
+                   .pad_to_aspect_ratio = true,
+                   .data_format = "channels_first"},
+                  Frame{0, -2, 8, 7}),
   };
 }
 
@@ -238,6 +337,7 @@ std::vector<Case> large_window_table() {
       depthwise_case({7, 14, 14, 16}, {same, same}, 1),
       pool_case("max_pool", {8, 25, 26, 16}, {strided, strided}),
       pool_case("average_pool", {8, 25, 26, 16}, {strided, strided}),
+      resize_case({4, 20, 21, 3}, {67, 131}),
   };
 }
 

@@ -244,8 +244,8 @@ Graph::Graph(std::uint64_t seed) : dice(seed), seed_(seed) {
   auto wanted = static_cast<std::size_t>(5 + dice.below(36));
   for (int tries = 0; ops_.size() < wanted && tries < 400; ++tries) {
     static constexpr const std::vector<AddOp>& (*kinds[])() = {pointwise_ops, summing_ops, view_ops,
-                                                               part_ops};
-    const std::vector<AddOp>& kind = kinds[dice.below(4)]();
+                                                               part_ops, window_ops};
+    const std::vector<AddOp>& kind = kinds[dice.below(std::size(kinds))]();
     kind[static_cast<std::size_t>(dice.below(static_cast<int>(kind.size())))](*this);
   }
   choose_outputs();

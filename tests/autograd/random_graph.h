@@ -3,7 +3,8 @@
 // second way is the library's, so the tape's gradients can be compared with it.
 //
 // random_graph.cpp grows and runs graphs; the ops stand in random_graph_ops.cpp (pointwise),
-// _sums (reductions, products), _views (one tensor rearranged) and _parts (joins, lookups).
+// _sums (reductions, products), _views (one tensor rearranged), _parts (joins, lookups) and
+// _windows (convolutions, images).
 #pragma once
 
 #include <functional>
@@ -148,6 +149,7 @@ const std::vector<AddOp>& pointwise_ops();
 const std::vector<AddOp>& summing_ops();
 const std::vector<AddOp>& view_ops();
 const std::vector<AddOp>& part_ops();
+const std::vector<AddOp>& window_ops();
 
 std::string text_of(const std::vector<int>& numbers);
 

@@ -93,6 +93,13 @@ const std::vector<Unary>& unaries() {
       {"gelu", [](const Tensor& x) { return gelu(x, false); }, of_gelu},
       {"erf", erf, of_erf},
       {"log", log, of_log, 0.2},
+      {"log10", log10,
+       [](double x) {
+         Derivatives d = of_log(x);
+         for (double& part : d) part /= 2.3025850929940456840;
+         return d;
+       },
+       0.2},
       {"log1p", log1p,
        [](double x) {
          Derivatives d = of_log(1 + x);

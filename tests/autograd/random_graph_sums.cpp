@@ -178,9 +178,9 @@ Jet softmax_of(const Jet& x, const Run& run) {
 bool add_along_axis(Graph& graph) {
   int x = graph.any(), rank = graph.shape(x).rank();
   if (rank == 0) return false;
-  int axis = graph.dice.below(rank), kind = graph.dice.below(3);
-  const char* names[] = {"softmax", "log_softmax", "cumsum"};
-  static constexpr Tensor (*calls[])(const Tensor&, int) = {softmax, log_softmax, cumsum};
+  int axis = graph.dice.below(rank), kind = graph.dice.below(4);
+  const char* names[] = {"softmax", "log_softmax", "cumsum", "cumprod"};
+  static constexpr Tensor (*calls[])(const Tensor&, int) = {softmax, log_softmax, cumsum, cumprod};
   return graph.add(
       names[kind], fmt::format("axis {}", axis), {x},
       [=](const Tensors& in) { return calls[kind](in[0], axis); },
@@ -191,9 +191,39 @@ bool add_along_axis(Graph& graph) {
           if (kind == 0) return softmax_of(jet, run);
           if (kind == 1) return jet - logsumexp_of(run);
           run.resize(at(static_cast<int>(place[at(axis)]) + 1));
-          return sum_of_run(run);
+          return kind == 2 ? sum_of_run(run) : product_of(run);
         });
-      });
+      },
+      /*may_alias=*/kind == 3);
+}
+
+// --- in order
+
+// The elements along an axis of each run, ascending or descending.
+JetArray in_order(const JetArray& x, int axis, bool descending, std::int64_t count) {
+  return jets(x.shape.with(axis, count), [&](const Place& place) {
+    Run run = run_through(x, place, axis);
+    std::ranges::sort(run, {}, [](const Jet& jet) { return jet.v; });
+    if (descending) std::ranges::reverse(run);
+    return run[static_cast<std::size_t>(place[at(axis)])];
+  });
+}
+
+bool add_ordered(Graph& graph) {
+  int x = graph.any(), rank = graph.shape(x).rank();
+  if (rank == 0) return false;
+  bool largest = graph.dice.chance(0.5);
+  int axis = largest ? rank - 1 : graph.dice.below(rank);
+  bool smooth = true;
+  for_places(graph.shape(x).with(axis, 1), [&](const Place& place) {
+    smooth &= distinct(run_through(graph.at(x), place, axis));
+  });
+  if (!smooth) return false;
+  auto n = static_cast<int>(graph.shape(x)[axis]), k = largest ? graph.dice.below(n + 1) : n;
+  return graph.add(
+      largest ? "top_k" : "sort", fmt::format("axis {}, {}", axis, k), {x},
+      [=](const Tensors& in) { return largest ? top_k(in[0], k)[0] : sort(in[0], axis); },
+      [=](const JetArrays& in) { return in_order(in[0], axis, largest, k); });
 }
 
 // --- products
@@ -342,8 +372,9 @@ bool add_einsum(Graph& graph) {
 }  // namespace
 
 const std::vector<AddOp>& summing_ops() {
-  static const std::vector<AddOp> ops = {add_reduction, add_reduction, add_sum_to, add_along_axis,
-                                         add_dot,       add_matmul,    add_linear, add_einsum};
+  static const std::vector<AddOp> ops = {add_reduction,  add_reduction, add_sum_to,
+                                         add_along_axis, add_ordered,   add_dot,
+                                         add_matmul,     add_linear,    add_einsum};
   return ops;
 }
 

@@ -173,6 +173,36 @@ bool add_flip(Graph& graph) {
       });
 }
 
+bool add_roll(Graph& graph) {
+  int x = graph.any(), shift = graph.dice.below(11) - 5;
+  Shape shape = graph.shape(x);
+  if (shape.rank() == 0) return false;
+  int axis = some_axis(graph, x);
+  return moved(
+      graph, "roll", fmt::format("{}, axis {}", shift, axis), x, shape,
+      [=](const Tensor& t) { return roll(t, shift, axis); },
+      [=](Place p) {
+        std::int64_t n = shape[axis];
+        p[at(axis)] = ((p[at(axis)] - shift) % n + n) % n;
+        return p;
+      });
+}
+
+bool add_triangle(Graph& graph) {
+  int x = graph.any(), k = graph.dice.below(5) - 2;
+  if (graph.shape(x).rank() < 2) return false;
+  bool lower = graph.dice.chance(0.5);
+  return graph.add(
+      lower ? "tril" : "triu", std::to_string(k), {x},
+      [=](const Tensors& in) { return lower ? tril(in[0], k) : triu(in[0], k); },
+      [=](const JetArrays& in) {
+        return jets(in[0].shape, [&](const Place& p) {
+          std::int64_t right = p.back() - p[p.size() - 2];
+          return (lower ? right <= k : right >= k) ? in[0].at(p) : Jet{};
+        });
+      });
+}
+
 bool add_repeated(Graph& graph) {
   int x = graph.any(), rank = graph.shape(x).rank(), times = 1 + graph.dice.below(3);
   Shape from = graph.shape(x);
@@ -302,9 +332,9 @@ bool add_copy(Graph& graph) {
 
 const std::vector<AddOp>& view_ops() {
   static const std::vector<AddOp> ops = {
-      add_axes_moved, add_axes_moved, add_reshape,  add_reshape, add_slice,
-      add_slice,      add_flip,       add_repeated, add_pad,     add_conversion,
-      add_conversion, add_diagonal,   add_windows,  add_copy};
+      add_axes_moved, add_axes_moved, add_reshape, add_reshape,    add_slice,      add_slice,
+      add_flip,       add_repeated,   add_pad,     add_conversion, add_conversion, add_diagonal,
+      add_windows,    add_copy,       add_roll,    add_triangle};
   return ops;
 }
 

@@ -22,6 +22,7 @@ struct Mistake {
 };
 
 const Tensor four = zeros({4});
+const Tensor picture = zeros({4, 5, 1});
 const Tensor index = zeros({2}, int32);
 const Tensor huge = broadcast_to(zeros({1, 1}), {1 << 16, 1 << 16});  // one element, shown often
 using Indices = std::vector<std::int64_t>;
@@ -50,6 +51,22 @@ const std::vector<Mistake>& mistakes() {
       {"sort", {"axis 2"}, [](const Tensor& x) { sort(x, 2); }},
       {"sort", {"axis -1"}, [](const Tensor& x) { sort(sum(x)); }},
       {"argsort", {"axis -3"}, [](const Tensor& x) { argsort(x, -3); }},
+      {"top_k", {"0..3", "(2, 3)", "4"}, [](const Tensor& x) { top_k(x, 4); }},
+      {"top_k", {"0..3", "-1"}, [](const Tensor& x) { top_k(x, -1); }},
+      {"top_k", {"axis -1"}, [](const Tensor& x) { top_k(sum(x), 1); }},
+      {"searchsorted", {"rank 1", "(2, 3)"}, [](const Tensor& x) { searchsorted(x, x); }},
+      {"searchsorted", {"\"left\"", "\"right\"", "\"middle\""}, [](const Tensor& x) { searchsorted(four, x, "middle"); }},
+      {"searchsorted", {"2147483647", "4294967296"}, [](const Tensor& x) { searchsorted(broadcast_to(zeros({1}), {huge.numel()}), x); }},
+      {"tril", {"rank 2", "(4,)"}, [](const Tensor&) { tril(four); }},
+      {"triu", {"rank 2", "(4,)"}, [](const Tensor&) { triu(four); }},
+      {"roll", {"axis 2"}, [](const Tensor& x) { roll(x, 1, 2); }},
+      {"roll", {"axis 0", "rank 0"}, [](const Tensor& x) { roll(sum(x), 1, 0); }},
+      {"resize", {"rank 3 or 4", "(2, 3)"}, [](const Tensor& x) { resize(x, {2, 2}); }},
+      {"resize", {"at least 1", "2 by 0"}, [](const Tensor&) { resize(picture, {2, 0}); }},
+      {"resize", {"\"bicubic\"", "\"nearest\"", "\"bilinear\""}, [](const Tensor&) { resize(picture, {2, 2}, {.interpolation = "bicubic"}); }},
+      {"resize", {"\"first\"", "\"channels_first\""}, [](const Tensor&) { resize(picture, {2, 2}, {.data_format = "first"}); }},
+      {"resize", {"crop_to_aspect_ratio", "pad_to_aspect_ratio"}, [](const Tensor&) { resize(picture, {2, 2}, {.crop_to_aspect_ratio = true, .pad_to_aspect_ratio = true}); }},
+      {"resize", {"no pixels", "(0, 5, 1)"}, [](const Tensor&) { resize(slice(picture, {range(0)}), {2, 2}); }},
       {"softmax", {"axis 2"}, [](const Tensor& x) { softmax(x, 2); }},
       {"softmax", {"axis -1"}, [](const Tensor& x) { softmax(sum(x)); }},
       {"log_softmax", {"axis -3"}, [](const Tensor& x) { log_softmax(x, -3); }},

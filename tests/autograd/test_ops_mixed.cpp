@@ -65,6 +65,7 @@ Tensor as_kind(const Tensor& sample, const Kind& kind, bool real) {
 DType expected_dtype(const Case& c, const std::vector<Kind>& kinds) {
   if (is_question(c)) return boolean;
   if (c.op == "slice_update") return kinds[0].dtype;
+  if (c.op == "searchsorted") return int32;
   DType dtype = boolean;
   for (std::size_t i = 0; i < kinds.size(); ++i)
     if (is_real(domain_of(c, i)) && !kinds[i].number) dtype = promote(dtype, kinds[i].dtype);

@@ -196,6 +196,66 @@ TEST_CASE("sort is stable, puts NaN last, and hands each gradient back to its en
     check("sort: gradient", slope(weighted, x, recorded), tensor({2, 5, 0, 3, 4, 1}), exactly);
 }
 
+TEST_CASE(
+    "top_k takes the first of equal entries first, NaN before all, and hands gradients back") {
+  const auto [values, indices] = top_k(tensor({{2, NAN, -inf, 2}, {0.0, -0.0, -1, 0}}), 3);
+  check("top_k: values", values, tensor({{NAN, 2, 2}, {0, -0.0, 0}}), exactly);
+  check("top_k: indices", indices, tensor({{1, 0, 3}, {0, 1, 3}}, int32), exactly);
+  const auto [whole, places] = top_k(tensor({5, 2, 7, 1, 9, 3}, int32), 3, /*sorted=*/false);
+  check("top_k of integers", whole, tensor({9, 7, 5}, int32), exactly);
+  check("top_k of integers: indices", places, tensor({4, 2, 0}, int32), exactly);
+  check("top_k of bools", top_k(tensor({0, 1, 1}, boolean), 2)[1], tensor({1, 2}, int32), exactly);
+  auto weighted = [](const Tensor& v) { return top_k(v, 3)[0] * tensor({10, 20, 30}); };
+  for (bool recorded : {false, true})
+    check("top_k: gradient", slope(weighted, tensor({1, 4, -2, 4, 3}), recorded),
+          tensor({0, 10, 0, 20, 30}), exactly);
+}
+
+TEST_CASE("searchsorted finds the place before or behind equal entries; NaN comes last") {
+  const Tensor sequence = tensor({-inf, 1, 1, 2, inf, NAN});
+  const Tensor values = tensor({{-inf, 0, 1}, {1.5, 2, 3}, {inf, NAN, -1}});
+  check("searchsorted left", searchsorted(sequence, values),
+        tensor({{0, 1, 1}, {3, 3, 4}, {4, 5, 1}}, int32), exactly);
+  check("searchsorted right", searchsorted(sequence, values, "right"),
+        tensor({{1, 1, 3}, {3, 4, 4}, {5, 6, 1}}, int32), exactly);
+  check("searchsorted of a number", searchsorted(sequence, 1), tensor({1}, int32).reshape({}),
+        exactly);
+}
+
+TEST_CASE("tril and triu keep what bools and integers are, and hide what they leave out") {
+  const Tensor x = tensor({{1, NAN, inf}, {2, 3, NAN}});
+  check("tril", tril(x), tensor({{1, 0, 0}, {2, 3, 0}}), exactly);
+  check("triu", triu(tensor({{NAN, 1, 2}, {NAN, NAN, 3}}), 1), tensor({{0, 1, 2}, {0, 0, 3}}),
+        exactly);
+  check("tril of bools", tril(ones({2, 2}, boolean)), tensor({{1, 0}, {1, 1}}, boolean), exactly);
+  auto lower = [](const Tensor& v) { return tril(v, -1); };
+  check("tril: gradient", slope(lower, x), tensor({{0, 0, 0}, {1, 0, 0}}), exactly);
+}
+
+TEST_CASE("roll takes any shift") {
+  const Tensor x = tensor({1, 2, 3});
+  check("roll by the least number", roll(x, INT64_MIN, 0), tensor({3, 1, 2}), exactly);
+  check("roll by the largest number", roll(x, INT64_MAX, 0), tensor({3, 1, 2}), exactly);
+}
+
+TEST_CASE("a resized image rounds integers, keeps a plain color, and leaves what fits as it is") {
+  auto row = [](const Tensor& v) { return reshape(v, {1, -1, 1}); };
+  check("resize of integers", resize(row(tensor({0, 10, 3}, int32)), {1, 6}),
+        row(tensor({0, 2, 8, 8, 5, 3}, int32)), exactly);  // 0, 2.5, 7.5, 8.25, 4.75, 3
+  check("resize by nearest",
+        resize(row(tensor({1, 2, 3, 4})), {1, 2}, {.interpolation = "nearest"}),
+        row(tensor({2, 4})), exactly);
+  check("resize of bools",
+        resize(row(tensor({1, 0}, boolean)), {1, 4}, {.interpolation = "nearest"}),
+        row(tensor({1, 1, 0, 0}, boolean)), exactly);
+  const Tensor x = row(tensor({1, 2, NAN, 4}));
+  check("resize to the same size", resize(x, {1, 4}), x, exactly);
+  check("resize next to NaN", resize(x, {1, 8}, {.interpolation = "nearest"}),
+        row(tensor({1, 1, 2, 2, NAN, NAN, 4, 4})), exactly);
+  check("resize of ones", resize(ones({5, 7, 2}), {3, 4}, {.antialias = true}), ones({3, 4, 2}),
+        {.ulps = 2});
+}
+
 TEST_CASE("softmax and its kin: huge, equal, infinite and missing logits") {
   for (DType dtype : {float32, float64}) {
     for (double huge : {88.7, 104.0, 1e4, 1e30}) {

@@ -188,7 +188,7 @@ TEST_CASE("random graphs are of many ops, sizes and dtypes") {
     }
     mixed += narrow > 0 && narrow < graph.values().size();
   }
-  CHECK(names.size() > 65);
+  CHECK(names.size() > 80);
   CHECK(ops > 500 * 15);
   CHECK(asked_within > 200);
   CHECK(empty > 200);

@@ -67,6 +67,9 @@ def operations():
         ops.take(x, np.array([2, 0], "int32"), axis=1), ops.one_hot(ops.argmax(x, axis=1), 4), ops.pad(x, [[0, 0], [1, 2], [0, 0]]),
         ops.equal(x, y), ops.stop_gradient(x), ops.einsum("bij,bkj->bik", x, y), ops.floor(x), ops.sign(x),
         x + np.array([0.5, 1.5, -1.0]),
+        *ops.top_k(x, 2), ops.searchsorted(np.array([-1.0, 0.0, 0.5]), x, side="right"), ops.tril(x), ops.triu(x, 1),
+        ops.roll(x, 3, axis=1), ops.log10(ops.abs(x)), ops.image.resize(ops.expand_dims(x, -1), (3, 5)),
+        ops.image.resize(ops.expand_dims(x, -1), (5, 2), interpolation="nearest", data_format="channels_last"),
     ]
     return keras.Model([x, y], outputs, name="operations")
 
