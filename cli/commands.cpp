@@ -5,8 +5,8 @@
 
 #include <keratin/core/internal/message.h>
 
-#include "commands.h"
-#include "data.h"
+#include <keratin/cli/commands.h>
+#include <keratin/cli/data.h>
 
 namespace keratin::cli {
 namespace {

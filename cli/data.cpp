@@ -9,7 +9,7 @@
 #include <keratin/io/npy.h>
 #include <keratin/io/npz.h>
 
-#include "data.h"
+#include <keratin/cli/data.h>
 
 namespace keratin::cli {
 namespace {

@@ -10,7 +10,7 @@
 #include <keratin/io/file.h>
 #include <keratin/io/json.h>
 
-#include "commands.h"
+#include <keratin/cli/commands.h>
 
 namespace keratin::cli {
 namespace {

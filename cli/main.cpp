@@ -8,7 +8,7 @@
 #include <functional>
 #include <iostream>
 
-#include "commands.h"
+#include <keratin/cli/commands.h>
 
 using namespace keratin::cli;
 

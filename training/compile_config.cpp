@@ -115,6 +115,11 @@ Metrics read_metrics(const std::string& name, const Option& option,
 
 Config Model::get_compile_config() const {
   if (!compiled()) return {};
+  if (Config config = compilation().config; !config.empty()) {
+    for (auto& [name, value] : config)
+      if (name == "optimizer") value = to_option(*compilation().optimizer);
+    return config;
+  }
   const CompileOptions& given = compilation().options;
   return {{"optimizer", to_option(*compilation().optimizer)},
           {"loss", as_option(given.loss)},
@@ -143,6 +148,7 @@ void Model::compile_from_config(const Config& config) {
       options.run_eagerly = true;
   }
   compile(options);
+  compilation().config = config;
 }
 
 }  // namespace keratin

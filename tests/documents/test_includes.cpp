@@ -28,6 +28,7 @@ const std::map<std::string, std::set<std::string>> allowed{
     {"optim", {"core", "autograd", "optim"}},
     {"io", {"core", "io"}},
     {"training", {"core", "autograd", "layers", "optim", "io", "training"}},
+    {"cli", {"core", "autograd", "layers", "optim", "io", "training", "cli"}},
 };
 
 // What follows each #include of a file: <keratin/core/shape.h>, "file.h", <vector>.

@@ -2,9 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <filesystem>
-#include <iostream>
-
 #include <keratin/io/file.h>
 #include <keratin/io/hdf5.h>
 #include <keratin/io/json.h>
@@ -13,8 +10,6 @@
 #include <keratin/layers/attention.h>
 
 #include "error_of.h"
-#include "golden.h"
-#include "on_processor.h"
 #include "temporary_directory.h"
 
 TEST_SUITE_BEGIN("training");
@@ -57,47 +52,6 @@ std::string replaced(std::string text, const std::string& from, const std::strin
   const auto at = text.find(from);
   REQUIRE(at != text.npos);
   return text.replace(at, from.size(), to);
-}
-
-Tensors numbered(const std::map<std::string, Tensor>& all, const std::string& prefix) {
-  Tensors found;
-  for (auto next = all.find(prefix + "0"); next != all.end();
-       next = all.find(prefix + std::to_string(found.size())))
-    found.push_back(next->second);
-  return found;
-}
-
-double largest_difference(const Tensors& ours, const Tensors& keras) {
-  double largest = ours.size() == keras.size() ? 0 : HUGE_VAL;
-  for (std::size_t i = 0; largest < HUGE_VAL && i < ours.size(); ++i)
-    largest = std::max(largest, max_relative_difference(ours[i], keras[i], 0.01));
-  return largest;
-}
-
-/// What a model that Keras saved does otherwise here than there; empty where nothing.
-std::string compare_with_keras(const std::string& path) {
-  const std::string stem = path.substr(0, path.size() - std::string(".keras").size());
-  const auto all = load_npz(stem + ".npz");
-  const Tensors x = numbered(all, "x_"), y = numbered(all, "y_"), p = numbered(all, "p_");
-  const double tolerance = p.at(0).dtype() == float64 ? 1e-9 : 1e-5;
-  const LoadedModel model = load_model(path);
-  if (!(largest_difference(Tensors(model->predict(x)), p) <= tolerance)) return "other predictions";
-  if (all.contains("losses")) {
-    std::vector<double> losses;
-    for (int i = 0; i < 4; ++i) losses.push_back(model->train_on_batch(x, y).at("loss"));
-    if (!(largest_difference({tensor(losses, {4}).astype(float64)},
-                             {all.at("losses").astype(float64)}) <= 10 * tolerance))
-      return "other losses when training goes on";
-    if (!(largest_difference(Tensors(model->predict(x)), numbered(all, "q_")) <= 10 * tolerance))
-      return "other predictions after training";
-  }
-  model->save(stem + ".out.keras");
-  const LoadedModel again = load_model(stem + ".out.keras");
-  if (largest_difference(Tensors(again->predict(x)), Tensors(model->predict(x))) != 0)
-    return "other predictions after saving";
-  if (again->compiled() && again->optimizer().iterations() != model->optimizer().iterations())
-    return "other iterations after saving";
-  return {};
 }
 
 }  // namespace
@@ -286,25 +240,6 @@ TEST_CASE("what is wrong with a file is said, with the file's name and the place
   CHECK(error_of([&] { load_model(bad); }) == bad + ": there is no config.json in it");
   CHECK(error_of([&] { load_model(folder / "none.keras"); }).find("cannot open") !=
         std::string::npos);
-}
-
-TEST_CASE("models that Keras saved predict, train on and are saved the same here" * with_hdf5 *
-          on_processor()) {
-  const char* folder = std::getenv("KERATIN_KERAS_FILES");
-  if (folder == nullptr) return;
-  int agreed = 0, all = 0;
-  for (const auto& file : std::filesystem::directory_iterator(folder)) {
-    const std::string path = file.path().string();
-    if (!path.ends_with(".keras") || path.ends_with(".out.keras")) continue;
-    std::string found;
-    const std::string error = error_of([&] { found = compare_with_keras(path); });
-    CAPTURE(path);
-    CHECK(found == "");
-    CHECK(error == "no error");
-    agreed += found.empty() && error == "no error";
-    ++all;
-  }
-  std::cout << agreed << " of " << all << " files of Keras agree\n";
 }
 
 }  // namespace keratin

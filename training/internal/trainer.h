@@ -27,6 +27,7 @@ struct Model::Compiled {
   };
 
   CompileOptions options = {};  // as they were given
+  Config config = {};           // or the config they were read from
   std::optional<AnyOptimizer> optimizer;
   std::optional<bool> run_eagerly;
   std::vector<Output> outputs;

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The command keratin as its users meet it: cli.sh KERATIN GOLDEN_FILES
+set -euo pipefail
+keratin=$1
+files=$2
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+
+fail() {
+  echo "FAILED: $1"
+  exit 1
+}
+# expect STATUS TEXT COMMAND...: the exit status, and a text in what is printed
+expect() {
+  local status=$1 text=$2 got=0
+  shift 2
+  "$@" >printed 2>&1 || got=$?
+  [ "$got" = "$status" ] || { cat printed; fail "$*: exit status $got instead of $status"; }
+  grep -qF -- "$text" printed || { cat printed; fail "$*: printed nothing of \"$text\""; }
+}
+
+expect 0 'lstm (LSTM)' "$keratin" summary "$files/seed_model.keras"
+expect 0 'fit' "$keratin" --help
+expect 0 'Examples' "$keratin" --help
+expect 2 'keratin: ' "$keratin" fit
+expect 2 '--epochs' "$keratin" fit a.keras b.npz --epochs 0
+expect 1 'keratin: none.keras: cannot open' "$keratin" summary none.keras
+[ "$(wc -l <printed)" = 1 ] || fail "an error is one line"
+
+data="$files/seed_model.npz"
+"$keratin" predict "$files/seed_model.keras" x.npz -o p.npy 2>/dev/null && fail "there is no x.npz"
+expect 0 'y_0' "$keratin" predict "$files/seed_model.keras" "$data"
+"$keratin" predict "$files/seed_model.keras" "$data" | head -1 >/dev/null
+expect 0 '' "$keratin" predict "$files/seed_model.keras" "$data" -o p.npz
+[ -s p.npz ] || fail "predictions were not written"
+
+expect 0 'loss: ' "$keratin" evaluate "$files/seed_model.keras" "$data"
+expect 0 '' "$keratin" fit "$files/seed_model.keras" "$data" --epochs 2 --batch-size 5 --no-shuffle \
+  -o trained.keras --history h.csv --report r.html --checkpoint best.keras
+[ "$(wc -l <h.csv)" = 3 ] || fail "a row for each epoch"
+grep -q '<html' r.html || fail "the report is no page"
+expect 0 '' "$keratin" fit trained.keras "$data" --optimizer sgd --learning-rate 0.1 \
+  --validation-split 0.25 --early-stopping 1 --seed 1
+expect 1 'differs by up to' "$keratin" diff "$files/seed_model.keras" trained.keras
+expect 0 '' "$keratin" diff trained.keras trained.keras
+for target in copy.keras w.weights.h5 w.h5 w.npz model.json; do
+  expect 0 '' "$keratin" convert trained.keras "$target"
+done
+expect 0 '' "$keratin" diff trained.keras copy.keras
+expect 0 'lstm (LSTM)' "$keratin" summary copy.keras
+expect 0 'elements agree, 0 do not' "$keratin" gradcheck "$files/seed_model.keras" "$data" --samples 2
+echo "The command does what it says."
