@@ -182,6 +182,8 @@ class Layer {
   template <std::derived_from<Layer> L>
   void track(L& layer, const std::string& attribute = "");
   void track(const AnyLayer& layer, const std::string& attribute = "");
+  /// Lists a weight of a layer inside among this one's own, as in Keras where a wrapper keeps it.
+  void share_weight(const Weight& weight);
   /// Puts other layers in the place of all that were tracked, under the same attributes.
   void replace_sublayers(const std::vector<AnyLayer>& layers);
   /// Takes the last tracked layer out again.

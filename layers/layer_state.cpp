@@ -234,6 +234,11 @@ void Layer::take_place(Layer& layer) {
   }
 }
 
+void Layer::share_weight(const Weight& weight) {
+  std::vector<Weight>& shared = state().shared;
+  if (std::ranges::find(shared, weight) == shared.end()) shared.push_back(weight);
+}
+
 void Layer::replace_sublayers(const std::vector<AnyLayer>& layers) {
   const std::vector<std::string> attributes = state().attributes;
   while (!state().sublayers.empty()) untrack_last();
@@ -255,8 +260,8 @@ bool is_layer_of_keras(const Layer& layer) {
 
 LayerParts::LayerParts(const Layer& layer) {
   const Layer::State& s = layer.state();
-  weights = s.weights;
-  weights.insert(weights.end(), s.fixed_weights.begin(), s.fixed_weights.end());
+  for (const auto* list : {&s.shared, &s.weights, &s.fixed_weights})
+    weights.insert(weights.end(), list->begin(), list->end());
   std::map<std::string, int> used;
   for (std::size_t i = 0; i < s.sublayers.size(); ++i) {
     const Layer& part = *s.sublayers[i];
@@ -300,10 +305,13 @@ void Layer::to(Device device) {
 std::vector<Weight> Layer::weights() const {
   std::vector<const State*> states;
   state().collect(states);
-  std::vector<Weight> all;
+  std::vector<Weight> all, shared;
   for (const State* s : states) {
-    all.insert(all.end(), s->weights.begin(), s->weights.end());
-    all.insert(all.end(), s->fixed_weights.begin(), s->fixed_weights.end());
+    all.insert(all.end(), s->shared.begin(), s->shared.end());
+    shared.insert(shared.end(), s->shared.begin(), s->shared.end());
+    for (const auto* list : {&s->weights, &s->fixed_weights})
+      for (const Weight& weight : *list)
+        if (std::ranges::find(shared, weight) == shared.end()) all.push_back(weight);
   }
   return all;
 }

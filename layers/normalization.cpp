@@ -277,6 +277,7 @@ void SpectralNormalization::build(const Shape& input_shape) {
     fail("expected a layer with a weight \"kernel\" or \"embeddings\", got {} ({})", layer_->name(),
          layer_->class_name());
   kernel = *found;
+  share_weight(kernel);
   vector_u = add_weight("vector_u", {1, kernel.shape()[-1]}, TruncatedNormal({.stddev = 0.02}), {},
                         {}, /*trainable=*/false);
 }

@@ -154,8 +154,8 @@ struct SpectralNormalizationOptions {
 /// Each call in training divides W, for good, by its largest singular value (Miyato et al.,
 /// arXiv:1802.05957). Power iterations find that, from the vector u where the last call left it.
 /// The gradient is the one with respect to the divided W. Because the kernel changes, one tape
-/// takes one such call. The weights are u, then those of the layer inside. As in Keras, the mask
-/// reaches that layer and goes no further.
+/// takes one such call. As in Keras, the weights are W, u and the others of the layer inside, and
+/// the mask reaches that layer and goes no further.
 class SpectralNormalization : public Layer {
  public:
   explicit SpectralNormalization(AnyLayer layer, const SpectralNormalizationOptions& options = {});

@@ -89,6 +89,10 @@ class Maker:
         return L.Dense(self.units(), activation=self.activation(), use_bias=self.maybe(0.8),
                        kernel_regularizer=self.regularizer())  # fmt: skip
 
+    def spectral(self, make):
+        """Another layer with its kernel divided by its largest singular value."""
+        return lambda shape: L.SpectralNormalization(make(shape), power_iterations=self.one(1, 2))
+
     def pooling(self, axes, size, **options):
         """With "same", Keras on PyTorch repeats what lies at the end instead of leaving it out of the average."""
         kind = self.one("Max", "Average")
@@ -106,7 +110,7 @@ class Maker:
             self.dense, self.dense, self.dense, self.pointwise,
             lambda s: L.RepeatVector(3),
             lambda s: L.Reshape((s[0], 1)),
-            lambda s: L.Softmax(),
+            lambda s: L.Softmax(), self.spectral(self.dense),
         )(shape)  # fmt: skip
 
     # --- sequences: (time, features)
@@ -166,7 +170,7 @@ class Maker:
             lambda s: L.GlobalAveragePooling1D(), lambda s: L.GlobalMaxPooling1D(keepdims=self.maybe(0.2)),
             lambda s: L.UpSampling1D(2), lambda s: L.ZeroPadding1D((1, 2)), lambda s: L.Cropping1D((1, 0)),
             lambda s: L.Permute((2, 1)), lambda s: L.Flatten(), lambda s: self.masking(),
-            lambda s: self.noise(L.SpatialDropout1D(0.2)),
+            lambda s: self.noise(L.SpatialDropout1D(0.2)), self.spectral(self.dense),
         )(shape)  # fmt: skip
 
     # --- images: (rows, columns, channels)
@@ -194,6 +198,7 @@ class Maker:
             lambda s: L.ZeroPadding2D(((1, 0), (0, 2))), lambda s: L.Cropping2D(((0, 1), (1, 0))),
             lambda s: L.Flatten(), lambda s: L.Reshape((s[0] * s[1], s[2])),
             lambda s: L.TimeDistributed(L.Flatten()), lambda s: self.noise(L.SpatialDropout2D(0.2)),
+            self.spectral(lambda s: L.Conv2D(self.units(), 2, **self.window(), **self.conv_options())),
         )(shape)  # fmt: skip
 
     # --- volumes: (planes, rows, columns, channels)

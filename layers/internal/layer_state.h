@@ -31,6 +31,7 @@ struct Layer::State {
   bool warned = false;                     // of a mask that is lost here
   std::vector<Weight> weights = {};        // follow trainable
   std::vector<Weight> fixed_weights = {};  // never trained: statistics, for example
+  std::vector<Weight> shared = {};         // of layers inside, listed before the own ones
   std::vector<AnyLayer> sublayers = {};
   std::vector<std::string> attributes = {};  // of the sublayers
   Building before_build = {};                // weights and sublayers that were made outside build
@@ -62,6 +63,7 @@ struct Layer::State {
       if (layer->state().build >= since) layer->state().undo(since);
     weights.resize(before_build.weights);
     fixed_weights.resize(before_build.fixed_weights);
+    shared.clear();
     sublayers.erase(sublayers.begin() + static_cast<std::ptrdiff_t>(before_build.sublayers),
                     sublayers.end());
     attributes.resize(sublayers.size());

@@ -297,21 +297,21 @@ TEST_CASE("training makes the spectral norm of a kernel 1") {
   SpectralNormalization layer(Dense(3), {.power_iterations = 50});
   Tensor x = normal(matrix);
   layer(x);
-  Tensor before = layer.get_weights()[1];
-  CHECK(same(layer.get_weights()[1], before));  // nothing changes but in training
+  Tensor before = layer.get_weights()[0];
+  CHECK(same(layer.get_weights()[0], before));  // nothing changes but in training
   layer(x, {.training = true});
-  std::vector<Tensor> after = layer.get_weights();  // u, kernel, bias
+  std::vector<Tensor> after = layer.get_weights();  // kernel, u, bias
   // The largest of |W v| over many unit vectors v.
   Tensor v = UnitNormalization()(Random(4).normal({20000, 3}));
-  CHECK(max(norm(dot(v, transpose(after[1])), -1)).item() == doctest::Approx(1).epsilon(1e-3));
-  Tensor ratio = before / after[1];
+  CHECK(max(norm(dot(v, transpose(after[0])), -1)).item() == doctest::Approx(1).epsilon(1e-3));
+  Tensor ratio = before / after[0];
   CHECK(largest(ratio / mean(ratio) - 1.0) < 1e-4);
-  CHECK(norm(after[0]).item() == doctest::Approx(1));
+  CHECK(norm(after[1]).item() == doctest::Approx(1));
 
-  layer.set_weights({after[0], zeros({4, 3}), after[2]});
+  layer.set_weights({zeros({4, 3}), after[1], after[2]});
   layer(x, {.training = true});
-  CHECK(largest(layer.get_weights()[1]) == 0);
-  CHECK(same(layer.get_weights()[0], after[0]));
+  CHECK(largest(layer.get_weights()[0]) == 0);
+  CHECK(same(layer.get_weights()[1], after[1]));
 }
 
 TEST_CASE("spectral normalization takes embeddings, and gives floats for ids") {
@@ -319,10 +319,34 @@ TEST_CASE("spectral normalization takes embeddings, and gives floats for ids") {
   Tensor y = layer(tensor({{1, 0}}, int32), {.training = true});
   CHECK(y.shape() == Shape{1, 2, 3});
   CHECK(y.dtype() == float32);
-  Tensor table = layer.get_weights()[1];
+  Tensor table = layer.get_weights()[0];
   CHECK(same(slice(y, {0, 0}), table[1]));
   Tensor v = UnitNormalization()(Random(4).normal({20000, 3}));
   CHECK(max(norm(dot(v, transpose(table)), -1)).item() == doctest::Approx(1).epsilon(1e-3));
+}
+
+TEST_CASE("the weights of spectral normalization come once, in Keras's order, in every copy") {
+  SpectralNormalization layer(Dense(3, {.name = "d"}), {.name = "s"});
+  Sequential model({layer, Dense(2, {.name = "e"})});
+  model.build(matrix);
+  auto paths = [](const std::vector<Weight>& weights) {
+    std::vector<std::string> list;
+    for (const Weight& weight : weights) list.push_back(weight.path());
+    return list;
+  };
+  const std::string name = model.name();
+  CHECK(paths(model.weights()) == std::vector<std::string>{name + "/s/d/kernel",
+                                                           name + "/s/vector_u", name + "/s/d/bias",
+                                                           name + "/e/kernel", name + "/e/bias"});
+  CHECK(model.count_params() == 12 + 3 + 3 + 8);  // each 4 by 3, then 3 by 2 and a bias
+  layer(normal(matrix));                          // another object of the layer in the model
+  CHECK(layer.weights().size() == 3);
+  CHECK(layer.trainable_weights().size() == 2);
+  SpectralNormalization other = clone(layer);
+  other(normal(matrix));
+  CHECK(other.weights().size() == 3);
+  CHECK(other.weights()[0].path() == "s/d/kernel");
+  CHECK_FALSE(other.weights()[0] == layer.weights()[0]);
 }
 
 TEST_CASE("spectral normalization gives the gradient with respect to the divided kernel") {

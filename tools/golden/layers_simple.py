@@ -137,14 +137,13 @@ def objects():
 
 
 def spectral(arrays):
-    """One call, all weights after it, and the gradients with respect to those. Keras counts the kernel as a weight of
-    the wrapper; here the wrapper's vector comes first, then the weights of the layer inside."""
+    """One call, all weights after it, and the gradients with respect to those."""
     for case, (make, shape) in SPECTRAL.items():
         layer, rng = make(), generator(case)
         x = rng.normal(size=shape)
         layer.build(shape)
         randomize(layer.weights, rng)
-        weights = [layer.vector_u, *layer.layer.weights]
+        weights = layer.weights
         arrays.put(case, x=x, **numbered("w", weights))
         y = layer(x, training="training" in case)
         fixed = [np.asarray(w) for w in layer.non_trainable_variables]
