@@ -40,12 +40,12 @@ int convert(const std::string& from, const std::string& to) {
   const LoadedModel model = open(from);
   if (to.ends_with(".keras"))
     model->save(to);
-  else if (to.ends_with(".weights.h5") || to.ends_with(".npz"))
+  else if (to.ends_with(".h5") || to.ends_with(".npz"))
     model->save_weights(to);
   else if (to.ends_with(".json"))
     write_file(to, model->to_json());
   else
-    fail_io("{}: expected a path that ends in .keras, .weights.h5, .npz or .json", to);
+    fail_io("{}: expected a path that ends in .keras, .weights.h5, .h5, .npz or .json", to);
   return 0;
 }
 

@@ -69,23 +69,23 @@ int main(int argc, char** argv) {
 
   CLI::App* sub =
       add("summary", "Print the layers and their sizes", [&] { return summary(model); });
-  sub->add_option("MODEL", model, "a .keras file")->required();
+  sub->add_option("MODEL", model, "a .keras or .h5 file")->required();
 
   sub = add("predict", "Write the model's outputs",
             [&] { return predict(model, data, out, batch_size); });
-  sub->add_option("MODEL", model, "a .keras file")->required();
+  sub->add_option("MODEL", model, "a .keras or .h5 file")->required();
   sub->add_option("INPUT", data, "samples: .npz, .npy or .csv")->required();
   sub->add_option("-o,--out", out, ".npy, .npz or .csv; - prints CSV")->capture_default_str();
   with_batch_size(sub, batch_size);
 
   sub =
       add("evaluate", "Print loss and metrics", [&] { return evaluate(model, data, batch_size); });
-  sub->add_option("MODEL", model, "a compiled .keras file")->required();
+  sub->add_option("MODEL", model, "a compiled .keras or .h5 file")->required();
   sub->add_option("DATA", data, "samples and targets")->required();
   with_batch_size(sub, batch_size);
 
   sub = add("fit", "Train the model", [&] { return fit(fit_arguments); });
-  sub->add_option("MODEL", fit_arguments.model, "a .keras file")->required();
+  sub->add_option("MODEL", fit_arguments.model, "a .keras or .h5 file")->required();
   sub->add_option("DATA", fit_arguments.data, "samples and targets")->required();
   sub->add_option("--epochs", fit_arguments.epochs, "times through the data")
       ->capture_default_str()
@@ -112,20 +112,20 @@ int main(int argc, char** argv) {
 
   sub = add("gradcheck", "Compare the gradients with numeric ones",
             [&] { return gradcheck(model, data, samples); });
-  sub->add_option("MODEL", model, "a compiled .keras file")->required();
+  sub->add_option("MODEL", model, "a compiled .keras or .h5 file")->required();
   sub->add_option("DATA", data, "samples and targets")->required();
   sub->add_option("--samples", samples, "how many to use")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
 
   sub = add("convert", "Write a model in another format", [&] { return convert(model, other); });
-  sub->add_option("FROM", model, ".keras or .json")->required();
-  sub->add_option("TO", other, ".keras, .weights.h5, .npz or .json")->required();
+  sub->add_option("FROM", model, ".keras, .h5 or .json")->required();
+  sub->add_option("TO", other, ".keras; weights as .weights.h5, .h5 or .npz; .json")->required();
 
   sub = add("diff", "Compare two models: layers, shapes, weights",
             [&] { return diff(model, other, tolerance); });
-  sub->add_option("A", model, ".keras or .json")->required();
-  sub->add_option("B", other, ".keras or .json")->required();
+  sub->add_option("A", model, ".keras, .h5 or .json")->required();
+  sub->add_option("B", other, ".keras, .h5 or .json")->required();
   sub->add_option("--tolerance", tolerance, "by which weights may differ")->capture_default_str();
 
   try {

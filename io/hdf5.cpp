@@ -61,7 +61,7 @@ Hdf5Group& Hdf5Group::make_group(const std::string& path) {
 #ifndef KERATIN_HDF5
 
 bool has_hdf5() { return false; }
-Hdf5Group parse_hdf5(const std::string&, const std::string& who) {
+Hdf5Group parse_hdf5(const std::string&, const std::string& who, Hdf5Texts) {
   fail_io("{}: this build of Keratin cannot read HDF5; build it where libhdf5-dev is installed",
           who);
 }
@@ -126,8 +126,8 @@ class Session {
 
 class Reader {
  public:
-  Reader(hid_t file, std::uint64_t file_size, const std::string& who)
-      : file_(file), file_size_(file_size), who_(who) {}
+  Reader(hid_t file, std::uint64_t file_size, const std::string& who, Hdf5Texts texts)
+      : file_(file), file_size_(file_size), who_(who), texts_(texts) {}
 
   Hdf5Group read() const {
     Hdf5Group root;
@@ -209,6 +209,7 @@ class Reader {
       const Handle type(H5Aget_type(attribute), H5Tclose), space(H5Aget_space(attribute), H5Sclose);
       check(std::min<hid_t>(type, space), path + "@" + name);
       if (H5Tget_class(type) != H5T_STRING) continue;
+      if (texts_ == Hdf5Texts::none && H5Tis_variable_str(type) > 0 && name != "dtype") continue;
       const auto count = H5Sget_simple_extent_npoints(space);
       check(count, path + "@" + name);
       if (static_cast<hsize_t>(count) > most_texts) refuse(path + "@" + name, "too many texts");
@@ -272,6 +273,7 @@ class Reader {
     read_attributes(dataset, path, nullptr, &dtype);
     if (dtype == "bfloat16" && H5Tget_size(type) == 2)
       return read_bfloat16(dataset, type, Shape(shape), path);
+    check_type(type, path);
     switch (H5Tget_class(type)) {
       case H5T_FLOAT:
         return H5Tget_size(type) <= 4 ? read_numbers<float>(dataset, Shape(shape), path)
@@ -282,6 +284,26 @@ class Reader {
       default:
         refuse(path, "expected an array of numbers");
     }
+  }
+
+  // Floats are those of IEEE 754, whole numbers fill their bytes.
+  void check_type(hid_t type, const std::string& path) const {
+    const H5T_class_t kind = H5Tget_class(type);
+    const std::size_t size = H5Tget_size(type);
+    const bool is_float = kind == H5T_FLOAT, is_whole = kind == H5T_INTEGER;
+    if (!is_float && !is_whole) return;
+    bool fits = size == 2 || size == 4 || size == 8 || (is_whole && size == 1);
+    fits = fits && H5Tget_precision(type) == 8 * size && H5Tget_offset(type) == 0;
+    if (fits && is_float) {
+      std::size_t sign, exponent, exponent_bits, fraction, fraction_bits;
+      const std::size_t expected = size == 2 ? 5 : size == 4 ? 8 : 11;
+      fits =
+          H5Tget_fields(type, &sign, &exponent, &exponent_bits, &fraction, &fraction_bits) >= 0 &&
+          sign == 8 * size - 1 && exponent_bits == expected && fraction == 0 &&
+          fraction_bits == sign - expected && exponent == fraction_bits &&
+          H5Tget_ebias(type) == (std::size_t{1} << (expected - 1)) - 1;
+    }
+    if (!fits) refuse(path, "numbers of an unknown form");
   }
 
   // What is declared must be stored, in this file and without much growth.
@@ -379,6 +401,7 @@ class Reader {
   hid_t file_;
   std::uint64_t file_size_;
   const std::string& who_;
+  Hdf5Texts texts_;
   mutable std::set<haddr_t> visited_;
   mutable hsize_t objects_ = 0;
   mutable std::uint64_t grown_ = 0;  // declared by arrays of which little is stored
@@ -460,9 +483,41 @@ struct InMemory {
 
 }  // namespace
 
+namespace {
+
+// The names of a group lie in a tree of nodes, each with its level; a child is one level below. The
+// library follows children without looking at that, round and round where a node is its own child.
+void check_trees(const std::string& bytes, const std::string& who) {
+  auto number = [&](std::size_t at, std::size_t size) {
+    std::uint64_t value = 0;
+    for (std::size_t i = size; i-- > 0;)
+      value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
+    return value;
+  };
+  constexpr std::size_t header = 24;
+  auto is_node = [&](std::uint64_t at) {
+    return at <= bytes.size() && bytes.size() - at >= header && bytes.compare(at, 4, "TREE") == 0 &&
+           bytes[at + 4] == 0;
+  };
+  for (std::size_t at = bytes.find("TREE"); at != bytes.npos; at = bytes.find("TREE", at + 1)) {
+    if (!is_node(at)) continue;
+    const std::uint64_t level = number(at + 5, 1), children = number(at + 6, 2);
+    for (std::uint64_t i = 0; i < children; ++i) {
+      const std::size_t entry = at + header + 16 * i + 8;  // keys and children in turn
+      if (entry + 8 > bytes.size()) break;
+      const std::uint64_t child = number(entry, 8);
+      if (is_node(child) && number(child + 5, 1) + 1 != level)
+        fail_io("{}: damaged HDF5: the tree of a group is not in order", who);
+    }
+  }
+}
+
+}  // namespace
+
 bool has_hdf5() { return true; }
 
-Hdf5Group parse_hdf5(const std::string& bytes, const std::string& who) {
+Hdf5Group parse_hdf5(const std::string& bytes, const std::string& who, Hdf5Texts texts) {
+  check_trees(bytes, who);
   const Session session;
   const InMemory memory(64 << 10);
   if (bytes.empty() ||
@@ -470,7 +525,7 @@ Hdf5Group parse_hdf5(const std::string& bytes, const std::string& who) {
     fail_io("{}: not an HDF5 file", who);
   const Handle file(H5Fopen(name_of_none, H5F_ACC_RDONLY, memory.plan), H5Fclose);
   if (file < 0) fail_io("{}: not an HDF5 file, or a damaged one", who);
-  return Reader(file, bytes.size(), who).read();
+  return Reader(file, bytes.size(), who, texts).read();
 }
 
 std::string format_hdf5(const Hdf5Group& root) {

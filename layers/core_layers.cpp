@@ -167,7 +167,7 @@ std::vector<Field> InputLayer::fields() {
   auto shape = [this] { return to_option(input_shape()); };
   auto set_shape = [this](const Option& value) {
     Shape read;
-    return from_option(value, read) && (set_input_shape(read), true);
+    return from_option(value, read) && read.rank() > 0 && (set_input_shape(read), true);
   };
   return {{"batch_shape", shape, set_shape},
           Field::without_effect("dtype", std::string(name_of(dtype()))),

@@ -374,6 +374,19 @@ Option build_config(const Layer& layer) {
 
 }  // namespace
 
+namespace {
+
+// What is called Dense in someone's own module is not Keras's.
+void check_module(const Config& object, const std::string& class_name) {
+  const Option* option = find_option(object, "module");
+  std::string module;
+  if (option == nullptr || !from_option(*option, module)) return;
+  if (!module.starts_with("keras") && class_named(class_name).package.empty())
+    fail("unknown layer class \"{}\" of the module \"{}\"", class_name, module);
+}
+
+}  // namespace
+
 Option to_option(const AnyLayer& layer) {
   LayerClass known;
   if (auto* operation = dynamic_cast<const Operation*>(&*layer)) {
@@ -400,7 +413,10 @@ Option to_option(const AnyLayer& layer) {
 }
 bool from_option(const Option& option, AnyLayer& layer) {
   auto object = object_in(option);
-  return object && (layer = layer_from_config(object->first, object->second), true);
+  if (!object) return false;
+  check_module(std::get<Config>(option), object->first);
+  layer = layer_from_config(object->first, object->second);
+  return true;
 }
 Option to_option(const std::vector<AnyLayer>& layers) {
   List list;
@@ -412,9 +428,9 @@ bool from_option(const Option& option, std::vector<AnyLayer>& layers) {
   if (list == nullptr || list->empty()) return false;
   layers.clear();
   for (const Option& one : *list) {
-    auto object = object_in(one);
-    if (!object) return false;
-    layers.push_back(layer_from_config(object->first, object->second));
+    AnyLayer layer = IdentityLayer();
+    if (!from_option(one, layer)) return false;
+    layers.push_back(layer);
   }
   return true;
 }

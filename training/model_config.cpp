@@ -279,7 +279,9 @@ class GraphReader {
       }
       return pending;
     }
-    pending.layer = layer_from_config(object_in(object)->first, config);
+    AnyLayer layer = IdentityLayer();
+    if (!from_option(object, layer)) fail("Functional: expected a layer with a class and a config");
+    pending.layer = layer;
     pending.name = (*pending.layer)->name();
     if (class_name == "InputLayer") pending.outputs.push_back(begin_graph(*pending.layer));
     return pending;
@@ -499,7 +501,7 @@ AnyLayer sequential_from_config(const Config& config) {
     if (!fits) fail("Sequential: the value of option \"{}\" has the wrong type", name);
   }
   model.set_dtype(dtype);
-  for (const AnyLayer& layer : layers) model.add(layer);
+  model.set_layers(layers);
   if (!model.built() && !input_shape.empty() && !layers.empty()) model.ensure_built(input_shape);
   if (!trainable) model.set_trainable(false);
   return model;

@@ -79,10 +79,12 @@ void Model::load_weights(const std::string& path) {
   const Format format = format_of("load_weights", *this, path);
   check_built("load_weights", *this);
   if (format != Format::npz) {
-    const Hdf5Group groups = parse_hdf5(read_file(path), path);
+    const std::string bytes = read_file(path);
+    const Hdf5Group groups = parse_hdf5(bytes, path);
     // Keras 2 gave the extension .weights.h5 to files of its own form, too.
-    const bool legacy = groups.list("layer_names") != nullptr || groups.group("model_weights");
-    return legacy ? load_legacy_weights(*this, groups, path) : load_groups(*this, groups, path);
+    if (groups.group("vars") != nullptr || groups.group("layers") != nullptr)
+      return load_groups(*this, groups, path);
+    return load_legacy_weights(*this, parse_hdf5(bytes, path, Hdf5Texts::all), path);
   }
   std::map<std::string, Tensor> arrays = load_npz(path);
   std::vector<std::string> names;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/core_layers.h>
@@ -57,6 +58,16 @@ void Sequential::add(AnyLayer layer) {
     throw;
   }
   connect();
+}
+
+void Sequential::set_layers(const std::vector<AnyLayer>& layers) {
+  std::set<std::string> names;
+  for (const AnyLayer& layer : layers) {
+    if (!names.insert(layer->name()).second)
+      fail("{} ({}): two layers are named \"{}\"", name(), class_name(), layer->name());
+    track(layer, "layers/");
+  }
+  if (!layers.empty() && !layers[0]->input_shape().empty()) ensure_built(layers[0]->input_shape());
 }
 
 void Sequential::pop() {

@@ -34,6 +34,9 @@ class Sequential : public Model {
   std::vector<Shape> output_shapes() const;
 
  private:
+  friend AnyLayer sequential_from_config(const Config& config);
+  /// All at once, so that the model is built but once.
+  void set_layers(const std::vector<AnyLayer>& layers);
   Tensors default_call(const Tensors& inputs) override;
   void connect();
   // The symbolic input, and the output of each layer, once the model is built. Shared by all
