@@ -1,4 +1,11 @@
-#include <keratin/keratin.h>
+#include <keratin/autograd/ops.h>
+#include <keratin/core/create.h>
+#include <keratin/core/random.h>
+#include <keratin/io/csv.h>
+#include <keratin/training/callbacks.h>
+#include <keratin/training/gradcheck.h>
+#include <keratin/training/report.h>
+#include <keratin/training/saving.h>
 
 #include <filesystem>
 #include <iostream>

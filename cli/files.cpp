@@ -1,6 +1,7 @@
 // The commands that compare and convert files.
 
-#include <keratin/keratin.h>
+#include <keratin/autograd/ops.h>
+#include <keratin/training/saving.h>
 
 #include <cmath>
 #include <iostream>
