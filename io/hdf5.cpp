@@ -12,6 +12,7 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/io/hdf5.h>
+#include <keratin/io/internal/hdf5_attributes.h>
 
 #ifdef KERATIN_HDF5
 #include <hdf5.h>
@@ -20,7 +21,9 @@
 #include <cstring>
 #include <limits>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <string_view>
 #endif
 
 namespace keratin {
@@ -61,7 +64,7 @@ Hdf5Group& Hdf5Group::make_group(const std::string& path) {
 #ifndef KERATIN_HDF5
 
 bool has_hdf5() { return false; }
-Hdf5Group parse_hdf5(const std::string&, const std::string& who, Hdf5Texts) {
+Hdf5Group parse_hdf5(const std::string&, const std::string& who) {
   fail_io("{}: this build of Keratin cannot read HDF5; build it where libhdf5-dev is installed",
           who);
 }
@@ -75,9 +78,7 @@ namespace {
 
 constexpr int deepest = 32;                 // groups in groups
 constexpr std::size_t longest_name = 1024;  // of a group, an array or an attribute
-constexpr hsize_t most_attributes = 1000;   // of one object
 constexpr hsize_t most_objects = 100'000;   // of one file
-constexpr hsize_t most_texts = 100'000;     // in a list
 constexpr std::uint64_t always_allowed_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t allowed_growth = 100;
 
@@ -126,8 +127,8 @@ class Session {
 
 class Reader {
  public:
-  Reader(hid_t file, std::uint64_t file_size, const std::string& who, Hdf5Texts texts)
-      : file_(file), file_size_(file_size), who_(who), texts_(texts) {}
+  Reader(hid_t file, const std::string& bytes, const std::string& who)
+      : file_(file), file_size_(bytes.size()), who_(who), attributes_(bytes) {}
 
   Hdf5Group read() const {
     Hdf5Group root;
@@ -153,7 +154,12 @@ class Reader {
     check(H5Oget_info2(group, &info, H5O_INFO_BASIC), shown);
     if (!visited_.insert(info.addr).second) refuse(shown, "the group is linked to more than once");
     if (depth > deepest) refuse(shown, "groups in groups, more than {} deep", deepest);
-    read_attributes(group, shown, &result, nullptr);
+    for (const auto& [name, texts, alone] : attributes_of(group, shown)) {
+      if (alone)
+        result.texts.emplace_back(name, texts[0]);
+      else
+        result.lists.emplace_back(name, texts);
+    }
 
     H5G_info_t links;
     check(H5Gget_info(group, &links), shown);
@@ -191,63 +197,11 @@ class Reader {
     return name;
   }
 
-  // Those of a group go into it; of an array, "dtype" alone matters.
-  void read_attributes(hid_t object, const std::string& path, Hdf5Group* group,
-                       std::string* dtype) const {
+  std::vector<TextAttributes::Attribute> attributes_of(hid_t object,
+                                                       const std::string& path) const {
     H5O_info_t info;
-    check(H5Oget_info2(object, &info, H5O_INFO_NUM_ATTRS), path);
-    if (info.num_attrs > most_attributes) refuse(path, "more than {} attributes", most_attributes);
-    for (hsize_t i = 0; i < info.num_attrs; ++i) {
-      const Handle attribute(
-          H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT),
-          H5Aclose);
-      check(attribute, path);
-      std::string name(longest_name + 1, '\0');
-      const auto size = H5Aget_name(attribute, name.size(), name.data());
-      check(size, path);
-      name.resize(std::min<std::size_t>(static_cast<std::size_t>(size), longest_name));
-      const Handle type(H5Aget_type(attribute), H5Tclose), space(H5Aget_space(attribute), H5Sclose);
-      check(std::min<hid_t>(type, space), path + "@" + name);
-      if (H5Tget_class(type) != H5T_STRING) continue;
-      if (texts_ == Hdf5Texts::none && H5Tis_variable_str(type) > 0 && name != "dtype") continue;
-      const auto count = H5Sget_simple_extent_npoints(space);
-      check(count, path + "@" + name);
-      if (static_cast<hsize_t>(count) > most_texts) refuse(path + "@" + name, "too many texts");
-      const auto texts =
-          read_texts(attribute, type, space, static_cast<std::size_t>(count), path + "@" + name);
-      const bool alone = H5Sget_simple_extent_ndims(space) == 0 && texts.size() == 1;
-      if (dtype != nullptr && alone && name == "dtype") *dtype = texts[0];
-      if (group == nullptr) continue;
-      if (alone)
-        group->texts.emplace_back(name, texts[0]);
-      else
-        group->lists.emplace_back(name, texts);
-    }
-  }
-
-  std::vector<std::string> read_texts(hid_t attribute, hid_t type, hid_t space, std::size_t count,
-                                      const std::string& path) const {
-    std::vector<std::string> texts;
-    if (count == 0) return texts;
-    const std::uint64_t size = H5Tget_size(type);
-    if (size == 0 || size > file_size_ || count * size > file_size_ + always_allowed_bytes)
-      refuse(path, "it declares more text than the file holds");
-    std::vector<char> bytes(count * size);
-    check(H5Aread(attribute, type, bytes.data()), path);
-    if (H5Tis_variable_str(type) > 0) {
-      for (std::size_t i = 0; i < count; ++i) {
-        const char* text = nullptr;
-        std::memcpy(&text, bytes.data() + i * size, size);
-        texts.emplace_back(text == nullptr ? "" : text);
-      }
-      H5Dvlen_reclaim(type, space, H5P_DEFAULT, bytes.data());
-      return texts;
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-      const char* text = bytes.data() + i * size;
-      texts.emplace_back(text, strnlen(text, size));
-    }
-    return texts;
+    check(H5Oget_info2(object, &info, H5O_INFO_BASIC), path);
+    return attributes_.read(info.addr);
   }
 
   Tensor read_array(hid_t dataset, const std::string& path) const {
@@ -269,10 +223,10 @@ class Reader {
     if (rank > 32) refuse(path, "expected at most 32 axes, found {}", rank);
     check_storage(dataset, plan, declared, path);
 
-    std::string dtype;
-    read_attributes(dataset, path, nullptr, &dtype);
-    if (dtype == "bfloat16" && H5Tget_size(type) == 2)
-      return read_bfloat16(dataset, type, Shape(shape), path);
+    if (H5Tget_class(type) == H5T_OPAQUE && H5Tget_size(type) == 2)
+      for (const auto& [name, texts, alone] : attributes_of(dataset, path))
+        if (name == "dtype" && alone && texts[0] == "bfloat16")
+          return read_bfloat16(dataset, type, Shape(shape), path);
     check_type(type, path);
     switch (H5Tget_class(type)) {
       case H5T_FLOAT:
@@ -401,7 +355,7 @@ class Reader {
   hid_t file_;
   std::uint64_t file_size_;
   const std::string& who_;
-  Hdf5Texts texts_;
+  TextAttributes attributes_;
   mutable std::set<haddr_t> visited_;
   mutable hsize_t objects_ = 0;
   mutable std::uint64_t grown_ = 0;  // declared by arrays of which little is stored
@@ -485,8 +439,9 @@ struct InMemory {
 
 namespace {
 
-// The names of a group lie in a tree of nodes, each with its level; a child is one level below. The
-// library follows children without looking at that, round and round where a node is its own child.
+// The names of a group lie in a tree of nodes. Where a node is its own child, the library goes
+// round until the stack is full. Nodes are looked for everywhere, because the library does not say
+// where they are; what a file no longer uses may look like one, but has no such child.
 void check_trees(const std::string& bytes, const std::string& who) {
   auto number = [&](std::size_t at, std::size_t size) {
     std::uint64_t value = 0;
@@ -495,19 +450,13 @@ void check_trees(const std::string& bytes, const std::string& who) {
     return value;
   };
   constexpr std::size_t header = 24;
-  auto is_node = [&](std::uint64_t at) {
-    return at <= bytes.size() && bytes.size() - at >= header && bytes.compare(at, 4, "TREE") == 0 &&
-           bytes[at + 4] == 0;
-  };
   for (std::size_t at = bytes.find("TREE"); at != bytes.npos; at = bytes.find("TREE", at + 1)) {
-    if (!is_node(at)) continue;
-    const std::uint64_t level = number(at + 5, 1), children = number(at + 6, 2);
+    if (bytes.size() - at < header || bytes[at + 4] != 0) continue;  // 0: a tree of names
+    const std::uint64_t children = number(at + 6, 2);
     for (std::uint64_t i = 0; i < children; ++i) {
       const std::size_t entry = at + header + 16 * i + 8;  // keys and children in turn
       if (entry + 8 > bytes.size()) break;
-      const std::uint64_t child = number(entry, 8);
-      if (is_node(child) && number(child + 5, 1) + 1 != level)
-        fail_io("{}: damaged HDF5: the tree of a group is not in order", who);
+      if (number(entry, 8) == at) fail_io("{}: damaged HDF5: a tree contains itself", who);
     }
   }
 }
@@ -516,7 +465,7 @@ void check_trees(const std::string& bytes, const std::string& who) {
 
 bool has_hdf5() { return true; }
 
-Hdf5Group parse_hdf5(const std::string& bytes, const std::string& who, Hdf5Texts texts) {
+Hdf5Group parse_hdf5(const std::string& bytes, const std::string& who) {
   check_trees(bytes, who);
   const Session session;
   const InMemory memory(64 << 10);
@@ -525,7 +474,7 @@ Hdf5Group parse_hdf5(const std::string& bytes, const std::string& who, Hdf5Texts
     fail_io("{}: not an HDF5 file", who);
   const Handle file(H5Fopen(name_of_none, H5F_ACC_RDONLY, memory.plan), H5Fclose);
   if (file < 0) fail_io("{}: not an HDF5 file, or a damaged one", who);
-  return Reader(file, bytes.size(), who, texts).read();
+  return Reader(file, bytes, who).read();
 }
 
 std::string format_hdf5(const Hdf5Group& root) {

@@ -31,17 +31,12 @@ struct Hdf5Group {
 /// std::runtime_error, which says so.
 bool has_hdf5();
 
-/// Whether attributes are read. Those of one length for all texts always are; others lie in a part
-/// of the file for whose damage the HDF5 library is not made: versions up to 1.14 may crash.
-enum class Hdf5Texts { none, all };
-
 /// The file's groups, arrays and texts; numbers of 16 and 32 bits become float32 or int32. Other
 /// attributes are left out. Throws std::runtime_error, which `who` begins, when the bytes are
 /// damaged and when they point outside themselves: by links other than hard ones, external storage
 /// or virtual datasets; when groups contain themselves; when an array declares far more than is
 /// stored.
-Hdf5Group parse_hdf5(const std::string& bytes, const std::string& who,
-                     Hdf5Texts texts = Hdf5Texts::none);
+Hdf5Group parse_hdf5(const std::string& bytes, const std::string& who);
 
 /// The bytes of a file with this content, which every version of HDF5 reads.
 std::string format_hdf5(const Hdf5Group& root);

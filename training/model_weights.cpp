@@ -79,12 +79,11 @@ void Model::load_weights(const std::string& path) {
   const Format format = format_of("load_weights", *this, path);
   check_built("load_weights", *this);
   if (format != Format::npz) {
-    const std::string bytes = read_file(path);
-    const Hdf5Group groups = parse_hdf5(bytes, path);
+    const Hdf5Group groups = parse_hdf5(read_file(path), path);
     // Keras 2 gave the extension .weights.h5 to files of its own form, too.
     if (groups.group("vars") != nullptr || groups.group("layers") != nullptr)
       return load_groups(*this, groups, path);
-    return load_legacy_weights(*this, parse_hdf5(bytes, path, Hdf5Texts::all), path);
+    return load_legacy_weights(*this, groups, path);
   }
   std::map<std::string, Tensor> arrays = load_npz(path);
   std::vector<std::string> names;

@@ -129,7 +129,7 @@ std::string member(const ZipArchive& archive, const std::string& path, const std
 }
 
 LoadedModel load_legacy(const std::string& path, const LoadOptions& options) {
-  const Hdf5Group root = parse_hdf5(read_file(path), path, Hdf5Texts::all);
+  const Hdf5Group root = parse_hdf5(read_file(path), path);
   return naming(path, [&] {
     const LoadedModel model = model_in(legacy_config(root, path), options);
     load_legacy_weights(*model, root, path);

@@ -31,7 +31,7 @@ Hdf5Group example() {
 }  // namespace
 
 TEST_CASE("an HDF5 file holds groups, arrays and texts" * doctest::skip(!has_hdf5())) {
-  const Hdf5Group read = parse_hdf5(format_hdf5(example()), "test.h5", Hdf5Texts::all);
+  const Hdf5Group read = parse_hdf5(format_hdf5(example()), "test.h5");
   CHECK(*read.text("backend") == "keratin");
   CHECK(*read.list("layer_names") == std::vector<std::string>{"lstm", "größe", ""});
   const Hdf5Group* vars = read.group("layers/lstm/cell/vars");
@@ -54,8 +54,7 @@ TEST_CASE("an HDF5 file holds groups, arrays and texts" * doctest::skip(!has_hdf
 TEST_CASE("a list of texts may be longer than an attribute's 64 KiB" * doctest::skip(!has_hdf5())) {
   Hdf5Group root;
   root.texts = {{"model_config", std::string(200'000, 'x')}};
-  CHECK(parse_hdf5(format_hdf5(root), "test.h5", Hdf5Texts::all).text("model_config")->size() ==
-        200'000);
+  CHECK(parse_hdf5(format_hdf5(root), "test.h5").text("model_config")->size() == 200'000);
 }
 
 TEST_CASE("an HDF5 file that ends early is an error, wherever it ends" *

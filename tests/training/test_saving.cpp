@@ -80,7 +80,7 @@ TEST_CASE("a file has Keras's members, groups and names" * with_hdf5) {
   const ZipArchive archive(read_file(folder / "model.keras"), "model.keras");
   CHECK(archive.names() ==
         std::vector<std::string>{"metadata.json", "config.json", "model.weights.h5"});
-  const Hdf5Group weights = parse_hdf5(archive.read(2), "model.weights.h5", Hdf5Texts::all);
+  const Hdf5Group weights = parse_hdf5(archive.read(2), "model.weights.h5");
   CHECK(weights.array("layers/lstm/cell/vars/0")->shape() == Shape{4, 24});
   CHECK(weights.array("layers/lstm/cell/vars/1")->shape() == Shape{6, 24});
   CHECK(weights.array("layers/attention_layer/vars/2")->shape() == Shape{3, 1});
