@@ -89,6 +89,17 @@ void add_backward_layer(Config& bidirectional) {
   bidirectional.emplace_back("backward_layer", backward);
 }
 
+/// Of a class of one's own nothing is known, and so nothing of it is changed.
+bool is_of_keras(const Config& object, const std::string& class_name) {
+  const Option *module = find_option(object, "module"),
+               *registered = find_option(object, "registered_name");
+  std::string name = class_name, place = "keras";
+  if (registered != nullptr) from_option(*registered, name);
+  if (module != nullptr && !module->is_none()) from_option(*module, place);
+  return name.find('>') == name.npos && class_name.find('>') == class_name.npos &&
+         place.starts_with("keras");
+}
+
 void modernize_layer(Config& object) {
   Option* class_name = find(object, "class_name");
   Option* inner = find(object, "config");
@@ -99,6 +110,8 @@ void modernize_layer(Config& object) {
   // An optimizer of Keras's own, which Keras 2.15 registered as others register theirs.
   if (kind.starts_with("Custom>") && find(*config, "is_legacy_optimizer") != nullptr)
     *class_name = kind.substr(std::string("Custom>").size());
+  else if (!is_of_keras(object, kind))
+    return;
   if (kind == "Bidirectional") add_backward_layer(*config);
   if (kind == "InputLayer") rename(*config, "batch_input_shape", "batch_shape");
   std::erase_if(*config, [](const auto& entry) {

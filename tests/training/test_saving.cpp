@@ -212,6 +212,25 @@ TEST_CASE("parts of layers of one's own lie under the names of their members" * 
     CHECK(weights.array(path) != nullptr);
 }
 
+TEST_CASE("options that Keras 2 had are no concern of a class of one's own" * with_hdf5) {
+  class Fading : public Layer {
+   public:
+    explicit Fading(double decay) : decay_(decay) {}
+    std::vector<Field> fields() override { return {{"decay", &decay_}}; }
+    Tensor call(const Tensor& x) override { return x * decay_; }
+
+   private:
+    double decay_;
+  };
+  register_keras_serializable<Fading>("mine", "Fading", [] { return Fading(1); });
+  TemporaryDirectory folder;
+  Sequential model({Dense(2, {.input_shape = {3}}), Fading(0.25)});
+  model.save(folder / "model.keras");
+  Sequential copy = load_model(folder / "model.keras");
+  const Tensor x = Random(1).normal({4, 3});
+  CHECK(difference(copy.predict(x), model.predict(x)) == 0);
+}
+
 TEST_CASE("what is wrong with a file is said, with the file's name and the place in it" *
           with_hdf5) {
   TemporaryDirectory folder;
