@@ -435,6 +435,7 @@ void Optimizer::set_variables(const std::vector<Tensor>& values) {
       fail("{}: variable {} ({}): expected shape {}, got {}", name(), i, variable, present.shape(),
            values[i].shape());
   }
+  if (!state_->learning_rate.is_schedule()) check_rate(values[1].item());
   std::size_t next = 0;
   state_->calls = static_cast<std::int64_t>(values[next++].item());
   if (!state_->learning_rate.is_schedule()) {

@@ -396,6 +396,10 @@ TEST_CASE("errors of optimizers name the optimizer, the rule and what came") {
   CHECK_THROWS_WITH_AS(AnyOptimizer::from_config("Adam", {{"beta_1", std::string("x")}}),
                        "adam: the value of option \"beta_1\" has the wrong type",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(
+      adam.set_variables({full({}, 7), full({}, NAN), zeros({3, 2}), zeros({3, 2})}),
+      "adam: expected a learning rate of at least 0, got nan", std::invalid_argument);
+  CHECK(adam.iterations() == 0);
   AnyOptimizer scaled = AnyOptimizer::from_config("Adam", {{"loss_scale_factor", 2.0}});
   const Config kept = scaled->config();
   CHECK(*find_option(kept, "loss_scale_factor") == Option(2.0));
