@@ -1,6 +1,6 @@
 // The main job: who is speaking? Nine men say the Japanese vowels /ae/; an LSTM with attention over
 // its time steps learns to tell them apart (examples/data/README.md). Writes out/report.html, the
-// weights and the history.
+// model and the history.
 //
 //   05_vowels [folder of the data] [number of seeds to average over]
 
@@ -84,7 +84,7 @@ int main(int argc, char** argv) {
   std::cout << "\ntest accuracy " << accuracy << " on " << data.y_test.numel()
             << " recordings; who spoke (rows), who was heard (columns):\n"
             << matrix << "\n\n";
-  model.save_weights("out/weights.npz");
+  model.save("out/model.keras");  // which Python opens, too
 
   Report report;
   report.title = "Who is speaking? Nine men and the Japanese vowels";
@@ -107,5 +107,5 @@ int main(int argc, char** argv) {
                   "Data: UCI Machine Learning Repository, Japanese Vowels (Kudo, Toyama, Shimbo "
                   "1999), CC BY 4.0."};
   write_report("out/report.html", report);
-  std::cout << "wrote out/report.html, out/weights.npz and out/history.csv\n";
+  std::cout << "wrote out/report.html, out/model.keras and out/history.csv\n";
 }
