@@ -7,7 +7,6 @@
 #include <keratin/training/report.h>
 #include <keratin/training/saving.h>
 
-#include <filesystem>
 #include <iostream>
 
 #include <keratin/core/internal/message.h>
@@ -62,7 +61,7 @@ void write_history(const std::string& path, const History& history) {
 }  // namespace
 
 int summary(const std::string& model) {
-  load_model(model, {.compile = true})->summary();
+  load_model(model)->summary();
   return 0;
 }
 

@@ -92,8 +92,7 @@ DataFile load_data(const std::string& path, const Model& model, bool targets) {
   if (data.x.empty())
     fail_io("{}: expected an array \"x\", or \"x_0\", \"x_1\", ..., or {}", path,
             fmt::join(model.input_names(), ", "));
-  data.has_targets = !data.y.empty();
-  if (targets && !data.has_targets)
+  if (targets && data.y.empty())
     fail_io("{}: expected an array \"y\", or \"y_0\", \"y_1\", ..., or {}", path,
             fmt::join(model.output_names(), ", "));
   return data;

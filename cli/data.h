@@ -11,7 +11,6 @@ namespace keratin::cli {
 
 struct DataFile {
   Arrays x, y, sample_weight;
-  bool has_targets = false;
 };
 
 /// Arrays for the model's inputs and, when `targets`, its outputs:

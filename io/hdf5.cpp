@@ -6,13 +6,13 @@
 // Format: "HDF5 File Format Specification", The HDF Group. What Keras puts into it:
 // keras/src/saving/saving_lib.py, H5IOStore.
 #include <algorithm>
-#include <functional>
 
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/io/hdf5.h>
 #include <keratin/io/internal/hdf5_attributes.h>
+#include <keratin/io/internal/little_endian.h>
 
 #ifdef KERATIN_HDF5
 #include <hdf5.h>
@@ -77,7 +77,7 @@ std::string format_hdf5(const Hdf5Group&) {
 namespace {
 
 constexpr int deepest = 32;                 // groups in groups
-constexpr std::size_t longest_name = 1024;  // of a group, an array or an attribute
+constexpr std::size_t longest_name = 1024;  // of a group or an array
 constexpr hsize_t most_objects = 100'000;   // of one file
 constexpr std::uint64_t always_allowed_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t allowed_growth = 100;
@@ -355,7 +355,7 @@ class Reader {
   hid_t file_;
   std::uint64_t file_size_;
   const std::string& who_;
-  TextAttributes attributes_;
+  mutable TextAttributes attributes_;
   mutable std::set<haddr_t> visited_;
   mutable hsize_t objects_ = 0;
   mutable std::uint64_t grown_ = 0;  // declared by arrays of which little is stored
@@ -444,10 +444,7 @@ namespace {
 // where they are; what a file no longer uses may look like one, but has no such child.
 void check_trees(const std::string& bytes, const std::string& who) {
   auto number = [&](std::size_t at, std::size_t size) {
-    std::uint64_t value = 0;
-    for (std::size_t i = size; i-- > 0;)
-      value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
-    return value;
+    return little_endian(std::string_view(bytes).substr(at, size));
   };
   constexpr std::size_t header = 24;
   for (std::size_t at = bytes.find("TREE"); at != bytes.npos; at = bytes.find("TREE", at + 1)) {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include <keratin/core/internal/message.h>
+#include <keratin/io/internal/little_endian.h>
 #include <keratin/io/zip.h>
 
 namespace keratin {
@@ -46,11 +47,7 @@ struct Bytes {
     return bytes.substr(at, size);
   }
   std::uint64_t number(std::uint64_t at, int size) const {
-    const std::string_view digits = text(at, size);
-    std::uint64_t value = 0;
-    for (std::size_t i = digits.size(); i-- > 0;)
-      value = value << 8 | static_cast<unsigned char>(digits[i]);
-    return value;
+    return little_endian(text(at, static_cast<std::uint64_t>(size)));
   }
   void expect_signature(std::uint64_t at, std::string_view signature) const {
     if (text(at, 4) != signature) fail_io("{}: damaged zip archive: no header at byte {}", who, at);

@@ -60,7 +60,7 @@ Option node_of_keras3(const Option& node) {
     auto* given = history.size() < 4 ? nullptr : std::get_if<Config>(&history[3]);
     if (given == nullptr) continue;
     for (const auto& [name, value] : *given)
-      if (name != "training" && find_option(arguments, name) == nullptr)
+      if (find_option(arguments, name) == nullptr)
         arguments.emplace_back(name, argument_of_keras3(value));
   }
   return Config{{"args", tensors.size() == 1 ? tensors : List{Option(tensors)}},

@@ -84,7 +84,8 @@ Hdf5Group legacy_weights(const Model& model) {
     std::vector<std::string> paths;
     Hdf5Group& group = root.groups.emplace_back(layer->name(), Hdf5Group()).second;
     for (const Weight& weight : in_legacy_order(*layer)) {
-      const std::string path = weight.path().substr(model.name().size() + 1);
+      const std::string path =
+          weight.path().substr(weight.path().find('/') + 1);  // below the model
       const auto slash = path.rfind('/');
       group.make_group(path.substr(0, slash))
           .arrays.emplace_back(path.substr(slash + 1), weight.value());

@@ -432,10 +432,7 @@ class GraphReader {
   std::vector<Pending> pending_;
 };
 
-}  // namespace
-
-namespace {
-
+/// How Keras was given inputs or outputs.
 ModelGraph::Structure structure_of(const Option* option) {
   ModelGraph::Structure structure;
   if (auto* named = std::get_if<Config>(option))

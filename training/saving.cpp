@@ -8,7 +8,6 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/io/file.h>
 #include <keratin/io/json.h>
-#include <keratin/io/npz.h>
 #include <keratin/io/zip.h>
 #include <keratin/training/internal/saving.h>
 #include <keratin/training/saving.h>
@@ -27,8 +26,9 @@ constexpr const char* weights_member = "model.weights.h5";
 /// the file, too.
 bool is_new_and_unset(const std::string& name, const Option& value) {
   static constexpr const char* unset[] = {
-      "quantization_config", "optional",   "ragged",     "renorm", "renorm_clipping", "use_gate",
-      "rms_scaling",         "input_axes", "output_axes"};
+      "quantization_config", "optional",      "ragged",      "renorm",
+      "renorm_clipping",     "use_gate",      "rms_scaling", "input_axes",
+      "output_axes",         "sliding_window"};
   if (std::ranges::find(unset, name) == std::end(unset)) return false;
   return value.is_none() || value == Option(false);
 }
@@ -43,7 +43,14 @@ void leave_out_new(Option& option) {
       return is_new_and_unset(entry.first, entry.second) ||
              (no_renorm && entry.first == "renorm_momentum");
     });
-    for (auto& entry : *config) leave_out_new(entry.second);
+    // Of the layers of one axis that pad, only this one was late to have a choice.
+    const Option* class_name = find_option(*config, "class_name");
+    for (auto& [name, value] : *config) {
+      if (name == "config" && class_name != nullptr && *class_name == Option("ZeroPadding1D"))
+        if (auto* padding = std::get_if<Config>(&value))
+          std::erase(*padding, std::pair{std::string("data_format"), Option("channels_last")});
+      leave_out_new(value);
+    }
   }
 }
 

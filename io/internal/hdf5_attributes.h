@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include <keratin/io/internal/little_endian.h>
+
 namespace keratin {
 
 /// Read without the HDF5 library, which is not made for damage here: version
@@ -23,17 +25,18 @@ class TextAttributes {
     bool alone;  // no list
   };
 
-  explicit TextAttributes(std::string_view bytes) : bytes_(bytes) {}
+  explicit TextAttributes(std::string_view bytes) : bytes_(bytes), unread_(bytes.size()) {}
 
-  /// Those of the object whose header is at this place.
-  std::vector<Attribute> read(std::uint64_t header) const {
+  /// Those of the object whose header is at this place. A file whose headers and texts are longer
+  /// than itself, because it uses the same bytes many times, has no more of them.
+  std::vector<Attribute> read(std::uint64_t header) {
     std::vector<Attribute> attributes;
     if (!has(bytes_, header, 16) || number(bytes_, header, 1) != 1) return attributes;
     // The messages lie behind the header, and where a message says that they go on.
     std::vector<std::pair<std::uint64_t, std::uint64_t>> parts{
         {header + 16, number(bytes_, header + 8, 4)}};
     for (std::size_t i = 0; i < parts.size() && i < most_parts; ++i) {
-      if (!has(bytes_, parts[i].first, parts[i].second)) break;
+      if (!has(bytes_, parts[i].first, parts[i].second) || !may_read(parts[i].second)) break;
       std::string_view part = bytes_.substr(parts[i].first, parts[i].second);
       while (part.size() >= 8 && attributes.size() < most_attributes) {
         const std::uint64_t type = number(part, 0, 2), length = number(part, 2, 2);
@@ -54,20 +57,18 @@ class TextAttributes {
   static constexpr std::uint64_t fixed_text = 3, of_any_length = 9;      // classes of types
   static constexpr std::size_t most_parts = 1000, most_attributes = 1000;
   static constexpr std::uint64_t most_texts = 100'000;
+  static constexpr std::uint64_t most_steps = 10'000'000;  // through heaps, in a file
 
   static bool has(std::string_view bytes, std::uint64_t at, std::uint64_t size) {
     return at <= bytes.size() && size <= bytes.size() - at;
   }
-  /// Little-endian; the bytes must be there.
+  /// The bytes must be there.
   static std::uint64_t number(std::string_view bytes, std::uint64_t at, std::uint64_t size) {
-    std::uint64_t value = 0;
-    for (std::uint64_t i = size; i-- > 0;)
-      value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
-    return value;
+    return little_endian(bytes.substr(at, size));
   }
 
   /// An attribute of text, from the message that holds its name, type, shape and value.
-  std::optional<Attribute> attribute_in(std::string_view message) const {
+  std::optional<Attribute> attribute_in(std::string_view message) {
     const std::uint64_t version = message.size() < 9 ? 0 : number(message, 0, 1);
     if (version < 1 || version > 3) return {};
     std::uint64_t at = version == 3 ? 9 : 8;
@@ -91,7 +92,7 @@ class TextAttributes {
     for (std::uint64_t i = 0; i < *count; ++i) {
       const std::string_view one = value.substr(i * size, size);
       const auto text = kind == fixed_text ? std::optional(one) : text_at(one);
-      if (!text) return {};
+      if (!text || !may_read(text->size())) return {};
       found.texts.emplace_back(text->substr(0, text->find('\0')));
     }
     if (found.alone && found.texts.size() != 1) return {};
@@ -110,7 +111,7 @@ class TextAttributes {
   }
 
   /// A reference is a length, and the place of a heap and a number in it.
-  std::optional<std::string_view> text_at(std::string_view reference) const {
+  std::optional<std::string_view> text_at(std::string_view reference) {
     const std::uint64_t length = number(reference, 0, 4), heap = number(reference, 4, 8),
                         index = number(reference, 12, 4);
     if (length == 0) return std::string_view();
@@ -118,7 +119,7 @@ class TextAttributes {
     const std::uint64_t heap_size = number(bytes_, heap + 8, 8);
     if (!has(bytes_, heap, heap_size) || heap_size < 16) return {};
     std::string_view objects = bytes_.substr(heap + 16, heap_size - 16);
-    while (objects.size() >= 16) {
+    while (objects.size() >= 16 && steps_++ < most_steps) {
       const std::uint64_t found = number(objects, 0, 2), size = number(objects, 8, 8);
       if (found == 0 || size > objects.size() - 16) return {};
       if (found == index)
@@ -128,7 +129,15 @@ class TextAttributes {
     return {};
   }
 
+  bool may_read(std::uint64_t size) {
+    if (size > unread_) return false;
+    unread_ -= size;
+    return true;
+  }
+
   std::string_view bytes_;
+  std::uint64_t unread_;  // how much may still be read
+  std::uint64_t steps_ = 0;
 };
 
 }  // namespace keratin

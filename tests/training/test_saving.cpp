@@ -94,6 +94,17 @@ TEST_CASE("a file has Keras's members, groups and names" * with_hdf5) {
     CHECK(config.find(new_option) == config.npos);
 }
 
+TEST_CASE("options that Keras 3.4 does not know are left out where they say nothing" * with_hdf5) {
+  auto x = Input({4, 6});
+  auto y = MultiHeadAttention(2, 3)({x, x});
+  Model model({x}, {ZeroPadding1D(1)(BatchNormalization()(y))});
+  const std::string json = model.to_json();
+  for (const char* option : {"sliding_window", "use_gate", "data_format", "renorm"})
+    CHECK(json.find(option) == json.npos);
+  Model other({x}, {MultiHeadAttention(2, 3, {.sliding_window = 2})({x, x})});
+  CHECK(other.to_json().find("\"sliding_window\":2") != json.npos);
+}
+
 TEST_CASE("a loaded model is taken as what it is" * with_hdf5) {
   TemporaryDirectory folder;
   Sequential original = seed_model();
