@@ -4,6 +4,7 @@
 //
 //   05_vowels [folder of the data] [number of seeds to average over]
 
+#include <keratin/io/hdf5.h>
 #include <keratin/keratin.h>
 #include <keratin/layers/attention.h>
 #include <filesystem>
@@ -84,7 +85,7 @@ int main(int argc, char** argv) {
   std::cout << "\ntest accuracy " << accuracy << " on " << data.y_test.numel()
             << " recordings; who spoke (rows), who was heard (columns):\n"
             << matrix << "\n\n";
-  model.save("out/model.keras");  // which Python opens, too
+  if (has_hdf5()) model.save("out/model.keras");  // which Python opens, too
 
   Report report;
   report.title = "Who is speaking? Nine men and the Japanese vowels";
