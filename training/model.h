@@ -186,6 +186,7 @@ class Model : public Layer {
   void load_weights(const std::string& path);
 
  private:
+  friend class Planner;
   friend class Trainer;
   friend AnyLayer functional_from_config(const Config& config);
   int summary_width() const;
