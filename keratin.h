@@ -10,6 +10,7 @@
 #include <keratin/core/memory.h>
 #include <keratin/core/parallel.h>
 #include <keratin/core/random.h>
+#include <keratin/core/snapshot.h>
 #include <keratin/core/tensor.h>
 #include <keratin/io/csv.h>
 #include <keratin/io/npy.h>
@@ -21,6 +22,7 @@
 #include <keratin/optim/metrics.h>
 #include <keratin/optim/optimizers.h>
 #include <keratin/optim/schedule.h>
+#include <keratin/training/backup.h>
 #include <keratin/training/callbacks.h>
 #include <keratin/training/gradcheck.h>
 #include <keratin/training/report.h>

@@ -2,6 +2,7 @@
 #include <keratin/core/create.h>
 #include <keratin/core/random.h>
 #include <keratin/io/csv.h>
+#include <keratin/training/backup.h>
 #include <keratin/training/callbacks.h>
 #include <keratin/training/gradcheck.h>
 #include <keratin/training/report.h>
@@ -107,7 +108,18 @@ int fit(const FitArguments& arguments) {
   if (!arguments.checkpoint.empty())
     options.callbacks.push_back(
         ModelCheckpoint(arguments.checkpoint, {.monitor = monitor, .save_best_only = true}));
-  const History history = model->fit(data.x, data.y, options);
+  if (!arguments.backup.empty()) options.callbacks.push_back(BackupAndRestore(arguments.backup));
+  options.on_signal = OnSignal::raise_error;
+  History history;
+  try {
+    history = model->fit(data.x, data.y, options);
+  } catch (const Interrupted& interrupted) {
+    if (!arguments.out.empty()) model->save(arguments.out);
+    std::cerr << "keratin: " << interrupted.what()
+              << (arguments.out.empty() ? "" : "; the model so far is in " + arguments.out)
+              << (arguments.backup.empty() ? "" : "; fit goes on from " + arguments.backup) << "\n";
+    return 128 + interrupted.signal();
+  }
   if (!arguments.out.empty()) model->save(arguments.out);
   if (!arguments.history.empty()) write_history(arguments.history, history);
   if (!arguments.report.empty())

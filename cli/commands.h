@@ -21,7 +21,7 @@ struct FitArguments {
   std::string loss = {};
   std::vector<std::string> metrics = {};
   std::optional<int> early_stopping = {};  ///< patience
-  std::string checkpoint = {};
+  std::string checkpoint = {}, backup = {};
   std::string out = {}, history = {}, report = {};
 };
 

@@ -26,7 +26,8 @@ constexpr const char* examples = R"(Examples:
 
 Data: .npz with arrays x and y (of several inputs or outputs x_0, x_1, ..., or their names; and
 sample_weight), .npy with x alone, .csv with a header, where column y or the last one is the target.
-Exit codes: 0 done; 1 an error, a difference, a wrong gradient; 2 wrong usage.)";
+Exit codes: 0 done; 1 an error, a difference, a wrong gradient; 2 wrong usage; 130 and 143 when
+Ctrl-C or SIGTERM ended fit, which first finishes its batch and saves the model so far.)";
 
 /// One line, whatever an error has to say.
 std::string in_one_line(const std::string& text) {
@@ -106,6 +107,8 @@ int main(int argc, char** argv) {
                   "epochs to wait for a better loss; the best weights are kept")
       ->check(CLI::NonNegativeNumber);
   sub->add_option("--checkpoint", fit_arguments.checkpoint, "a .keras file for the best epoch");
+  sub->add_option("--backup", fit_arguments.backup,
+                  "a folder: fit goes on from the backup in it, and keeps one there while it runs");
   sub->add_option("-o,--out", fit_arguments.out, "the trained model: a .keras file");
   sub->add_option("--history", fit_arguments.history, "a .csv file with a row for each epoch");
   sub->add_option("--report", fit_arguments.report, "an .html file with the curves");

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <keratin/core/snapshot.h>
 #include <keratin/core/tensor.h>
 
 namespace keratin {
@@ -43,6 +44,10 @@ class Random {
   };
   State state() const { return state_; }
   void set_state(const State& state) { state_ = state; }
+  void snapshot(Snapshot& s) {
+    s.field("seed", state_.seed);
+    s.field("counter", state_.counter);
+  }
 
  private:
   std::uint64_t reserve(std::int64_t numbers);  // first block of a run of 32-bit numbers

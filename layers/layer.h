@@ -41,6 +41,7 @@
 #include <keratin/autograd/weight.h>
 #include <keratin/core/config.h>
 #include <keratin/core/random.h>
+#include <keratin/core/snapshot.h>
 #include <keratin/core/tensor.h>
 #include <keratin/layers/initializers.h>
 #include <keratin/layers/outputs.h>
@@ -222,6 +223,7 @@ class Layer {
   friend Option to_option(const AnyLayer& layer);
   friend class LayerMemory;
   friend class LayerNoise;
+  friend void snapshot_layers(const Layer& layer, Snapshot& s);
   struct State;
   State& state() const;
   void warn_of_lost_mask(const Tensors& output_masks) const;

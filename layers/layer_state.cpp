@@ -432,6 +432,46 @@ std::vector<Random*> LayerNoise::generators() const {
   return all;
 }
 
+void snapshot_layers(const Layer& layer, Snapshot& s) {
+  NoGradient scope;
+  std::vector<const Layer::State*> found;
+  layer.state().collect(found);
+  auto each_weight = [&](const auto& f) {
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      std::size_t number = 0;
+      for (const auto* list : {&found[i]->weights, &found[i]->fixed_weights})
+        for (const Weight& weight : *list)
+          f(fmt::format("layer/{}/weight/{}", i, number++), weight);
+    }
+  };
+  if (s.restores())
+    each_weight([&](const std::string& name, const Weight& weight) {
+      Tensor value;
+      s.field(name, value);
+      if (!value.defined() || value.shape() != weight.shape())
+        s.refuse(fmt::format("{}: expected {}, found {}", weight.path(), weight.shape(),
+                             value.defined() ? value.shape().str() : "none"));
+    });
+  each_weight([&](const std::string& name, Weight weight) {
+    Tensor value = weight.value();
+    s.field(name, value);
+    if (s.restores()) weight.assign(value);
+  });
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    Layer::State& state = *const_cast<Layer::State*>(found[i]);
+    s.group(fmt::format("layer/{}", i), [&] {
+      s.field("carried", state.carried);
+      for (Tensor& carried : state.carried)
+        if (carried.defined()) carried = carried.to(layer.device());
+      bool has_noise = state.noise.has_value();
+      s.field("has_noise", has_noise);
+      if (!has_noise) return;
+      if (!state.noise) state.noise.emplace(0);
+      state.noise->snapshot(s);
+    });
+  }
+}
+
 const Layer* first_without_graph(const Layer& layer) {
   if (!layer.supports_graph()) return &layer;
   for (const AnyLayer& inside : layer.sublayers())

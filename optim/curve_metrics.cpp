@@ -70,6 +70,25 @@ void AUC::reset_state() {
   begin(o.multi_label ? o.num_labels.value_or(counts_->found) : 1);
 }
 
+void AUC::snapshot(Snapshot& s) {
+  Counts& counts = *counts_;
+  s.field("labels", counts.labels);
+  s.field("found", counts.found);
+  counts.bins.snapshot(s);
+  auto lists = static_cast<int>(counts.samples.size());
+  s.field("lists", lists);
+  counts.samples.resize(static_cast<std::size_t>(std::max(lists, 0)));
+  for (std::size_t i = 0; i < counts.samples.size(); ++i) {
+    std::vector<double> numbers;  // three for each sample
+    for (const Sample& sample : counts.samples[i])
+      numbers.insert(numbers.end(), {sample.score, sample.weight, sample.label ? 1.0 : 0.0});
+    s.field(fmt::format("samples/{}", i), numbers);
+    counts.samples[i].clear();
+    for (std::size_t n = 0; n + 2 < numbers.size(); n += 3)
+      counts.samples[i].push_back({numbers[n], numbers[n + 1], numbers[n + 2] != 0});
+  }
+}
+
 void AUC::begin(std::int64_t labels) {
   counts_->labels = labels;
   counts_->samples.assign(static_cast<std::size_t>(labels), {});

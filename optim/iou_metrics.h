@@ -31,6 +31,7 @@ class IoU : public Metric {
                     const Tensor& sample_weight) override;
   double result() const override;
   void reset_state() override;
+  void snapshot(Snapshot& s) override { matrix_->snapshot(s); }
   std::string class_name() const override { return "IoU"; }
   std::vector<Field> fields() override;
 

@@ -32,6 +32,7 @@
 #include <vector>
 
 #include <keratin/core/config.h>
+#include <keratin/core/snapshot.h>
 #include <keratin/core/tensor.h>
 #include <keratin/optim/loss.h>
 
@@ -71,6 +72,8 @@ class Metric {
   virtual std::vector<double> results() const { return {result()}; }
   /// Forgets all batches.
   virtual void reset_state() = 0;
+  /// The numbers so far, for a backup in the middle of an epoch (BackupAndRestore).
+  virtual void snapshot(Snapshot&) {}
   /// Whether update_state does the same ops for each batch of the same shapes, and keeps what it
   /// gathers in tensors that it overwrites, such as those of RunningSums: then it may be part of a
   /// CUDA graph. By default so for the library's metrics.
@@ -130,6 +133,7 @@ class RunningSums {
   /// To zero, in the same memory.
   void reset();
   std::int64_t count() const { return sums_.numel(); }
+  void snapshot(Snapshot& s) { s.field("sums", sums_); }
 
  private:
   Tensor sums_;  // (count) float64
@@ -148,6 +152,7 @@ class Mean {
   /// 0 before the first update.
   double result() const;
   void reset_state() { sums_.reset(); }
+  void snapshot(Snapshot& s) { sums_.snapshot(s); }
 
  private:
   RunningSums sums_{2};  // total and count
@@ -161,6 +166,7 @@ class Sum {
   /// 0 before the first update.
   double result() const { return sum_.values()[0]; }
   void reset_state() { sum_.reset(); }
+  void snapshot(Snapshot& s) { sum_.snapshot(s); }
 
  private:
   RunningSums sum_{1};
@@ -175,6 +181,7 @@ class MeanMetric : public Metric {
                     const Tensor& sample_weight) override;
   double result() const override { return mean_->result(); }
   void reset_state() override { mean_->reset_state(); }
+  void snapshot(Snapshot& s) override { mean_->snapshot(s); }
 
  protected:
   /// (batch, ...)

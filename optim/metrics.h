@@ -140,6 +140,7 @@ class Precision : public Metric {
   double result() const override { return results()[0]; }
   std::vector<double> results() const override;
   void reset_state() override;
+  void snapshot(Snapshot& s) override { sums_->snapshot(s); }
   std::string class_name() const override { return "Precision"; }
   std::vector<Field> fields() override;
 
@@ -166,6 +167,7 @@ class Recall : public Metric {
   double result() const override { return results()[0]; }
   std::vector<double> results() const override;
   void reset_state() override;
+  void snapshot(Snapshot& s) override { sums_->snapshot(s); }
   std::string class_name() const override { return "Recall"; }
   std::vector<Field> fields() override;
 
@@ -198,6 +200,7 @@ class ConfusionCount : public Metric {
   double result() const override { return results()[0]; }
   std::vector<double> results() const override;
   void reset_state() override;
+  void snapshot(Snapshot& s) override { sums_->snapshot(s); }
   std::string class_name() const override {
     return cell == ConfusionCell::true_positives    ? "TruePositives"
            : cell == ConfusionCell::true_negatives  ? "TrueNegatives"
@@ -253,6 +256,7 @@ class AUC : public Metric {
                     const Tensor& sample_weight) override;
   double result() const override;
   void reset_state() override;
+  void snapshot(Snapshot& s) override;
   std::string class_name() const override { return "AUC"; }
   Config config() const override;
   std::vector<Field> fields() override;
@@ -304,6 +308,7 @@ class RateAtRate : public Metric {
                     const Tensor& sample_weight) override;
   double result() const override;
   void reset_state() override;
+  void snapshot(Snapshot& s) override { sums_->snapshot(s); }
   std::string class_name() const override;
   std::vector<Field> fields() override;
 

@@ -447,4 +447,40 @@ void Optimizer::set_variables(const std::vector<Tensor>& values) {
   for (auto& [name, value] : state_->scalars) value = values[next++].item();
 }
 
+void Optimizer::snapshot(Snapshot& s) {
+  std::string kind = class_name();
+  s.field("class", kind);
+  if (kind != class_name())
+    s.refuse(fmt::format("the optimizer was {}, and is {}", kind, class_name()));
+  s.field("calls", state_->calls);
+  if (!state_->learning_rate.is_schedule()) {
+    double rate = learning_rate();
+    s.field("learning_rate", rate);
+    if (s.restores()) set_learning_rate(rate);
+  }
+  auto count = static_cast<int>(state_->slots.size());
+  s.field("slots", count);
+  for (int i = 0; i < count; ++i) {
+    const auto place = static_cast<std::size_t>(i);
+    std::string slot_name = place < state_->slots.size() ? state_->slots[place].name : "";
+    s.field(fmt::format("slot/{}/name", i), slot_name);
+    for (std::size_t w = 0; w < state_->weights.size(); ++w) {
+      const auto known = std::ranges::find(state_->slots, slot_name, &State::SlotTensors::name);
+      Tensor value = known == state_->slots.end() ? Tensor() : known->tensors[w];
+      s.field(fmt::format("slot/{}/{}", i, w), value);
+      if (s.restores() && value.defined()) slot(state_->weights[w], slot_name).assign(value);
+    }
+  }
+  auto scalars = static_cast<int>(state_->scalars.size());
+  s.field("scalars", scalars);
+  for (int i = 0; i < scalars; ++i) {
+    const auto place = static_cast<std::size_t>(i);
+    auto [scalar_name, value] =
+        place < state_->scalars.size() ? state_->scalars[place] : std::pair<std::string, double>();
+    s.field(fmt::format("scalar/{}/name", i), scalar_name);
+    s.field(fmt::format("scalar/{}", i), value);
+    if (s.restores()) scalar(scalar_name) = value;
+  }
+}
+
 }  // namespace keratin

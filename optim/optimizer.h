@@ -25,6 +25,7 @@
 
 #include <keratin/autograd/weight.h>
 #include <keratin/core/config.h>
+#include <keratin/core/snapshot.h>
 #include <keratin/core/tensor.h>
 #include <keratin/optim/schedule.h>
 
@@ -98,6 +99,8 @@ class Optimizer {
   /// Restores what variables() gave. Throws std::invalid_argument, and changes nothing, when the
   /// number or a shape differs.
   void set_variables(const std::vector<Tensor>& values);
+  /// The same state to the last bit, with slots that were made on first use.
+  void snapshot(Snapshot& s);
 
   /// Keras' class name ("Adam") and the options of its get_config. A class of one's own is called
   /// "package>Name" when it is registered, else its class name is empty.

@@ -30,6 +30,7 @@ class FBetaScore : public Metric {
   double result() const override { return results()[0]; }
   std::vector<double> results() const override;
   void reset_state() override;
+  void snapshot(Snapshot& s) override { sums_->snapshot(s); }
   std::string class_name() const override { return "FBetaScore"; }
   std::vector<Field> fields() override;
 
@@ -73,6 +74,7 @@ class R2Score : public Metric {
   double result() const override { return results()[0]; }
   std::vector<double> results() const override;
   void reset_state() override;
+  void snapshot(Snapshot& s) override { sums_->snapshot(s); }
   std::string class_name() const override { return "R2Score"; }
   std::vector<Field> fields() override;
 

@@ -50,4 +50,14 @@ done
 expect 0 '' "$keratin" diff trained.keras copy.keras
 expect 0 'lstm (LSTM)' "$keratin" summary copy.keras
 expect 0 'elements agree, 0 do not' "$keratin" gradcheck "$files/seed_model.keras" "$data" --samples 2
+
+# A signal ends fit after its batch; the model so far is saved, and the backup is gone on from.
+for signal in INT:130 TERM:143; do
+  expect "${signal#*:}" 'fit goes on from backup' timeout --preserve-status -s "${signal%:*}" 3 \
+    "$keratin" fit "$files/seed_model.keras" "$data" --epochs 1000000 -o stopped.keras --backup backup
+  expect 0 'lstm (LSTM)' "$keratin" summary stopped.keras
+  [ -s backup/latest.npz ] || fail "there is no backup"
+done
+expect 0 '' "$keratin" fit "$files/seed_model.keras" "$data" --epochs 1 --backup backup
+[ ! -e backup ] || fail "the backup of a complete run stayed"
 echo "The command does what it says."

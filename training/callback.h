@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include <keratin/core/snapshot.h>
+
 namespace keratin {
 
 class Model;
@@ -86,6 +88,7 @@ struct TrainingParams {
   int steps = 0;  ///< batches in an epoch
   int verbose = 1;
   bool validation = true;  ///< whether val_... values come, or may come
+  bool resumed = false;    ///< whether it goes on from a backup (training/backup.h)
 };
 
 class Callback {
@@ -105,6 +108,12 @@ class Callback {
   virtual void on_test_end(const Logs&) {}
   virtual void on_test_batch_begin(int /*batch*/) {}
   virtual void on_test_batch_end(int /*batch*/, const Logs&) {}
+  /// After the batch in which fit was told to end, by Ctrl-C or SIGTERM: to save what would be
+  /// lost.
+  virtual void on_interrupt(int /*batch*/, const Logs&) {}
+
+  /// What the callback must know to go on from a backup as if it had not been interrupted.
+  virtual void snapshot(Snapshot&) {}
 
   /// The model in training. Set by fit and evaluate.
   Model& model() const {
@@ -156,6 +165,7 @@ class History {
   std::vector<std::string> names() const;
   const std::vector<int>& epoch() const { return epoch_; }
   void append(int epoch, const Logs& logs);
+  void snapshot(Snapshot& s);
 
  private:
   std::map<std::string, std::vector<double>> values_;

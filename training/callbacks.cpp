@@ -125,6 +125,14 @@ void EarlyStopping::on_train_end(const Logs&) {
   model().set_weights(best_weights_);
 }
 
+void EarlyStopping::snapshot(Snapshot& s) {
+  MonitorCallback::snapshot(s);
+  s.field("wait", wait_);
+  s.field("stopped_epoch", stopped_epoch_);
+  s.field("best_epoch", best_epoch_);
+  s.field("best_weights", best_weights_);
+}
+
 // --- ModelCheckpoint
 
 namespace {
@@ -169,6 +177,20 @@ void ModelCheckpoint::on_train_batch_end(int batch, const Logs& logs) {
 
 void ModelCheckpoint::on_epoch_end(int, Logs& logs) {
   if (options_.save_freq == 0) save(logs, std::nullopt);
+}
+
+void ModelCheckpoint::on_interrupt(int batch, const Logs& logs) {
+  if (options_.save_best_only) return;
+  try {
+    save(logs, batch);
+  } catch (const std::invalid_argument& error) {
+    warn("{}: not saved in the middle of an epoch", error.what());
+  }
+}
+
+void ModelCheckpoint::snapshot(Snapshot& s) {
+  MonitorCallback::snapshot(s);
+  s.field("batches", batches_);
 }
 
 void ModelCheckpoint::save(const Logs& logs, std::optional<int> batch) {
@@ -301,7 +323,7 @@ void CSVLogger::refuse(const std::vector<std::string>& names) const {
 void CSVLogger::read_header() {
   header_.clear();
   unfinished_ = false;
-  if (!options_.append) return;
+  if (!appends()) return;
   std::ifstream before(filename_, std::ios::binary | std::ios::ate);
   if (!before || before.tellg() <= 0) return;
   before.seekg(-1, std::ios::end);
@@ -333,7 +355,7 @@ void CSVLogger::on_train_begin() {
   if (!header_.empty() && logs_what_was_compiled(model())) check_compiled_columns();
   errno = 0;
   file_ = std::make_shared<std::ofstream>(
-      filename_, std::ios::binary | (options_.append ? std::ios::app : std::ios::trunc));
+      filename_, std::ios::binary | (appends() ? std::ios::app : std::ios::trunc));
   if (!*file_) fail_io("{}: cannot write: {}", filename_, std::generic_category().message(errno));
 }
 
@@ -380,6 +402,18 @@ void CSVLogger::on_epoch_end(int epoch, Logs& logs) {
   write_row(row);
 }
 
+void CSVLogger::snapshot(Snapshot& s) {
+  std::error_code error;
+  auto size = static_cast<std::uint64_t>(std::filesystem::file_size(filename_, error));
+  if (error) fail_io("{}: cannot read its size: {}", filename_, error.message());
+  const std::uint64_t now = size;
+  s.field("size", size);
+  if (size >= now) return;
+  std::filesystem::resize_file(filename_, size, error);
+  if (error) fail_io("{}: cannot be cut: {}", filename_, error.message());
+  read_header();
+}
+
 void CSVLogger::on_train_end(const Logs&) { file_.reset(); }
 
 void CSVLogger::write_row(const std::vector<std::string>& cells) {
@@ -409,6 +443,12 @@ void ReduceLROnPlateau::on_train_begin() {
     fail("ReduceLROnPlateau: the optimizer's learning rate follows a schedule and cannot be set");
   best_.reset();
   wait_ = cooldown_left_ = 0;
+}
+
+void ReduceLROnPlateau::snapshot(Snapshot& s) {
+  MonitorCallback::snapshot(s);
+  s.field("wait", wait_);
+  s.field("cooldown_left", cooldown_left_);
 }
 
 void ReduceLROnPlateau::on_epoch_end(int epoch, Logs& logs) {

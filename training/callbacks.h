@@ -29,6 +29,7 @@ class MonitorCallback : public Callback {
   void on_train_begin() override;
   /// The best value so far; none before the first.
   const std::optional<double>& best() const { return best_; }
+  void snapshot(Snapshot& s) override { s.field("best", best_); }
 
  protected:
   MonitorCallback(std::string who, std::string monitor, std::string mode, double min_delta,
@@ -67,6 +68,7 @@ class EarlyStopping : public MonitorCallback {
   void on_train_begin() override;
   void on_epoch_end(int epoch, Logs& logs) override;
   void on_train_end(const Logs& logs) override;
+  void snapshot(Snapshot& s) override;
 
   /// Epochs since the last improvement.
   int wait() const { return wait_; }
@@ -102,6 +104,10 @@ class ModelCheckpoint : public MonitorCallback {
   void on_epoch_begin(int epoch) override { epoch_ = epoch; }
   void on_train_batch_end(int batch, const Logs& logs) override;
   void on_epoch_end(int epoch, Logs& logs) override;
+  /// Saves unless only the best are saved. Where the path needs a log that there is none of yet, a
+  /// warning says so.
+  void on_interrupt(int batch, const Logs& logs) override;
+  void snapshot(Snapshot& s) override;
 
  private:
   void save(const Logs& logs, std::optional<int> batch);
@@ -136,8 +142,11 @@ class CSVLogger : public Callback {
   void on_train_batch_end(int batch, const Logs& logs) override;
   void on_epoch_end(int epoch, Logs& logs) override;
   void on_train_end(const Logs& logs) override;
+  /// When fit goes on from a backup, what the file has from later on is removed.
+  void snapshot(Snapshot& s) override;
 
  private:
+  bool appends() const { return options_.append || params().resumed; }
   void read_header();
   void check_compiled_columns() const;
   void choose_columns(const Logs& logs);
@@ -172,6 +181,7 @@ class ReduceLROnPlateau : public MonitorCallback {
 
   void on_train_begin() override;
   void on_epoch_end(int epoch, Logs& logs) override;
+  void snapshot(Snapshot& s) override;
 
  private:
   Options options_;

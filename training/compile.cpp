@@ -188,6 +188,17 @@ void Model::Compiled::each_metric(const F& f) const {
         f(names[i++], metric->result(), metric->direction());
 }
 
+void Model::Compiled::snapshot(Snapshot& s) {
+  s.group("loss", [&] { loss_tracker.snapshot(s); });
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    s.group(fmt::format("{}/loss", i), [&] { outputs[i].loss_tracker.snapshot(s); });
+    std::size_t number = 0;
+    for (auto list : {&Output::metrics, &Output::weighted_metrics})
+      for (const AnyMetric& metric : outputs[i].*list)
+        s.group(fmt::format("{}/{}", i, number++), [&] { metric->snapshot(s); });
+  }
+}
+
 Logs::Map Model::Compiled::logs() const {
   Logs::Map logs{{"loss", loss_tracker.result()}};
   each_metric([&](const std::string& name, double value, Direction) { logs[name] = value; });

@@ -141,6 +141,17 @@ class ArraySource : public Source {
   int steps() const override {
     return static_cast<int>((data_.size() + batch_size_ - 1) / batch_size_);
   }
+  void snapshot(Snapshot& s) override {
+    std::int64_t samples = data_.size(), batch_size = batch_size_;
+    s.field("samples", samples);
+    s.field("batch_size", batch_size);
+    if (samples != data_.size() || batch_size != batch_size_)
+      s.refuse(fmt::format("it is of {} samples in batches of {}, not of {} in batches of {}",
+                           samples, batch_size, data_.size(), batch_size_));
+    s.field("next", next_);
+    s.field("order", order);
+    if (s.restores() && order.defined()) order = order.to(data_.x[0].device());
+  }
 
  private:
   Data data_;
@@ -212,18 +223,19 @@ class DatasetSource : public Source {
     step_ = 0;
     first = 0;
     size_ = 0;
-    if (per_epoch_ == 0 || ahead_ == nullptr) ahead_ = std::make_unique<Ahead>(data_.begin());
+    if (per_epoch_ == 0 || ahead_ == nullptr) begin_pass();
   }
   std::optional<Batch> next() override {
     if (per_epoch_ > 0 && step_ == per_epoch_) return {};
-    std::optional<Batch> batch = ahead_->take();
+    std::optional<Batch> batch = take();
     if (!batch && per_epoch_ > 0) {
-      ahead_ = std::make_unique<Ahead>(data_.begin());
-      batch = ahead_->take();
+      begin_pass();
+      batch = take();
     }
     if (!batch) {
       if (step_ == 0) fail("{}: the dataset is empty", who_);
       steps_ = step_;
+      taken_ = all;
       return {};
     }
     check_data(who_, {batch->x, batch->y, batch->sample_weight});
@@ -233,12 +245,52 @@ class DatasetSource : public Source {
     return batch;
   }
   int steps() const override { return steps_; }
+  void snapshot(Snapshot& s) override {
+    s.field("steps", steps_);
+    s.field("step", step_);
+    s.field("first", first);
+    s.field("size", size_);
+    auto passes = passes_;
+    auto taken = taken_;
+    s.field("passes", passes);
+    s.field("taken", taken);
+    Random noise = noise_;
+    noise.snapshot(s);
+    if (s.restores()) repeat(passes, taken, noise);
+  }
 
  private:
+  void begin_pass() {
+    noise_ = default_random();
+    ahead_ = std::make_unique<Ahead>(data_.begin());
+    ++passes_;
+    taken_ = 0;
+  }
+  std::optional<Batch> take() {
+    std::optional<Batch> batch = ahead_->take();
+    taken_ += batch.has_value();
+    return batch;
+  }
+  // To where another source was: a dataset counts its passes, and may draw random numbers when one
+  // begins.
+  void repeat(int passes, int taken, const Random& noise) {
+    const Random now = default_random();
+    for (const int whole = taken == all ? passes : passes - 1; passes_ < whole; ++passes_)
+      data_.begin();
+    default_random() = noise;
+    if (passes_ < passes) begin_pass();
+    while (taken_ < taken && take()) {
+    }
+    default_random() = now;
+  }
+
   const char* who_;
   Dataset data_;
   int steps_, per_epoch_, step_ = 0;
   std::int64_t size_ = 0;
+  static constexpr int all = -1;
+  int passes_ = 0, taken_ = 0;  // how often the data has begun, and batches since
+  Random noise_{0};             // what default_random() was when it last began
   std::unique_ptr<Ahead> ahead_;
 };
 

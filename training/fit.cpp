@@ -11,6 +11,8 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/training/internal/diagnosis.h>
+#include <keratin/training/internal/fit_run.h>
+#include <keratin/training/internal/signals.h>
 #include <keratin/training/internal/trainer.h>
 #include <keratin/training/progress.h>
 
@@ -66,6 +68,14 @@ Data cut_off(Data& data, double share) {
   const Batch rest = data.part(cut, n), kept = data.part(0, cut);
   data = {kept.x, kept.y, kept.sample_weight};
   return {rest.x, rest.y, rest.sample_weight};
+}
+
+[[noreturn]] void interrupt(int signal, OnSignal how, const FitRun& run) {
+  const std::string message =
+      fmt::format("fit: interrupted in epoch {}, after {} batches", run.epoch + 1, run.step);
+  if (how == OnSignal::raise_error) throw Interrupted(signal, message);
+  warn("{}", message);
+  end_process_by(signal);
 }
 
 // Scores on held data say nothing of a class that it lacks.
@@ -143,28 +153,38 @@ History Model::Loops::fit(Model& model, Source& source, Source* validation,
   if (!options.class_weight.empty() && model.compilation().outputs.size() > 1)
     fail("fit: class_weight is for models with one output; give sample_weight");
   int verbose = options.verbose >= 0 ? options.verbose : is_terminal() ? 1 : 2;
+  FitRun run(model, trainer, source, validation, options.callbacks, options.initial_epoch);
   std::vector<AnyCallback> callbacks = options.callbacks;
   if (verbose > 0) callbacks.push_back(ProgbarLogger(verbose));
   auto attach = [&] {
     for (AnyCallback& callback : callbacks)
-      callback->attach(model, {options.epochs, source.steps(), verbose, validation != nullptr});
+      callback->attach(model, {options.epochs, source.steps(), verbose, validation != nullptr,
+                               run.is_resumed()});
   };
   attach();
 
   if (model.built() && model.trainable_weights().empty() && !model.weights().empty())
     warn("{} ({}): fit: no weight is trainable", model.name(), model.class_name());
 
-  History history;
   model.stop_training = false;
   Logs logs;
+  const NotedSignals signals(options.on_signal != OnSignal::leave);
   for (AnyCallback& callback : callbacks) callback->on_train_begin();
+  if (run.waits_for_restoring() && run.step == 0) run.restore();
+  const int first_epoch = run.epoch;
   with_team([&] {  // the same threads for all steps
-    for (int epoch = options.initial_epoch; epoch < options.epochs && !model.stop_training;
-         ++epoch) {
+    while (run.epoch < options.epochs && !model.stop_training) {
+      const int epoch = run.epoch;
       model.reset_metrics();
       for (AnyCallback& callback : callbacks) callback->on_epoch_begin(epoch);
-      source.begin_epoch();
-      for (int step = 0; !model.stop_training; ++step) {
+      if (run.waits_for_restoring()) {
+        run.restore();
+        logs = trainer.logs();
+      } else {
+        source.begin_epoch();
+      }
+      while (!model.stop_training) {
+        const int step = run.step;
         std::optional<Batch> batch = source.next();
         if (!batch) break;
         for (AnyCallback& callback : callbacks) callback->on_train_batch_begin(step);
@@ -172,6 +192,9 @@ History Model::Loops::fit(Model& model, Source& source, Source* validation,
         for (AnyCallback& callback : callbacks) callback->on_train_batch_end(step, logs);
         // A callback such as TerminateOnNaN may have stopped training.
         if (trainer.failed() && !model.stop_training) fail_not_finite(model, *trainer.failed());
+        ++run.step;
+        run.save_after_step();
+        if (signals.received() != 0) return;
       }
       trainer.settle();
       if (trainer.failed() && !model.stop_training) fail_not_finite(model, *trainer.failed());
@@ -182,14 +205,24 @@ History Model::Loops::fit(Model& model, Source& source, Source* validation,
           training_logs["val_" + name] = value;
         logs = training_logs;
       }
-      if (epoch == options.initial_epoch) attach();  // a dataset's length is known by now
+      if (epoch == first_epoch) attach();  // a dataset's length is known by now
       for (AnyCallback& callback : callbacks) callback->on_epoch_end(epoch, logs);
-      history.append(epoch, logs);
+      run.history.append(epoch, logs);
+      ++run.epoch;
+      run.step = 0;
+      run.save_after_epoch();
+      if (signals.received() != 0) return;
     }
   });
+  if (signals.received() != 0) {
+    run.save();
+    if (run.step > 0)
+      for (AnyCallback& callback : callbacks) callback->on_interrupt(run.step - 1, logs);
+    interrupt(signals.received(), options.on_signal, run);
+  }
   model.optimizer().finish();
   for (AnyCallback& callback : callbacks) callback->on_train_end(logs);
-  return history;
+  return run.history;
 }
 
 // --- evaluate and predict

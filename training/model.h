@@ -17,6 +17,7 @@
 #include <keratin/optim/optimizer.h>
 #include <keratin/training/callback.h>
 #include <keratin/training/dataset.h>
+#include <keratin/training/interrupt.h>
 #include <keratin/training/per_output.h>
 
 namespace keratin {
@@ -59,6 +60,9 @@ struct FitOptions {
   int validation_batch_size = 0;  ///< 0: batch_size
   int validation_freq = 1;        ///< validate every so many epochs
   std::vector<AnyCallback> callbacks = {};
+  /// Whether Ctrl-C and SIGTERM wait for the end of the batch and for what callbacks save then
+  /// (training/interrupt.h). A program that handles these signals itself goes on to do so.
+  OnSignal on_signal = OnSignal::end_process;
 };
 
 struct EvaluateOptions {

@@ -98,6 +98,10 @@ void ProgbarLogger::on_epoch_end(int, Logs& logs) {
   update(params().steps > 0 ? params().steps : seen_, logs, /*last=*/true);
 }
 
+void ProgbarLogger::on_interrupt(int, const Logs&) {
+  if (verbose_ == 1) *out_ << std::endl;
+}
+
 void ProgbarLogger::on_test_begin() {
   if (!in_fit_) start();
 }

@@ -36,6 +36,7 @@ class ProgbarLogger : public Callback {
   void on_epoch_begin(int epoch) override;
   void on_train_batch_end(int batch, const Logs& logs) override;
   void on_epoch_end(int epoch, Logs& logs) override;
+  void on_interrupt(int batch, const Logs& logs) override;
   void on_test_begin() override;
   void on_test_batch_end(int batch, const Logs& logs) override;
   void on_test_end(const Logs& logs) override;

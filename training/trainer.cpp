@@ -195,6 +195,15 @@ void Trainer::fail_at(StepRecord record, const Step& step) {
       failed_->gradient = step.weights[i].path();
 }
 
+void Trainer::snapshot(Snapshot& s) {
+  settle();
+  s.group("model", [&] { snapshot_layers(model_, s); });
+  Optimizer& optimizer = *state_.optimizer.value();
+  if (s.restores()) optimizer.build(model_.trainable_weights());
+  s.group("optimizer", [&] { optimizer.snapshot(s); });
+  s.group("metrics", [&] { state_.snapshot(s); });
+}
+
 // Looked at no earlier than someone asks, and no later than the metrics begin anew.
 Logs Trainer::logs() {
   return Logs([this] {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <keratin/core/snapshot.h>
 #include <keratin/layers/layer.h>
 
 namespace keratin {
@@ -112,6 +113,11 @@ class LayerNoise {
   std::vector<std::pair<Layer::State*, std::optional<Random>>> own_;
   Random::State default_;
 };
+
+/// All that a layer and those inside have: weights, what they carry from call to call, and their
+/// random generators. When it is restored, weights of other shapes are refused before anything is
+/// changed.
+void snapshot_layers(const Layer& layer, Snapshot& s);
 
 /// The layer itself or the first of those inside that does not support graphs; or null.
 const Layer* first_without_graph(const Layer& layer);

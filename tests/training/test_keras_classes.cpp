@@ -25,6 +25,7 @@ const char* known_callback(const char* name) {
   return name;
 }
 const std::set<std::string> callbacks{
+    known_callback<BackupAndRestore>("BackupAndRestore"),
     known_callback<Callback>("Callback"),
     known_callback<CSVLogger>("CSVLogger"),
     known_callback<EarlyStopping>("EarlyStopping"),

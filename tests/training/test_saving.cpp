@@ -2,6 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <csignal>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <keratin/io/file.h>
 #include <keratin/io/hdf5.h>
 #include <keratin/io/json.h>
@@ -10,6 +15,7 @@
 #include <keratin/layers/attention.h>
 
 #include "error_of.h"
+#include "on_processor.h"
 #include "temporary_directory.h"
 
 TEST_SUITE_BEGIN("training");
@@ -70,6 +76,39 @@ TEST_CASE("a saved model comes back, and training goes on where it stopped" * wi
   CHECK(difference(copy.predict(samples()), model.predict(samples())) == 0);
   for (int i = 0; i < 3; ++i) CHECK(loss_of_step(copy) == loss_of_step(model));
   CHECK(difference(copy.get_weights()[0], model.get_weights()[0]) == 0);
+}
+
+TEST_CASE("a process killed at any point of saving leaves the old model or the new one" *
+          with_hdf5 * on_processor()) {
+  const TemporaryDirectory folder;
+  const std::string path = folder / "model.keras";
+  std::vector<Sequential> models;
+  for (double value : {1.0, 2.0}) {
+    Sequential model({Dense(40, {.input_shape = {30}}), Dense(20)}, "model");
+    std::vector<Tensor> weights = model.get_weights();
+    for (Tensor& weight : weights) weight.assign(value);
+    model.set_weights(weights);
+    models.push_back(model);
+  }
+  models[0].save(path);
+  Random random(5);
+  int of_second = 0;
+  for (int round = 0; round < 200; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      for (std::size_t i = static_cast<std::size_t>(round) + 1;; ++i) models[i % 2].save(path);
+    }
+    REQUIRE(child > 0);
+    ::usleep(static_cast<useconds_t>(random.integers({}, 0, 12000).item()));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    const Sequential loaded = load_model(path);
+    const double value = loaded.get_weights()[0].to_vector<double>()[0];
+    of_second += value == 2;
+    for (const Tensor& weight : loaded.get_weights()) REQUIRE(all(weight == value).item() == 1);
+  }
+  CHECK(of_second > 10);
+  CHECK(of_second < 190);
 }
 
 TEST_CASE("a file has Keras's members, groups and names" * with_hdf5) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <keratin/core/random.h>
+#include <keratin/core/snapshot.h>
 #include <keratin/training/dataset.h>
 #include <keratin/training/per_output.h>
 
@@ -53,6 +55,8 @@ class Source {
   virtual std::optional<Batch> next() = 0;
   /// Batches in an epoch, 0 while not known.
   virtual int steps() const = 0;
+  /// Where in its epoch it is, which is what begin_epoch and next have done.
+  virtual void snapshot(Snapshot& s) = 0;
   /// Of the batch that came last: the number of its first sample, and where the samples were
   /// shuffled their numbers.
   std::int64_t first = 0;

@@ -53,6 +53,7 @@ struct Model::Compiled {
                Tensors* losses = nullptr) const;
   /// Of the metrics.
   void update(const Step& step);
+  void snapshot(Snapshot& s);
 };
 
 /// Does the steps of fit, evaluate and the ..._on_batch functions.
@@ -76,12 +77,17 @@ class Trainer {
   Logs train_step(const Batch& batch);
   Logs test_step(const Batch& batch);
   Logs evaluate(Source& source, std::vector<AnyCallback>& callbacks);
+  /// Loss and metrics so far. Looked at no earlier than someone asks.
+  Logs logs();
 
   /// Waits for the steps that are queued and looks at them. Throws what went wrong on the device.
   void settle();
   /// The first step that had to be undone, as far as one has looked: the model and the optimizer
   /// are as they were before it.
   const std::optional<FailedStep>& failed() const { return failed_; }
+
+  /// Model, optimizer and metrics.
+  void snapshot(Snapshot& s);
 
   std::map<int, double> class_weight = {};
 
@@ -101,7 +107,6 @@ class Trainer {
   void prepare(Device device);
   void peek();
   void fail_at(StepRecord record, const Step& step);
-  Logs logs();
 
   Model& model_;
   Model::Compiled& state_;

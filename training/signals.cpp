@@ -1,0 +1,68 @@
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <mutex>
+
+#include <keratin/training/internal/signals.h>
+
+namespace keratin {
+namespace {
+
+constexpr std::array noted{SIGINT, SIGTERM};
+
+std::atomic<int> last_signal = 0;
+static_assert(std::atomic<int>::is_always_lock_free);
+
+extern "C" void note_signal(int signal) { last_signal = signal; }
+
+// Several threads may train at once: the first one sets the handlers, the last one restores them.
+std::mutex mutex;
+int users = 0;
+std::array<bool, noted.size()> set{};
+
+void set_handlers() {
+  last_signal = 0;
+  for (std::size_t i = 0; i < noted.size(); ++i) {
+    struct sigaction present {};
+    sigaction(noted[i], nullptr, &present);
+    set[i] = present.sa_handler == SIG_DFL && (present.sa_flags & SA_SIGINFO) == 0;
+    if (!set[i]) continue;
+    struct sigaction ours {};
+    ours.sa_handler = note_signal;
+    ours.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
+    sigemptyset(&ours.sa_mask);
+    sigaction(noted[i], &ours, nullptr);
+  }
+}
+
+void restore_handlers() {
+  for (std::size_t i = 0; i < noted.size(); ++i) {
+    if (!set[i]) continue;
+    struct sigaction present {};
+    sigaction(noted[i], nullptr, &present);
+    if (present.sa_handler == note_signal) std::signal(noted[i], SIG_DFL);
+  }
+}
+
+}  // namespace
+
+NotedSignals::NotedSignals(bool on) : on_(on) {
+  if (!on_) return;
+  std::lock_guard lock(mutex);
+  if (users++ == 0) set_handlers();
+}
+NotedSignals::~NotedSignals() {
+  if (!on_) return;
+  std::lock_guard lock(mutex);
+  if (--users == 0) restore_handlers();
+}
+int NotedSignals::received() const { return on_ ? last_signal.load() : 0; }
+
+void end_process_by(int signal) {
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+  std::_Exit(128 + signal);  // the signal is blocked
+}
+
+}  // namespace keratin
