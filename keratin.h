@@ -25,6 +25,7 @@
 #include <keratin/training/backup.h>
 #include <keratin/training/callbacks.h>
 #include <keratin/training/gradcheck.h>
+#include <keratin/training/plot.h>
 #include <keratin/training/report.h>
 #include <keratin/training/saving.h>
 #include <keratin/training/sequential.h>

@@ -5,6 +5,7 @@
 #include <keratin/training/backup.h>
 #include <keratin/training/callbacks.h>
 #include <keratin/training/gradcheck.h>
+#include <keratin/training/progress.h>
 #include <keratin/training/report.h>
 #include <keratin/training/saving.h>
 
@@ -93,6 +94,7 @@ int fit(const FitArguments& arguments) {
   const DataFile data = load_data(arguments.data, *model, true);
   FitOptions options{.batch_size = arguments.batch_size,
                      .epochs = arguments.epochs,
+                     .verbose = is_terminal() ? 1 : 0,
                      .validation_split = arguments.validation_split,
                      .shuffle = !arguments.no_shuffle,
                      .sample_weight = data.sample_weight};
@@ -124,6 +126,10 @@ int fit(const FitArguments& arguments) {
   if (!arguments.history.empty()) write_history(arguments.history, history);
   if (!arguments.report.empty())
     write_report(arguments.report, {.title = model->name(), .history = history});
+  if (!is_terminal())
+    for (const std::string& name : history.names())
+      std::cout << fmt::format("{}: {:.9g}\n", name, history[name].back());
+  std::cout << std::flush;
   return 0;
 }
 

@@ -32,6 +32,8 @@ int evaluate(const std::string& model, const std::string& data, int batch_size);
 int fit(const FitArguments& arguments);
 /// 1 when a gradient is wrong.
 int gradcheck(const std::string& model, const std::string& data, int samples);
+/// Draws the model.
+int plot(const std::string& model, const std::string& out);
 int convert(const std::string& from, const std::string& to);
 /// 0 when both are the same, 1 when they differ.
 int diff(const std::string& a, const std::string& b, double tolerance);

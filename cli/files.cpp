@@ -1,6 +1,7 @@
 // The commands that compare and convert files.
 
 #include <keratin/autograd/ops.h>
+#include <keratin/training/plot.h>
 #include <keratin/training/saving.h>
 
 #include <cmath>
@@ -47,6 +48,11 @@ int convert(const std::string& from, const std::string& to) {
     write_file(to, model->to_json());
   else
     fail_io("{}: expected a path that ends in .keras, .weights.h5, .h5, .npz or .json", to);
+  return 0;
+}
+
+int plot(const std::string& path, const std::string& out) {
+  plot_model(*open(path), out);
   return 0;
 }
 

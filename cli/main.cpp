@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include <keratin/cli/commands.h>
+#include <keratin/cli/shell.h>
 
 using namespace keratin::cli;
 
@@ -51,8 +52,18 @@ int main(int argc, char** argv) {
   app.footer(examples);
   app.set_version_flag("--version", KERATIN_VERSION);
   app.get_formatter()->column_width(34);
+  // For who installs the command.
+  auto prints = [&](const char* flag, const std::function<std::string()>& text) {
+    auto print = [text] {
+      std::cout << text() << std::flush;
+      throw CLI::Success();
+    };
+    app.add_flag_callback(flag, print)->group("");
+  };
+  prints("--man", [&] { return man_page(app, KERATIN_VERSION); });
+  prints("--completion", [&] { return bash_completion(app); });
   std::function<int()> command;
-  std::string model, data, out = "-", other;
+  std::string model, data, out = "-", other, picture = "model.svg";
   int batch_size = 32, samples = 4;
   double tolerance = 0;
   FitArguments fit_arguments;
@@ -124,6 +135,11 @@ int main(int argc, char** argv) {
   sub = add("convert", "Write a model in another format", [&] { return convert(model, other); });
   sub->add_option("FROM", model, ".keras, .h5 or .json")->required();
   sub->add_option("TO", other, ".keras; weights as .weights.h5, .h5 or .npz; .json")->required();
+
+  sub = add("plot", "Draw the layers and how they are connected",
+            [&] { return plot(model, picture); });
+  sub->add_option("MODEL", model, ".keras, .h5 or .json")->required();
+  sub->add_option("-o,--out", picture, "an .svg file")->capture_default_str();
 
   sub = add("diff", "Compare two models: layers, shapes, weights",
             [&] { return diff(model, other, tolerance); });

@@ -49,7 +49,28 @@ for target in copy.keras w.weights.h5 w.h5 w.npz model.json; do
 done
 expect 0 '' "$keratin" diff trained.keras copy.keras
 expect 0 'lstm (LSTM)' "$keratin" summary copy.keras
+expect 0 '' "$keratin" plot copy.keras -o m.svg
+grep -q 'lstm (LSTM)' m.svg || fail "the picture lacks the layer"
 expect 0 'elements agree, 0 do not' "$keratin" gradcheck "$files/seed_model.keras" "$data" --samples 2
+
+# The man page and the completion know all commands and options.
+"$keratin" --man >keratin.1
+"$keratin" --completion >keratin.bash
+bash -n keratin.bash
+(
+  . ./keratin.bash
+  COMP_WORDS=(keratin fit --ep) COMP_CWORD=2
+  _keratin
+  [ "${COMPREPLY[*]}" = --epochs ]
+  COMP_WORDS=(keratin ev) COMP_CWORD=1
+  _keratin
+  [ "${COMPREPLY[*]}" = evaluate ]
+) || fail "the completion does not complete"
+grep -q 'keratin fit MODEL DATA' keratin.1 && grep -q 'early.-stopping' keratin.1 || fail "the man page lacks something"
+if command -v man >/dev/null; then
+  [ -z "$(LC_ALL=C.UTF-8 MANWIDTH=100 man --warnings -E UTF-8 -l -Tutf8 -Z ./keratin.1 2>&1 >/dev/null)" ] ||
+    fail "the man page has faults"
+fi
 
 # A signal ends fit after its batch; the model so far is saved, and the backup is gone on from.
 for signal in INT:130 TERM:143; do

@@ -1,6 +1,6 @@
 // What Ctrl-C (SIGINT) and SIGTERM do while fit runs: the batch is finished, callbacks save what
-// would be lost (BackupAndRestore its backup, ModelCheckpoint the model), and then fit ends. The
-// second such signal ends the process at once.
+// would be lost (BackupAndRestore its backup, ModelCheckpoint the model), and then fit ends. A
+// second signal, half a second later or more, ends the process at once.
 #pragma once
 
 #include <stdexcept>

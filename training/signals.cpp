@@ -1,7 +1,9 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
+#include <ctime>
 #include <mutex>
 
 #include <keratin/training/internal/signals.h>
@@ -12,9 +14,28 @@ namespace {
 constexpr std::array noted{SIGINT, SIGTERM};
 
 std::atomic<int> last_signal = 0;
-static_assert(std::atomic<int>::is_always_lock_free);
+static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
-extern "C" void note_signal(int signal) { last_signal = signal; }
+std::atomic<std::int64_t> came_at = 0;  // in milliseconds
+
+std::int64_t milliseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{1000} * now.tv_sec + now.tv_nsec / 1000000;
+}
+
+// One wish may come as two signals, as when `timeout` tells a process and its group. A later one
+// ends the process.
+extern "C" void note_signal(int signal) {
+  constexpr std::int64_t at_once = 500;
+  if (last_signal == 0) {
+    last_signal = signal;
+    came_at = milliseconds();
+  } else if (milliseconds() - came_at > at_once) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+}
 
 // Several threads may train at once: the first one sets the handlers, the last one restores them.
 std::mutex mutex;
@@ -30,7 +51,7 @@ void set_handlers() {
     if (!set[i]) continue;
     struct sigaction ours {};
     ours.sa_handler = note_signal;
-    ours.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
+    ours.sa_flags = SA_RESTART;
     sigemptyset(&ours.sa_mask);
     sigaction(noted[i], &ours, nullptr);
   }

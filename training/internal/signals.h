@@ -4,7 +4,7 @@
 namespace keratin {
 
 /// While one lives, the two signals are noted and do nothing else, if the process has not chosen
-/// what they do. The second signal has its usual effect.
+/// what they do. A second signal, half a second later or more, has its usual effect.
 class NotedSignals {
  public:
   explicit NotedSignals(bool on);
