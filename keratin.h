@@ -12,6 +12,7 @@
 #include <keratin/core/random.h>
 #include <keratin/core/snapshot.h>
 #include <keratin/core/tensor.h>
+#include <keratin/export/c.h>
 #include <keratin/io/csv.h>
 #include <keratin/io/npy.h>
 #include <keratin/io/npz.h>

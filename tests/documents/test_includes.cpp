@@ -1,6 +1,6 @@
 // Who may include whom. The folders of the library form layers:
 //
-//   core <- autograd <- {layers, optim} <- training        core <- io <- training
+//   core <- autograd <- {layers, optim} <- training <- export        core <- io <- training
 //
 // and no public header brings in a third-party one, or the library's own machinery.
 #include <doctest/doctest.h>
@@ -28,7 +28,8 @@ const std::map<std::string, std::set<std::string>> allowed{
     {"optim", {"core", "autograd", "optim"}},
     {"io", {"core", "io"}},
     {"training", {"core", "autograd", "layers", "optim", "io", "training"}},
-    {"cli", {"core", "autograd", "layers", "optim", "io", "training", "cli"}},
+    {"export", {"core", "autograd", "layers", "optim", "io", "training", "export"}},
+    {"cli", {"core", "autograd", "layers", "optim", "io", "training", "export", "cli"}},
 };
 
 // What follows each #include of a file: <keratin/core/shape.h>, "file.h", <vector>.

@@ -1,0 +1,409 @@
+// Layers whose windows move over one or two axes between the batch and the channels, and those that
+// make such axes longer or shorter. A single axis is the second of two.
+
+#include <algorithm>
+#include <array>
+
+#include <keratin/export/internal/c_writer.h>
+
+namespace keratin::c_export {
+namespace {
+
+constexpr const char* functions = R"c(
+/* How windows lie along an axis: element k of window i is at i * stride + k * dilation - before;
+   what is not within 0..in-1 is missing. */
+typedef struct {
+  int in, out;
+  int size, stride, dilation, before;
+} axis;
+
+/* What is missing before an axis so that windows are as many as strides. */
+static int missing(int in, int out, int stride, int reach) {
+  const int total = (out - 1) * stride + reach - in;
+  return total > 0 ? total / 2 : 0;
+}
+
+static int place_of(axis a, int i, int k) {
+  const int place = i * a.stride + k * a.dilation - a.before;
+  return place < a.in ? place : -1;
+}
+
+/* Of the kernel (rows, columns, channels / groups, filters) each group of filters sees a group of
+   channels. */
+static void convolution(const float* x, axis r, axis c, int channels, int filters, int groups,
+                        const float* kernel, const float* bias, float* y) {
+  const int n = channels / groups, m = filters / groups;
+  for (int i = 0; i < r.out; ++i)
+    for (int j = 0; j < c.out; ++j, y += filters) {
+      set_bias(bias, filters, y);
+      for (int k = 0; k < r.size; ++k)
+        for (int l = 0; l < c.size; ++l) {
+          const int p = place_of(r, i, k), q = place_of(c, j, l);
+          if (p < 0 || q < 0) continue;
+          for (int g = 0; g < groups; ++g)
+            add_product(x + (p * c.in + q) * channels + g * n, n,
+                        kernel + (k * c.size + l) * n * filters + g * m, filters, m, y + g * m);
+        }
+    }
+}
+
+/* Each channel by itself, with m filters: the kernel is (rows, columns, channels, m). */
+static void depthwise_convolution(const float* x, axis r, axis c, int channels, int m,
+                                  const float* kernel, const float* bias, float* y) {
+  for (int i = 0; i < r.out; ++i)
+    for (int j = 0; j < c.out; ++j, y += channels * m) {
+      set_bias(bias, channels * m, y);
+      for (int k = 0; k < r.size; ++k)
+        for (int l = 0; l < c.size; ++l) {
+          const int p = place_of(r, i, k), q = place_of(c, j, l);
+          if (p < 0 || q < 0) continue;
+          for (int f = 0; f < channels * m; ++f)
+            y[f] += x[(p * c.in + q) * channels + f / m] *
+                    kernel[(k * c.size + l) * channels * m + f];
+        }
+    }
+}
+
+/* Each element of x spreads over a window of y. Here `in` is the size of y and `out` that of x, and
+   the kernel is (rows, columns, filters, channels). */
+static void transposed_convolution(const float* x, axis r, axis c, int channels, int filters,
+                                   const float* kernel, const float* bias, float* y) {
+  for (int i = 0; i < r.in * c.in; ++i) set_bias(bias, filters, y + i * filters);
+  for (int i = 0; i < r.out; ++i)
+    for (int j = 0; j < c.out; ++j, x += channels)
+      for (int k = 0; k < r.size; ++k)
+        for (int l = 0; l < c.size; ++l) {
+          const int p = place_of(r, i, k), q = place_of(c, j, l);
+          const float* weights = kernel + (k * c.size + l) * filters * channels;
+          if (p < 0 || q < 0) continue;
+          for (int f = 0; f < filters; ++f)
+            for (int a = 0; a < channels; ++a)
+              y[(p * c.in + q) * filters + f] += x[a] * weights[f * channels + a];
+        }
+}
+
+/* The largest, or the mean, of each window in each channel; what is missing does not count. */
+static void pooling(const float* x, axis r, axis c, int channels, int is_mean, float* y) {
+  for (int i = 0; i < r.out; ++i)
+    for (int j = 0; j < c.out; ++j, y += channels) {
+      int count = 0;
+      for (int f = 0; f < channels; ++f) y[f] = is_mean ? 0.0f : -INFINITY;
+      for (int k = 0; k < r.size; ++k)
+        for (int l = 0; l < c.size; ++l) {
+          const int p = place_of(r, i, k), q = place_of(c, j, l);
+          if (p < 0 || q < 0) continue;
+          ++count;
+          for (int f = 0; f < channels; ++f) {
+            const float v = x[(p * c.in + q) * channels + f];
+            y[f] = is_mean ? y[f] + v : fmaxf(y[f], v);
+          }
+        }
+      for (int f = 0; is_mean && f < channels; ++f) y[f] /= (float)count;
+    }
+}
+
+/* The largest, or the mean, of all places that count; 0 where none does. */
+static void global_pooling(const float* x, const unsigned char* mask, int places, int channels,
+                           int is_mean, float* y) {
+  int count = 0;
+  for (int f = 0; f < channels; ++f) y[f] = is_mean ? 0.0f : -INFINITY;
+  for (int p = 0; p < places; ++p) {
+    if (mask && !mask[p]) continue;
+    ++count;
+    for (int f = 0; f < channels; ++f) {
+      const float v = x[p * channels + f];
+      y[f] = is_mean ? y[f] + v : fmaxf(y[f], v);
+    }
+  }
+  for (int f = 0; is_mean && count && f < channels; ++f) y[f] /= (float)count;
+}
+
+/* Zeros around (before), margins cut off (before, negative), or each entry `size` times. */
+static void resize(const float* x, axis r, axis c, int channels, float* y) {
+  for (int i = 0; i < r.out; ++i)
+    for (int j = 0; j < c.out; ++j, y += channels) {
+      const int p = i / r.size - r.before, q = j / c.size - c.before;
+      if (p < 0 || q < 0 || p >= r.in || q >= c.in)
+        fill(0.0f, channels, y);
+      else
+        copy(x + (p * c.in + q) * channels, channels, y);
+    }
+}
+)c";
+
+std::size_t axes_in(const Layer& layer) {
+  const std::string name = layer.class_name();
+  return name.find("3D") != name.npos ? 3 : name.find("2D") != name.npos ? 2 : 1;
+}
+
+/// One number for all axes, or one for each.
+std::vector<int> per_axis(const Config& config, const std::string& name, std::size_t axes) {
+  std::vector<int> list;
+  if (int one = 0; from_option(*find_option(config, name), one))
+    list = {one};
+  else
+    list = option<std::vector<int>>(config, name);
+  list.resize(axes, list.at(0));
+  return list;
+}
+
+/// The axes between batch and channels, of which there are two in C.
+struct Windows {
+  Windows(Writer& w, const Layer& layer, const Array& array, const Config& config)
+      : w(w), axes(axes_in(layer)), x(array) {
+    if (const Option* format = find_option(config, "data_format"))
+      first = text_of(*format) == text_of(Option("channels_first"));
+    if (first) x = axes_last(w, x, {0});
+    if (x.shape.size() != axes + 1) fail("expected a sample of rank {}", axes + 1);
+  }
+
+  const Size& channels() const { return x.shape.back(); }
+  Size in(std::size_t i) const { return x.shape[i]; }
+  /// Adds the axis with the next number, of a layer whose windows are these.
+  void add(int size, int stride, int dilation, const std::string& padding) {
+    const Size n = in(out.size());
+    const int reach = (size - 1) * dilation + 1;
+    const bool valid = padding == "valid";
+    const int room = valid ? stride - reach : stride - 1;
+    const Size count = w.size("length", {n}, (n.most + room) / stride,
+                              fmt::format("({} + {}) / {}", n.text, room, stride));
+    std::string before = "0";
+    if (padding == "causal") before = std::to_string(reach - 1);
+    if (padding == "same")
+      before = n.known
+                   ? std::to_string(
+                         std::max<std::int64_t>((count.most - 1) * stride + reach - n.most, 0) / 2)
+                   : fmt::format("missing({}, {}, {}, {})", n.text, count.text, stride, reach);
+    add(n, count, fmt::format("{}, {}, {}, {}", size, stride, dilation, before));
+    out.push_back(count);
+  }
+  void add(const Size& from, const Size& to, const std::string& rest) {
+    texts.push_back(fmt::format("{}, {}, {}", from.text, to.text, rest));
+  }
+  /// The names of both axes, behind their lines.
+  std::array<std::string, 2> names() {
+    std::array<std::string, 2> list;
+    while (texts.size() < 2) texts.insert(texts.begin(), "1, 1, 1, 1, 1, 0");
+    for (std::size_t i = 0; i < 2; ++i) {
+      list[i] = w.unique(identifier(w.path) + (i == 0 ? "_rows" : "_columns"));
+      w.line(fmt::format("const axis {} = {{{}}};", list[i], texts[i]));
+    }
+    return list;
+  }
+  Array result(const Size& filters) const {
+    Sizes shape = out;
+    shape.push_back(filters);
+    return w.numbers("out", shape);
+  }
+  Array back(const Array& y) const { return first ? axes_back(w, y, {0}) : y; }
+
+  Writer& w;
+  std::size_t axes;
+  Array x;
+  bool first = false;  // channels first
+  Sizes out = {};
+  std::vector<std::string> texts = {};
+};
+
+Windows windows_of(Writer& w, const Layer& layer, const Array& x, const Config& config,
+                   const std::string& size) {
+  Windows windows(w, layer, x, config);
+  const auto padding = option<std::string>(config, "padding");
+  const std::vector<int> sizes = per_axis(config, size, windows.axes),
+                         strides = per_axis(config, "strides", windows.axes);
+  std::vector<int> dilation(windows.axes, 1);
+  if (find_option(config, "dilation_rate") != nullptr)
+    dilation = per_axis(config, "dilation_rate", windows.axes);
+  for (std::size_t i = 0; i < windows.axes; ++i)
+    windows.add(sizes[i], strides[i], dilation[i], padding);
+  return windows;
+}
+
+/// In the layout of the layer, through its activation.
+Values finished(const Windows& windows, const Array& y, const Config& config) {
+  Array result = windows.back(y);
+  activate(windows.w, result, config);
+  return {{result}};
+}
+
+Values emit_convolution(Writer& w, const Layer& layer, const Values& in) {
+  const Config config = layer.get_config();
+  Windows windows = windows_of(w, layer, in[0].numbers, config, "kernel_size");
+  const auto filters = option<std::int64_t>(config, "filters");
+  const std::string kernel = w.weight(layer, "kernel"), bias = w.weight(layer, "bias");
+  const auto [rows, columns] = windows.names();
+  const Array y = windows.result(filters);
+  w.call("convolution", windows.x, rows, columns, windows.channels(), filters,
+         option<int>(config, "groups"), kernel, bias, y);
+  return finished(windows, y, config);
+}
+
+Values emit_depthwise(Writer& w, const Layer& layer, const Values& in) {
+  const Config config = layer.get_config();
+  Windows windows = windows_of(w, layer, in[0].numbers, config, "kernel_size");
+  const auto m = option<std::int64_t>(config, "depth_multiplier");
+  const std::string kernel = w.weight(layer, "kernel"), bias = w.weight(layer, "bias");
+  const auto [rows, columns] = windows.names();
+  const Array y = windows.result(windows.channels().most * m);
+  w.call("depthwise_convolution", windows.x, rows, columns, windows.channels(), m, kernel, bias, y);
+  return finished(windows, y, config);
+}
+
+Values emit_separable(Writer& w, const Layer& layer, const Values& in) {
+  const Config config = layer.get_config();
+  Windows windows = windows_of(w, layer, in[0].numbers, config, "kernel_size");
+  const auto m = option<std::int64_t>(config, "depth_multiplier"),
+             filters = option<std::int64_t>(config, "filters");
+  const std::string depthwise = w.weight(layer, "depthwise_kernel"),
+                    pointwise = w.weight(layer, "pointwise_kernel"), bias = w.weight(layer, "bias");
+  const auto [rows, columns] = windows.names();
+  const Array each = windows.result(windows.channels().most * m), y = windows.result(filters);
+  w.call("depthwise_convolution", windows.x, rows, columns, windows.channels(), m, depthwise, "0",
+         each);
+  w.call("dense", each, rows_of(each.shape), each.shape.back(), filters, pointwise, bias, y);
+  return finished(windows, y, config);
+}
+
+// The lengths follow from what Keras cuts off (keras/src/backend/common/backend_utils.py).
+Values emit_transposed(Writer& w, const Layer& layer, const Values& in) {
+  const Config config = layer.get_config();
+  Windows windows(w, layer, in[0].numbers, config);
+  const bool same = option<std::string>(config, "padding") == "same";
+  const std::vector<int> sizes = per_axis(config, "kernel_size", windows.axes),
+                         strides = per_axis(config, "strides", windows.axes),
+                         dilation = per_axis(config, "dilation_rate", windows.axes);
+  const Option* extra = find_option(config, "output_padding");
+  for (std::size_t i = 0; i < windows.axes; ++i) {
+    const int reach = (sizes[i] - 1) * dilation[i] + 1;
+    int beyond = same ? strides[i] : std::max(reach, strides[i]);
+    if (extra != nullptr && !extra->is_none())
+      beyond = (same ? reach % 2 : reach) + per_axis(config, "output_padding", windows.axes)[i];
+    const int before = same ? reach - 1 - std::min((beyond + reach - 1) / 2, reach - 1) : 0;
+    const Size n = windows.in(i);
+    const Size length = w.size("length", {n}, (n.most - 1) * strides[i] + beyond,
+                               fmt::format("({} - 1) * {} + {}", n.text, strides[i], beyond));
+    windows.add(length, n,
+                fmt::format("{}, {}, {}, {}", sizes[i], strides[i], dilation[i], before));
+    windows.out.push_back(length);
+  }
+  const auto filters = option<std::int64_t>(config, "filters");
+  const std::string kernel = w.weight(layer, "kernel"), bias = w.weight(layer, "bias");
+  const auto [rows, columns] = windows.names();
+  const Array y = windows.result(filters);
+  w.call("transposed_convolution", windows.x, rows, columns, windows.channels(), filters, kernel,
+         bias, y);
+  return finished(windows, y, config);
+}
+
+Values emit_pooling(Writer& w, const Layer& layer, const Values& in) {
+  const Config config = layer.get_config();
+  Windows windows = windows_of(w, layer, in[0].numbers, config, "pool_size");
+  const auto [rows, columns] = windows.names();
+  const Array y = windows.result(windows.channels());
+  w.call("pooling", windows.x, rows, columns, windows.channels(),
+         layer.class_name().starts_with("Average"), y);
+  return {{windows.back(y)}};
+}
+
+Values emit_global_pooling(Writer& w, const Layer& layer, const Values& in) {
+  const Config config = layer.get_config();
+  const Windows windows(w, layer, in[0].numbers, config);
+  const bool is_mean = layer.class_name().find("Average") != std::string::npos;
+  const bool masked = is_mean && windows.axes == 1 && in[0].mask;
+  Array y = w.numbers("out", {windows.channels()});
+  w.call("global_pooling", windows.x, masked ? mask_of_steps(in[0]) : "0", rows_of(windows.x.shape),
+         windows.channels(), is_mean, y);
+  if (option<bool>(config, "keepdims"))
+    y.shape.insert(windows.first ? y.shape.end() : y.shape.begin(), windows.axes, 1);
+  return {{y}};
+}
+
+/// What is before and after each axis.
+std::vector<std::array<int, 2>> margins(const Config& config, const std::string& name,
+                                        std::size_t axes) {
+  const Option& given = *find_option(config, name);
+  std::vector<std::array<int, 2>> list;
+  auto add = [&](const Option& one) {
+    std::vector<int> ends;
+    if (!from_option(one, ends) || ends.size() != 2)
+      fail("the option \"{}\" is not what the export knows", name);
+    list.push_back({ends[0], ends[1]});
+  };
+  if (axes == 1)
+    add(given);
+  else
+    for (const Option& one : std::get<std::vector<Option>>(given)) add(one);
+  return list;
+}
+
+Emitter emit_margins(const char* name, int sign) {
+  return [name, sign](Writer& w, const Layer& layer, const Values& in) -> Values {
+    const Config config = layer.get_config();
+    Windows windows(w, layer, in[0].numbers, config);
+    const auto each = margins(config, name, windows.axes);
+    for (std::size_t i = 0; i < windows.axes; ++i) {
+      const Size n = windows.in(i);
+      const int more = sign * (each[i][0] + each[i][1]);
+      const Size length =
+          w.size("length", {n}, n.most + more, fmt::format("{} + {}", n.text, more));
+      windows.add(n, length, fmt::format("1, 1, 1, {}", sign * each[i][0]));
+      windows.out.push_back(length);
+    }
+    const auto [rows, columns] = windows.names();
+    const Array y = windows.result(windows.channels());
+    w.call("resize", windows.x, rows, columns, windows.channels(), y);
+    return {{windows.back(y)}};
+  };
+}
+
+Values emit_up_sampling(Writer& w, const Layer& layer, const Values& in) {
+  const Config config = layer.get_config();
+  if (const Option* how = find_option(config, "interpolation"))
+    if (text_of(*how) != text_of(Option("nearest")))
+      fail("interpolation {} is not exported", text_of(*how));
+  Windows windows(w, layer, in[0].numbers, config);
+  const std::vector<int> factors = per_axis(config, "size", windows.axes);
+  for (std::size_t i = 0; i < windows.axes; ++i) {
+    const Size n = windows.in(i);
+    const Size length =
+        w.size("length", {n}, n.most * factors[i], fmt::format("{} * {}", n.text, factors[i]));
+    windows.add(n, length, fmt::format("{}, 1, 1, 0", factors[i]));
+    windows.out.push_back(length);
+  }
+  const auto [rows, columns] = windows.names();
+  const Array y = windows.result(windows.channels());
+  w.call("resize", windows.x, rows, columns, windows.channels(), y);
+  return {{windows.back(y)}};
+}
+
+}  // namespace
+
+Part window_part() {
+  return {functions,
+          {{"Conv1D", emit_convolution},
+           {"Conv2D", emit_convolution},
+           {"DepthwiseConv1D", emit_depthwise},
+           {"DepthwiseConv2D", emit_depthwise},
+           {"SeparableConv1D", emit_separable},
+           {"SeparableConv2D", emit_separable},
+           {"Conv1DTranspose", emit_transposed},
+           {"Conv2DTranspose", emit_transposed},
+           {"MaxPooling1D", emit_pooling},
+           {"MaxPooling2D", emit_pooling},
+           {"AveragePooling1D", emit_pooling},
+           {"AveragePooling2D", emit_pooling},
+           {"GlobalMaxPooling1D", emit_global_pooling, true},
+           {"GlobalMaxPooling2D", emit_global_pooling, true},
+           {"GlobalMaxPooling3D", emit_global_pooling, true},
+           {"GlobalAveragePooling1D", emit_global_pooling, true},
+           {"GlobalAveragePooling2D", emit_global_pooling, true},
+           {"GlobalAveragePooling3D", emit_global_pooling, true},
+           {"ZeroPadding1D", emit_margins("padding", 1)},
+           {"ZeroPadding2D", emit_margins("padding", 1)},
+           {"Cropping1D", emit_margins("cropping", -1)},
+           {"Cropping2D", emit_margins("cropping", -1)},
+           {"UpSampling1D", emit_up_sampling},
+           {"UpSampling2D", emit_up_sampling}}};
+}
+
+}  // namespace keratin::c_export
