@@ -25,6 +25,13 @@ struct FitArguments {
   std::string out = {}, history = {}, report = {};
 };
 
+struct ExportArguments {
+  std::string model, out;
+  std::string samples = {};  ///< a data file
+  std::string name = {};
+  int max_steps = 0;
+};
+
 int summary(const std::string& model);
 int predict(const std::string& model, const std::string& input, const std::string& out,
             int batch_size);
@@ -34,6 +41,8 @@ int fit(const FitArguments& arguments);
 int gradcheck(const std::string& model, const std::string& data, int samples);
 /// Draws the model.
 int plot(const std::string& model, const std::string& out);
+/// In a format that the ending of `out` says.
+int export_model(const ExportArguments& arguments);
 int convert(const std::string& from, const std::string& to);
 /// 0 when both are the same, 1 when they differ.
 int diff(const std::string& a, const std::string& b, double tolerance);

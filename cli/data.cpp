@@ -39,6 +39,7 @@ DataFile from_npz(const std::string& path, const Model& model) {
   data.x = arrays_for(all, "x", model.input_names());
   data.y = arrays_for(all, "y", model.output_names());
   data.sample_weight = arrays_for(all, "sample_weight", {});
+  data.predictions = arrays_for(all, "p", {});
   return data;
 }
 

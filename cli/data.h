@@ -11,6 +11,7 @@ namespace keratin::cli {
 
 struct DataFile {
   Arrays x, y, sample_weight;
+  Arrays predictions;  ///< of a .npz file: p, of several outputs p_0, p_1, ...
 };
 
 /// Arrays for the model's inputs and, when `targets`, its outputs:

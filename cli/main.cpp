@@ -24,6 +24,7 @@ constexpr const char* examples = R"(Examples:
   keratin fit model.keras train.npz --epochs 20 --validation-split 0.1 -o trained.keras
   keratin diff model.keras trained.keras
   keratin convert trained.keras trained.weights.h5
+  keratin export trained.keras -o trained.c
 
 Data: .npz with arrays x and y (of several inputs or outputs x_0, x_1, ..., or their names; and
 sample_weight), .npy with x alone, .csv with a header, where column y or the last one is the target.
@@ -67,6 +68,7 @@ int main(int argc, char** argv) {
   int batch_size = 32, samples = 4;
   double tolerance = 0;
   FitArguments fit_arguments;
+  ExportArguments export_arguments;
 
   auto add = [&](const char* name, const char* description, std::function<int()> run) {
     CLI::App* sub = app.add_subcommand(name, description);
@@ -140,6 +142,19 @@ int main(int argc, char** argv) {
             [&] { return plot(model, picture); });
   sub->add_option("MODEL", model, ".keras, .h5 or .json")->required();
   sub->add_option("-o,--out", picture, "an .svg file")->capture_default_str();
+
+  sub = add("export", "Write the model as a program of its own",
+            [&] { return export_model(export_arguments); });
+  sub->add_option("MODEL", export_arguments.model, "a .keras or .h5 file")->required();
+  sub->add_option("-o,--out", export_arguments.out, "a .c file: C99 that needs no library")
+      ->required();
+  sub->add_option("--max-steps", export_arguments.max_steps,
+                  "where the size of an axis is not fixed: the largest it may have")
+      ->check(CLI::PositiveNumber);
+  sub->add_option("--name", export_arguments.name, "of the C functions, in place of the file's");
+  sub->add_option("--samples", export_arguments.samples,
+                  "data for the test in the C file, in place of random numbers; a .npz file may "
+                  "have what is to come out as p, or p_0, p_1, ...");
 
   sub = add("diff", "Compare two models: layers, shapes, weights",
             [&] { return diff(model, other, tolerance); });
