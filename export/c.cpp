@@ -84,6 +84,7 @@ void write_body(Interface& interface, Writer& writer, const ModelPlan& plan) {
   writer.line("(void)work;");
   Values inputs;
   for (const Argument& argument : interface.inputs) {
+    writer.line(fmt::format("(void){};", argument.name));  // a model may read none of it
     Array x{argument.name, argument.shape};
     if (argument.of_ints) {
       writer.path = argument.name;
@@ -112,15 +113,28 @@ std::string shape_text(const Sizes& shape) {
   return "(" + text + (shape.size() == 1 ? ",)" : ")");
 }
 
-std::string parameters(const Interface& interface) {
-  std::string text;
+/// "int NAME_predict(const float* x, ...)", in lines.
+std::string signature(const Interface& interface) {
+  std::vector<std::string> parts;
   for (const Argument& input : interface.inputs)
-    text +=
-        fmt::format("const {}* {}, ", input.of_ints ? "int" : interface.real_name(), input.name);
-  for (const std::string& steps : interface.steps) text += "int " + steps + ", ";
+    parts.push_back(
+        fmt::format("const {}* {},", input.of_ints ? "int" : interface.real_name(), input.name));
+  for (const std::string& steps : interface.steps) parts.push_back("int " + steps + ",");
   for (const Argument& output : interface.outputs)
-    text += fmt::format("{}* {}, ", interface.real_name(), output.name);
-  return text + interface.name + "_workspace* work";
+    parts.push_back(fmt::format("{}* {},", interface.real_name(), output.name));
+  parts.push_back(interface.name + "_workspace* work)");
+  std::string text, line = "int " + interface.name + "_predict(";
+  const std::string indent(line.size(), ' ');
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i > 0 && line.size() + parts[i].size() > 98) {
+      text += line + "\n";
+      line = indent;
+    } else if (i > 0) {
+      line += ' ';
+    }
+    line += parts[i];
+  }
+  return text + line;
 }
 
 /// How the file is used.
@@ -184,14 +198,14 @@ typedef struct {{
 #ifdef __cplusplus
 extern "C" {{
 #endif
-int {}_predict({});
+{};
 #ifdef __cplusplus
 }}
 #endif
 )c",
                       interface.real_name(), std::max<std::int64_t>(writer.numbers_needed(), 1),
                       std::max<std::int64_t>(writer.flags_needed(), 1), interface.name,
-                      interface.name, parameters(interface));
+                      signature(interface));
   return text;
 }
 
@@ -205,9 +219,8 @@ std::string c_file(const Model& model, const std::string& name, const COptions& 
   for (const char* taken : {"work", "main", "difference"}) writer.unique(taken);
   set_inputs(interface, writer, plan, options);
   write_body(interface, writer, plan);
-  std::string code =
-      functions_for(writer.body()) +
-      fmt::format("int {}_predict({}) {{\n{}}}\n", name, parameters(interface), writer.body());
+  std::string code = functions_for(writer.body()) +
+                     fmt::format("{} {{\n{}}}\n", signature(interface), writer.body());
   if (interface.real == float64) code = in_double(code);
   return head(interface, model, writer) +
          fmt::format("#ifndef {0}_DECLARED\n#define {0}_DECLARED\n\n", interface.macro) +

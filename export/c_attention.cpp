@@ -69,12 +69,14 @@ static void scale_by(float scale, int n, float* y) {
   for (int i = 0; i < n; ++i) y[i] *= scale;
 }
 
-/* y = the values, each by its share; rows of v and y are v_step and y_step apart. */
+/* y = the values, each by its share; rows of v and y are v_step and y_step apart. A value without a
+   share may be anything, NaN too. */
 static void attend(const float* weights, int queries, int keys, const float* v, int v_step, int n,
                    int y_step, float* y) {
-  for (int q = 0; q < queries; ++q) {
-    fill(0.0f, n, y + q * y_step);
-    add_product(weights + q * keys, keys, v, v_step, n, y + q * y_step);
+  for (int q = 0; q < queries; ++q, weights += keys, y += y_step) {
+    fill(0.0f, n, y);
+    for (int k = 0; k < keys; ++k)
+      if (weights[k] != 0.0f) add_product(weights + k, 1, v + k * v_step, n, n, y);
   }
 }
 
@@ -122,6 +124,7 @@ Values emit_single(Writer& w, const Layer& layer, const Values& in) {
   const Array &query = in.at(0).numbers, &value = in.at(1).numbers,
               &key = in.size() > 2 ? in[2].numbers : value;
   const Size queries = query.shape[0], keys = key.shape[0], n = query.shape[1];
+  w.must_equal(value.shape[0], keys);
   const bool additive = layer.class_name() == "AdditiveAttention";
   const std::string factors = additive ? w.weight(layer, "scale") : "0";
   const std::string mask = mask_line(w, mask_of_steps(in[0]), "0", mask_of_steps(in[1]), "0", "0",
@@ -154,7 +157,7 @@ Values emit_heads(Writer& w, const Layer& layer, const Values& in) {
   const Config config = layer.get_config();
   const bool grouped = layer.class_name() != "MultiHeadAttention";
   const Array &query = in.at(0).numbers, &value = in.at(1).numbers;
-  const bool has_key = in.size() > 2 && !in[2].numbers.text.empty();
+  const bool has_key = in.size() > 2;
   const Array& key = has_key ? in[2].numbers : value;
   if (query.shape.size() != 2) fail("attention over more than one axis is not exported");
   const auto heads = option<std::int64_t>(config, grouped ? "num_query_heads" : "num_heads"),
@@ -165,6 +168,7 @@ Values emit_heads(Writer& w, const Layer& layer, const Values& in) {
     if (const auto given = option<std::optional<std::int64_t>>(config, "value_dim"))
       value_size = *given;
   const Size queries = query.shape[0], keys = key.shape[0];
+  w.must_equal(value.shape[0], keys);
 
   auto projected = [&](const char* name, const Array& x, std::int64_t count, std::int64_t width) {
     const Layer& part = *part_of(layer, name);
@@ -185,7 +189,10 @@ Values emit_heads(Writer& w, const Layer& layer, const Values& in) {
     if (mask.shape.size() != 2) fail("an attention mask for each head is not exported");
     given = mask.text;
     given_rows = mask.shape[0].text;
-    if (mask.shape[1] != keys) fail("an attention mask that broadcasts over keys is not exported");
+    if (mask.shape[1] == Size(1) && keys != Size(1))
+      fail("an attention mask that broadcasts over keys is not exported");
+    w.must_equal(mask.shape[1], keys);
+    if (mask.shape[0] != Size(1)) w.must_equal(mask.shape[0], queries);
   }
   const auto window = option<std::optional<int>>(config, "sliding_window");
   const std::string mask =

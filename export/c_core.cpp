@@ -165,6 +165,7 @@ Values emit_reshape(Writer& w, const Layer& layer, const Values& in) {
                              fmt::format("{} / {}", all.text, known)));
   if (product(shape).most != all.most || product(shape).known != all.known)
     fail("{} numbers do not fit the new shape", all.text);
+  if (!all.known) w.must_equal(product(shape), all);
   return {{reshaped(x, shape)}};
 }
 

@@ -111,8 +111,9 @@ std::string functions_for(const std::string& code) {
 }
 
 std::string in_double(const std::string& code) {
-  static const std::set<std::string> of_math{"expf", "expm1f", "logf",  "log1pf", "tanhf",
-                                             "erff", "fabsf",  "fmaxf", "fminf",  "sqrtf"};
+  static const std::set<std::string> of_math{
+      "ceilf",  "cosf",   "erff", "expf", "expm1f", "fabsf", "floorf", "fmaxf", "fminf",
+      "log10f", "log1pf", "logf", "powf", "rintf",  "sinf",  "sqrtf",  "tanhf"};
   return with_words(code, [](const std::string& word) -> std::string {
     if (word == "float") return "double";
     const bool number = std::isdigit(static_cast<unsigned char>(word[0])) != 0;

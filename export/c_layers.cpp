@@ -13,17 +13,18 @@ namespace keratin::c_export {
 const std::vector<Part>& parts() {
   static const std::vector<Part> all{core_part(),          activation_part(), merge_part(),
                                      normalization_part(), window_part(),     recurrent_part(),
-                                     attention_part()};
+                                     attention_part(),     operation_part()};
   return all;
 }
 
 namespace {
 
 const LayerKind& kind_of(const Layer& layer) {
-  if (dynamic_cast<const Operation*>(&layer) == nullptr)
-    for (const Part& part : parts())
-      for (const LayerKind& kind : part.kinds)
-        if (layer.class_name() == kind.class_name) return kind;
+  static const LayerKind operation{"Operation", emit_operation, true};
+  if (dynamic_cast<const Operation*>(&layer) != nullptr) return operation;
+  for (const Part& part : parts())
+    for (const LayerKind& kind : part.kinds)
+      if (layer.class_name() == kind.class_name) return kind;
   fail("layers of this class are not exported");
 }
 

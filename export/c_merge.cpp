@@ -84,8 +84,11 @@ bool is_one(const Size& size) { return size.known && size.most == 1; }
 
 /// The flags of the masks, either of which may be true; of steps, all of one number.
 Array any_of(Writer& w, const Values& in) {
-  for (const Value& value : in)
-    if (value.mask->shape != in[0].mask->shape) fail("masks of several shapes are not exported");
+  for (const Value& value : in) {
+    const Sizes &shape = value.mask->shape, &first = in[0].mask->shape;
+    if (shape.size() != first.size()) fail("masks of several ranks are not exported");
+    for (std::size_t axis = 0; axis < shape.size(); ++axis) w.must_equal(shape[axis], first[axis]);
+  }
   Array mask = w.flags("mask", in[0].mask->shape);
   w.call("copy_flags", *in[0].mask, product(mask.shape), mask);
   for (std::size_t i = 1; i < in.size(); ++i)
@@ -100,7 +103,8 @@ bool none_masked(const Values& in) {
   return std::ranges::none_of(in, [](const Value& value) { return value.mask.has_value(); });
 }
 
-/// The inputs in their common shape.
+}  // namespace
+
 std::vector<Array> alike(Writer& w, const Values& in) {
   std::size_t rank = 0;
   for (const Value& value : in) rank = std::max(rank, value.numbers.shape.size());
@@ -113,15 +117,17 @@ std::vector<Array> alike(Writer& w, const Values& in) {
   std::vector<Array> list;
   for (const Value& value : in) {
     Array x = of_rank(rank, value.numbers);
-    // Sizes that the arguments give, and others that must equal them, are those of the first.
     for (std::size_t axis = 0; axis < rank; ++axis)
-      if (!is_one(x.shape[axis]) && x.shape[axis].most == shape[axis].most)
+      if (!is_one(x.shape[axis])) {
+        w.must_equal(x.shape[axis], shape[axis]);
         x.shape[axis] = shape[axis];
+      }
     list.push_back(broadcast(w, x, shape));
-    if (list.back().shape != shape) fail("the sizes of its inputs may differ");
   }
   return list;
 }
+
+namespace {
 
 /// y = x0, then function(x1, n, y) and so on.
 Array folded(Writer& w, const char* function, const std::vector<Array>& list) {
@@ -208,7 +214,11 @@ Values emit_concatenate(Writer& w, const Layer& layer, const Values& in) {
   const std::size_t rank = in[0].numbers.shape.size();
   const std::size_t along = sample_axes({option<int>(layer.get_config(), "axis")}, rank)[0];
   Sizes shape = in[0].numbers.shape, parts;
-  for (const Value& value : in) parts.push_back(value.numbers.shape[along]);
+  for (const Value& value : in) {
+    parts.push_back(value.numbers.shape[along]);
+    for (std::size_t axis = 0; axis < rank; ++axis)
+      if (axis != along) w.must_equal(value.numbers.shape[axis], shape[axis]);
+  }
   std::int64_t most = 0;
   std::string sum;
   for (const Size& part : parts) {
@@ -267,6 +277,7 @@ Values emit_dot(Writer& w, const Layer& layer, const Values& in) {
   Sizes shape(rows[0].shape.begin(), rows[0].shape.end() - 1);
   shape.insert(shape.end(), rows[1].shape.begin(), rows[1].shape.end() - 1);
   if (shape.empty()) shape.push_back(1);
+  w.must_equal(rows[0].shape.back(), rows[1].shape.back());
   Array y = w.numbers("out", shape);
   w.call("products", rows[0], rows_of(rows[0].shape), rows[1], rows_of(rows[1].shape),
          rows[0].shape.back(), y);

@@ -115,6 +115,12 @@ Size Writer::size(const std::string& name, const Sizes& from, std::int64_t most,
   return size;
 }
 
+void Writer::must_equal(const Size& a, const Size& b) {
+  if (a == b) return;
+  if (a.known && b.known) fail("expected sizes that are equal, got {} and {}", a.text, b.text);
+  line(fmt::format("if ({} != {}) return 1;", a.text, b.text));
+}
+
 // --- weights
 
 namespace {

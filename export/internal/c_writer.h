@@ -60,6 +60,9 @@ class Writer {
   /// name, which the C code checks; `most` is what it is for the most that they can be.
   Size size(const std::string& name, const Sizes& from, std::int64_t most, const std::string& text);
 
+  /// Makes the C code check that two sizes are equal, where that is not known.
+  void must_equal(const Size& a, const Size& b);
+
   /// The weight of the layer that has this name, or of those inside it, as the name of an array; 0
   /// where there is none.
   std::string weight(const Layer& layer, const std::string& name);
@@ -155,7 +158,7 @@ struct LayerKind {
 
 /// A few kinds of layers, and the C functions that they call, each behind an empty line.
 struct Part {
-  const char* functions;
+  std::string functions;
   std::vector<LayerKind> kinds;
 };
 Part core_part();
@@ -165,6 +168,10 @@ Part normalization_part();
 Part window_part();
 Part recurrent_part();
 Part attention_part();
+Part operation_part();
+
+/// The result of an Operation between symbolic tensors.
+Values emit_operation(Writer& writer, const Layer& layer, const Values& inputs);
 
 /// The outputs of a layer of any kind, masks included.
 Values emit_layer(Writer& writer, const Layer& layer, const Values& inputs);
@@ -186,6 +193,9 @@ Array axes_back(Writer& writer, const Array& x, const std::vector<std::size_t>& 
 /// Broadcast to a shape of the same rank.
 Array broadcast(Writer& writer, const Array& x, const Sizes& shape);
 Array copied(Writer& writer, const Array& x, const std::string& name);
+/// The numbers of all values in their common shape; those of fewer axes get some of size 1 in
+/// front.
+std::vector<Array> alike(Writer& writer, const Values& values);
 
 /// Axes of a batch, counted as in options, as axes of a sample, in order.
 std::vector<std::size_t> sample_axes(const std::vector<int>& axes, std::size_t sample_rank);

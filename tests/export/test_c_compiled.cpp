@@ -215,6 +215,34 @@ TEST_CASE("merges and shapes in C" * with_compiler) {
   CHECK(same_in_c(model));
 }
 
+TEST_CASE("operations between symbolic tensors in C" * with_compiler) {
+  auto a = Input({5, 4}), b = Input({5, 4}), column = Input({5, 1});
+  std::vector<SymbolicTensor> outputs{a + b,
+                                      2 / (abs(a) + 1),
+                                      a * column - 0.5,
+                                      tanh(a) * sigmoid(b) + square(a),
+                                      maximum(a, b),
+                                      power(abs(a) + 0.1, 1.5),
+                                      exp(-a),
+                                      log(abs(a) + 1),
+                                      sum(a, {1}),
+                                      mean(a, {2}, true),
+                                      max(a, {1, 2}),
+                                      min(a, {-1}),
+                                      softmax(a, 1),
+                                      gelu(a, false),
+                                      leaky_relu(a),
+                                      a + full({4}, 0.25),
+                                      a * full({1, 5, 1}, 3.0)};
+  CHECK(same_in_c(Model({a, b, column}, outputs)));
+}
+
+TEST_CASE("a mask for attention, and an input that nothing reads, in C" * with_compiler) {
+  auto x = Input({6, 4}), m = Input({6}), may = Input({6, 6}, {.dtype = boolean});
+  Model model({x, m, may}, {MultiHeadAttention(2, 3)({x, x, x, may}), LSTM(3)(x)});
+  CHECK(same_in_c(model));
+}
+
 TEST_CASE("a layer or a model on each step in C" * with_compiler) {
   CHECK(layers_same({InputLayer({None, 4, 4, 1}), TimeDistributed(Conv2D(2, 2)),
                      TimeDistributed(Flatten()), GRU(3)},
