@@ -3,6 +3,8 @@
 #include <map>
 
 #include <keratin/export/internal/c_writer.h>
+#include <keratin/layers/core_layers.h>
+#include <keratin/layers/registry.h>
 
 namespace keratin::c_export {
 namespace {
@@ -225,6 +227,7 @@ Values emit_elu(Writer& w, const Layer& layer, const Values& in) {
 }
 
 Values emit_prelu(Writer& w, const Layer& layer, const Values& in) {
+  if (layer.weights().empty()) fail("a PReLU that is an activation is not exported");
   Array y = copied(w, in[0].numbers, "out");
   Array alpha{w.weight(layer, "alpha"), {}};
   for (const Weight& weight : layer.weights())
@@ -266,7 +269,7 @@ std::string activation_function(const Config& config, const std::string& option_
   const Option* given = find_option(config, option_name);
   if (given == nullptr || given->is_none()) return "apply_linear";
   const auto* name = std::get_if<std::string>(given);
-  if (name == nullptr) fail("{}: a layer or a function of one's own is not exported", option_name);
+  if (name == nullptr) fail("{}: only functions of Keras are exported", option_name);
   const auto same = others.find(*name);
   const std::string known = "apply_" + (same == others.end() ? *name : same->second);
   if (std::string(functions).find(" " + known + "(") == std::string::npos)
@@ -275,6 +278,13 @@ std::string activation_function(const Config& config, const std::string& option_
 }
 
 void activate(Writer& w, Array& y, const Config& config, const std::string& option_name) {
+  // A layer may be an activation, too.
+  const Option* given = find_option(config, option_name);
+  AnyLayer layer = IdentityLayer();
+  if (given != nullptr && object_in(*given) && from_option(*given, layer)) {
+    y = emit_layer(w, *layer, {{y}}).at(0).numbers;
+    return;
+  }
   const std::string function = activation_function(config, option_name);
   if (function == "apply_linear") return;
   w.call(function.c_str(), y, rows_of(y.shape), y.shape.back());

@@ -96,6 +96,10 @@ static void simple_rnn(const float* x, const unsigned char* mask, sequence q, co
   }
 }
 
+static void reverse_flags(const unsigned char* x, int steps, unsigned char* y) {
+  for (int t = 0; t < steps; ++t) y[t] = x[steps - 1 - t];
+}
+
 /* The last step first. */
 static void reverse(const float* x, int steps, int n, float* y) {
   for (int t = 0; t < steps; ++t) copy(x + (steps - 1 - t) * n, n, y + t * n);
@@ -108,21 +112,23 @@ struct Run {
   std::vector<Array> states;
 };
 
-Run run(Writer& w, const Layer& layer, const Value& in, const std::vector<Array>& initial) {
-  const Array& x = in.numbers;
-  const Config loop = layer.get_config();
-  const Layer& cell = *layer.sublayers().at(0);
+/// How one cell goes over the steps: a sequence in C.
+struct Loop {
+  bool backwards, sequences, zero_masked;
+};
+
+std::size_t states_of(const Layer& cell) { return cell.class_name() == "LSTMCell" ? 2 : 1; }
+
+Run run_cell(Writer& w, const Layer& cell, const Array& x, const std::string& mask,
+             const Loop& loop, const std::vector<Array>& initial) {
   const std::string kind = cell.class_name();
   if (kind != "LSTMCell" && kind != "GRUCell" && kind != "SimpleRNNCell")
     fail("its cell is a {}, which is not exported", kind);
-  if (option<bool>(loop, "stateful")) fail("a layer that is stateful is not exported");
   const Config config = cell.get_config();
   const auto units = option<std::int64_t>(config, "units");
-  const bool sequences = option<bool>(loop, "return_sequences");
 
-  const std::size_t count = kind == "LSTMCell" ? 2 : 1;
   std::vector<Array> states;
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < states_of(cell); ++i) {
     states.push_back(w.numbers(i == 0 ? "h" : "c", {units}));
     if (initial.empty())
       w.call("fill", w.literal(0), units, states.back());
@@ -131,12 +137,10 @@ Run run(Writer& w, const Layer& layer, const Value& in, const std::vector<Array>
   }
   const std::string kernel = w.weight(cell, "kernel"),
                     recurrent = w.weight(cell, "recurrent_kernel"), bias = w.weight(cell, "bias");
-  const std::string mask = mask_of_steps(in);
-  Array y = w.numbers("out", sequences ? Sizes{x.shape[0], units} : Sizes{units});
+  Array y = w.numbers("out", loop.sequences ? Sizes{x.shape[0], units} : Sizes{units});
   const std::string q = w.unique(identifier(w.path) + "_sequence");
   w.line(fmt::format("const sequence {} = {{{}, {}, {}, {:d}, {:d}, {:d}}};", q, x.shape[0].text,
-                     x.shape[1].text, units, option<bool>(loop, "go_backwards"), sequences,
-                     option<bool>(loop, "zero_output_for_mask")));
+                     x.shape[1].text, units, loop.backwards, loop.sequences, loop.zero_masked));
   const std::string g = activation_function(config, "activation");
   auto sigma = [&] { return activation_function(config, "recurrent_activation"); };
   if (kind == "LSTMCell") {
@@ -151,6 +155,43 @@ Run run(Writer& w, const Layer& layer, const Value& in, const std::vector<Array>
     w.call("simple_rnn", x, mask, q, kernel, recurrent, bias, g, z, states[0], y);
   }
   return {y, states};
+}
+
+/// A recurrent layer. One cell after the other goes over all steps, those after the first in the
+/// order of the first one's outputs.
+Run run(Writer& w, const Layer& layer, const Value& in, const std::vector<Array>& initial) {
+  const Config config = layer.get_config();
+  if (option<bool>(config, "stateful")) fail("a layer that is stateful is not exported");
+  Loop loop{option<bool>(config, "go_backwards"), true, false};
+  const Layer& cell = *layer.sublayers().at(0);
+  std::vector<const Layer*> cells;
+  if (cell.class_name() == "StackedRNNCells")
+    for (const AnyLayer& one : cell.sublayers()) cells.push_back(&*one);
+  else
+    cells.push_back(&cell);
+
+  std::string mask = mask_of_steps(in);
+  std::optional<Array> reversed;
+  Run result{in.numbers, {}};
+  auto next = initial.begin();
+  for (const Layer* one : cells) {
+    if (one == cells.back())
+      loop = {loop.backwards, option<bool>(config, "return_sequences"),
+              option<bool>(config, "zero_output_for_mask")};
+    std::vector<Array> states;
+    for (std::size_t i = 0; i < states_of(*one) && next != initial.end(); ++i)
+      states.push_back(*next++);
+    const Run made = run_cell(w, *one, result.y, mask, loop, states);
+    result.y = made.y;
+    result.states.insert(result.states.end(), made.states.begin(), made.states.end());
+    if (loop.backwards && in.mask && one != cells.back()) {
+      reversed = w.flags("reversed_mask", in.mask->shape);
+      w.call("reverse_flags", *in.mask, in.mask->shape[0], *reversed);
+      mask = reversed->text;
+    }
+    loop.backwards = false;
+  }
+  return result;
 }
 
 std::vector<Array> arrays_of(const Values& in, std::size_t from, std::size_t to) {

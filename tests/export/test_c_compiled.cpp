@@ -68,6 +68,12 @@ TEST_CASE("activations in C" * with_compiler) {
   outputs.push_back(Softmax({.axis = {1}})(x));
   outputs.push_back(Softmax({.axis = {1, 2}})(x));
   CHECK(same_in_c(Model({x}, outputs)));
+
+  const AnyLayer dense = layer_from_config(
+      "Dense", {{"name", "dense"},
+                {"units", 3},
+                {"activation", to_option(AnyLayer(LeakyReLU({.negative_slope = 0.4})))}});
+  CHECK(layer_same(dense, {4}));
 }
 
 TEST_CASE("recurrent layers in C" * with_compiler) {
@@ -96,6 +102,12 @@ TEST_CASE("recurrent layers in C" * with_compiler) {
   }
   CHECK(layer_same(Bidirectional(GRU(3)), {6, 4}));
   CHECK(layer_same(RNN(GRUCell(3)), {6, 4}));
+  for (const bool backwards : {false, true})
+    CHECK(layers_same({InputLayer({6, 4}), Masking(),
+                       RNN(StackedRNNCells(LSTMCell(3), GRUCell(2), SimpleRNNCell(4)),
+                           {.return_sequences = true,
+                            .go_backwards = backwards,
+                            .zero_output_for_mask = true})}));
   auto x = Input({6, 4}), h = Input({3}), c = Input({3});
   CHECK(same_in_c(Model({x, h, c}, {LSTM(3)({x, h, c})})));
 }
