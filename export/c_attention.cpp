@@ -256,7 +256,6 @@ Part attention_part() {
            {"AdditiveAttention", emit_single, true},
            {"MultiHeadAttention", emit_heads, true},
            {"GroupQueryAttention", emit_heads, true},
-           {"GroupedQueryAttention", emit_heads, true},
            {"AttentionLayer", emit_over_time, true}}};
 }
 

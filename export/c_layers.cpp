@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <map>
+#include <typeinfo>
 
 #include <keratin/export/internal/c_file.h>
 #include <keratin/export/internal/c_writer.h>
 #include <keratin/layers/internal/operation.h>
+#include <keratin/layers/registry.h>
 #include <keratin/training/model.h>
 
 namespace keratin::c_export {
@@ -22,9 +24,16 @@ namespace {
 const LayerKind& kind_of(const Layer& layer) {
   static const LayerKind operation{"Operation", emit_operation, true};
   if (dynamic_cast<const Operation*>(&layer) != nullptr) return operation;
+  std::string name = layer.class_name();
+  if (name == "GroupedQueryAttention") name = "GroupQueryAttention";  // as Keras names layers
   for (const Part& part : parts())
     for (const LayerKind& kind : part.kinds)
-      if (layer.class_name() == kind.class_name) return kind;
+      if (name == kind.class_name) {
+        // A class of one's own may have the same name.
+        const AnyLayer made = layer_from_config(name, {});
+        const Layer& known = *made;
+        if (typeid(known) == typeid(layer)) return kind;
+      }
   fail("layers of this class are not exported");
 }
 

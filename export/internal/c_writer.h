@@ -39,7 +39,6 @@ struct Array {
   std::string text;  ///< an expression in C: a pointer
   Sizes shape;
   std::shared_ptr<void> memory = {};
-  bool of_ints = false;
 };
 
 /// What a layer gives: numbers, and perhaps a mask of their first axes.

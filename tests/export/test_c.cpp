@@ -53,6 +53,14 @@ Sequential small() {
                      Dense(2, {.activation = "softmax"})});
 }
 
+namespace mine {
+class Dense : public keratin::Dense {
+ public:
+  using keratin::Dense::Dense;
+  Tensor call(const Tensor& x) override { return keratin::Dense::call(x) * 2; }
+};
+}  // namespace mine
+
 }  // namespace
 
 TEST_CASE("a C file states sizes, the function and its memory, and holds what it needs alone") {
@@ -123,6 +131,8 @@ TEST_CASE("what the export does not know is refused by layer and class, and an o
                                       .name = "own",
                                       .input_shape = {3}})}))
             .starts_with("export_c: own (Dense): "));
+  CHECK(refusal(Sequential({mine::Dense(2, {.name = "own", .input_shape = {3}})})) ==
+        "export_c: own (Dense): layers of this class are not exported");
   auto x = Input({3});
   CHECK(refusal(Model({x}, {cumsum(x, 1)})) ==
         "export_c: cumsum (Cumsum): the operation \"cumsum\" is not exported");
