@@ -1,5 +1,6 @@
-// Layers whose windows move over one or two axes between the batch and the channels, and those that
-// make such axes longer or shorter. A single axis is the second of two.
+// Layers whose windows move over one to three axes between the batch and the channels, and those
+// that make such axes longer or shorter. In C there are three; where a layer has fewer, the first
+// ones have size 1.
 
 #include <algorithm>
 #include <array>
@@ -28,14 +29,13 @@ static int place_of(axis a, int i, int k) {
   return place < a.in ? place : -1;
 }
 
-/* Of the kernel (rows, columns, channels / groups, filters) each group of filters sees a group of
-   channels. */
-static void convolution(const float* x, axis r, axis c, int channels, int filters, int groups,
-                        const float* kernel, const float* bias, float* y) {
+/* y += the products of one plane of the kernel, (rows, columns, channels / groups, filters), with
+   one of x. Each group of filters sees a group of channels. */
+static void add_convolution(const float* x, axis r, axis c, int channels, int filters, int groups,
+                            const float* kernel, float* y) {
   const int n = channels / groups, m = filters / groups;
   for (int i = 0; i < r.out; ++i)
-    for (int j = 0; j < c.out; ++j, y += filters) {
-      set_bias(bias, filters, y);
+    for (int j = 0; j < c.out; ++j, y += filters)
       for (int k = 0; k < r.size; ++k)
         for (int l = 0; l < c.size; ++l) {
           const int p = place_of(r, i, k), q = place_of(c, j, l);
@@ -44,7 +44,21 @@ static void convolution(const float* x, axis r, axis c, int channels, int filter
             add_product(x + (p * c.in + q) * channels + g * n, n,
                         kernel + (k * c.size + l) * n * filters + g * m, filters, m, y + g * m);
         }
+}
+
+/* Over depths, rows and columns. */
+static void convolution(const float* x, axis d, axis r, axis c, int channels, int filters,
+                        int groups, const float* kernel, const float* bias, float* y) {
+  const int weights = r.size * c.size * (channels / groups) * filters;
+  for (int h = 0; h < d.out; ++h, y += r.out * c.out * filters) {
+    for (int i = 0; i < r.out * c.out; ++i) set_bias(bias, filters, y + i * filters);
+    for (int e = 0; e < d.size; ++e) {
+      const int p = place_of(d, h, e);
+      if (p >= 0)
+        add_convolution(x + p * r.in * c.in * channels, r, c, channels, filters, groups,
+                        kernel + e * weights, y);
     }
+  }
 }
 
 /* Each channel by itself, with m filters: the kernel is (rows, columns, channels, m). */
@@ -64,11 +78,10 @@ static void depthwise_convolution(const float* x, axis r, axis c, int channels, 
     }
 }
 
-/* Each element of x spreads over a window of y. Here `in` is the size of y and `out` that of x, and
-   the kernel is (rows, columns, filters, channels). */
-static void transposed_convolution(const float* x, axis r, axis c, int channels, int filters,
-                                   const float* kernel, const float* bias, float* y) {
-  for (int i = 0; i < r.in * c.in; ++i) set_bias(bias, filters, y + i * filters);
+/* y += one plane of x, each element of which spreads over a window of y. Here `in` is the size of y
+   and `out` that of x, and a plane of the kernel is (rows, columns, filters, channels). */
+static void add_transposed(const float* x, axis r, axis c, int channels, int filters,
+                           const float* kernel, float* y) {
   for (int i = 0; i < r.out; ++i)
     for (int j = 0; j < c.out; ++j, x += channels)
       for (int k = 0; k < r.size; ++k)
@@ -82,24 +95,55 @@ static void transposed_convolution(const float* x, axis r, axis c, int channels,
         }
 }
 
-/* The largest, or the mean, of each window in each channel; what is missing does not count. */
-static void pooling(const float* x, axis r, axis c, int channels, int is_mean, float* y) {
+static void transposed_convolution(const float* x, axis d, axis r, axis c, int channels,
+                                   int filters, const float* kernel, const float* bias, float* y) {
+  for (int i = 0; i < d.in * r.in * c.in; ++i) set_bias(bias, filters, y + i * filters);
+  for (int h = 0; h < d.out; ++h)
+    for (int e = 0; e < d.size; ++e) {
+      const int p = place_of(d, h, e);
+      if (p >= 0)
+        add_transposed(x + h * r.out * c.out * channels, r, c, channels, filters,
+                       kernel + e * r.size * c.size * filters * channels,
+                       y + p * r.in * c.in * filters);
+    }
+}
+
+/* y takes in the windows of one plane of x: their sums, or what is larger. */
+static void add_pooling(const float* x, axis r, axis c, int channels, int is_mean, float* y) {
   for (int i = 0; i < r.out; ++i)
-    for (int j = 0; j < c.out; ++j, y += channels) {
-      int count = 0;
-      for (int f = 0; f < channels; ++f) y[f] = is_mean ? 0.0f : -INFINITY;
+    for (int j = 0; j < c.out; ++j, y += channels)
       for (int k = 0; k < r.size; ++k)
         for (int l = 0; l < c.size; ++l) {
           const int p = place_of(r, i, k), q = place_of(c, j, l);
           if (p < 0 || q < 0) continue;
-          ++count;
           for (int f = 0; f < channels; ++f) {
             const float v = x[(p * c.in + q) * channels + f];
             y[f] = is_mean ? y[f] + v : fmaxf(y[f], v);
           }
         }
-      for (int f = 0; is_mean && f < channels; ++f) y[f] /= (float)count;
+}
+
+/* How many elements of window i are there. */
+static int elements_in(axis a, int i) {
+  int count = 0;
+  for (int k = 0; k < a.size; ++k) count += place_of(a, i, k) >= 0;
+  return count;
+}
+
+/* The largest, or the mean, of each window in each channel; what is missing does not count. */
+static void pooling(const float* x, axis d, axis r, axis c, int channels, int is_mean, float* y) {
+  for (int h = 0; h < d.out; ++h) {
+    fill(is_mean ? 0.0f : -INFINITY, r.out * c.out * channels, y);
+    for (int e = 0; e < d.size; ++e) {
+      const int p = place_of(d, h, e);
+      if (p >= 0) add_pooling(x + p * r.in * c.in * channels, r, c, channels, is_mean, y);
     }
+    for (int i = 0; i < r.out; ++i)
+      for (int j = 0; j < c.out; ++j, y += channels) {
+        const int count = elements_in(d, h) * elements_in(r, i) * elements_in(c, j);
+        for (int f = 0; is_mean && f < channels; ++f) y[f] /= (float)count;
+      }
+  }
 }
 
 /* The largest, or the mean, of all places that count; 0 where none does. */
@@ -118,16 +162,23 @@ static void global_pooling(const float* x, const unsigned char* mask, int places
   for (int f = 0; is_mean && count && f < channels; ++f) y[f] /= (float)count;
 }
 
+/* Where entry i comes from, or -1. */
+static int source_of(axis a, int i) {
+  const int place = i / a.size - a.before;
+  return place < a.in ? place : -1;
+}
+
 /* Zeros around (before), margins cut off (before, negative), or each entry `size` times. */
-static void resize(const float* x, axis r, axis c, int channels, float* y) {
-  for (int i = 0; i < r.out; ++i)
-    for (int j = 0; j < c.out; ++j, y += channels) {
-      const int p = i / r.size - r.before, q = j / c.size - c.before;
-      if (p < 0 || q < 0 || p >= r.in || q >= c.in)
-        fill(0.0f, channels, y);
-      else
-        copy(x + (p * c.in + q) * channels, channels, y);
-    }
+static void resize(const float* x, axis d, axis r, axis c, int channels, float* y) {
+  for (int h = 0; h < d.out; ++h)
+    for (int i = 0; i < r.out; ++i)
+      for (int j = 0; j < c.out; ++j, y += channels) {
+        const int o = source_of(d, h), p = source_of(r, i), q = source_of(c, j);
+        if (o < 0 || p < 0 || q < 0)
+          fill(0.0f, channels, y);
+        else
+          copy(x + ((o * r.in + p) * c.in + q) * channels, channels, y);
+      }
 }
 )c";
 
@@ -147,7 +198,7 @@ std::vector<int> per_axis(const Config& config, const std::string& name, std::si
   return list;
 }
 
-/// The axes between batch and channels, of which there are two in C.
+/// The axes between batch and channels.
 struct Windows {
   Windows(Writer& w, const Layer& layer, const Array& array, const Config& config)
       : w(w), axes(axes_in(layer)), x(array) {
@@ -180,12 +231,13 @@ struct Windows {
   void add(const Size& from, const Size& to, const std::string& rest) {
     texts.push_back(fmt::format("{}, {}, {}", from.text, to.text, rest));
   }
-  /// The names of both axes, behind their lines.
-  std::array<std::string, 2> names() {
-    std::array<std::string, 2> list;
-    while (texts.size() < 2) texts.insert(texts.begin(), "1, 1, 1, 1, 1, 0");
-    for (std::size_t i = 0; i < 2; ++i) {
-      list[i] = w.unique(identifier(w.path) + (i == 0 ? "_rows" : "_columns"));
+  /// The names of depths, rows and columns, or of the last ones of these, behind their lines.
+  std::array<std::string, 3> names(std::size_t count = 3) {
+    static constexpr std::array<const char*, 3> each{"_depths", "_rows", "_columns"};
+    std::array<std::string, 3> list;
+    while (texts.size() < 3) texts.insert(texts.begin(), "1, 1, 1, 1, 1, 0");
+    for (std::size_t i = 3 - count; i < 3; ++i) {
+      list[i] = w.unique(identifier(w.path) + each[i]);
       w.line(fmt::format("const axis {} = {{{}}};", list[i], texts[i]));
     }
     return list;
@@ -231,9 +283,9 @@ Values emit_convolution(Writer& w, const Layer& layer, const Values& in) {
   Windows windows = windows_of(w, layer, in[0].numbers, config, "kernel_size");
   const auto filters = option<std::int64_t>(config, "filters");
   const std::string kernel = w.weight(layer, "kernel"), bias = w.weight(layer, "bias");
-  const auto [rows, columns] = windows.names();
+  const auto [depths, rows, columns] = windows.names();
   const Array y = windows.result(filters);
-  w.call("convolution", windows.x, rows, columns, windows.channels(), filters,
+  w.call("convolution", windows.x, depths, rows, columns, windows.channels(), filters,
          option<int>(config, "groups"), kernel, bias, y);
   return finished(windows, y, config);
 }
@@ -243,7 +295,7 @@ Values emit_depthwise(Writer& w, const Layer& layer, const Values& in) {
   Windows windows = windows_of(w, layer, in[0].numbers, config, "kernel_size");
   const auto m = option<std::int64_t>(config, "depth_multiplier");
   const std::string kernel = w.weight(layer, "kernel"), bias = w.weight(layer, "bias");
-  const auto [rows, columns] = windows.names();
+  const auto [none, rows, columns] = windows.names(2);
   const Array y = windows.result(windows.channels().most * m);
   w.call("depthwise_convolution", windows.x, rows, columns, windows.channels(), m, kernel, bias, y);
   return finished(windows, y, config);
@@ -256,7 +308,7 @@ Values emit_separable(Writer& w, const Layer& layer, const Values& in) {
              filters = option<std::int64_t>(config, "filters");
   const std::string depthwise = w.weight(layer, "depthwise_kernel"),
                     pointwise = w.weight(layer, "pointwise_kernel"), bias = w.weight(layer, "bias");
-  const auto [rows, columns] = windows.names();
+  const auto [none, rows, columns] = windows.names(2);
   const Array each = windows.result(windows.channels().most * m), y = windows.result(filters);
   w.call("depthwise_convolution", windows.x, rows, columns, windows.channels(), m, depthwise, "0",
          each);
@@ -288,19 +340,19 @@ Values emit_transposed(Writer& w, const Layer& layer, const Values& in) {
   }
   const auto filters = option<std::int64_t>(config, "filters");
   const std::string kernel = w.weight(layer, "kernel"), bias = w.weight(layer, "bias");
-  const auto [rows, columns] = windows.names();
+  const auto [depths, rows, columns] = windows.names();
   const Array y = windows.result(filters);
-  w.call("transposed_convolution", windows.x, rows, columns, windows.channels(), filters, kernel,
-         bias, y);
+  w.call("transposed_convolution", windows.x, depths, rows, columns, windows.channels(), filters,
+         kernel, bias, y);
   return finished(windows, y, config);
 }
 
 Values emit_pooling(Writer& w, const Layer& layer, const Values& in) {
   const Config config = layer.get_config();
   Windows windows = windows_of(w, layer, in[0].numbers, config, "pool_size");
-  const auto [rows, columns] = windows.names();
+  const auto [depths, rows, columns] = windows.names();
   const Array y = windows.result(windows.channels());
-  w.call("pooling", windows.x, rows, columns, windows.channels(),
+  w.call("pooling", windows.x, depths, rows, columns, windows.channels(),
          layer.class_name().starts_with("Average"), y);
   return {{windows.back(y)}};
 }
@@ -349,9 +401,9 @@ Emitter emit_margins(const char* name, int sign) {
       windows.add(n, length, fmt::format("1, 1, 1, {}", sign * each[i][0]));
       windows.out.push_back(length);
     }
-    const auto [rows, columns] = windows.names();
+    const auto [depths, rows, columns] = windows.names();
     const Array y = windows.result(windows.channels());
-    w.call("resize", windows.x, rows, columns, windows.channels(), y);
+    w.call("resize", windows.x, depths, rows, columns, windows.channels(), y);
     return {{windows.back(y)}};
   };
 }
@@ -370,9 +422,9 @@ Values emit_up_sampling(Writer& w, const Layer& layer, const Values& in) {
     windows.add(n, length, fmt::format("{}, 1, 1, 0", factors[i]));
     windows.out.push_back(length);
   }
-  const auto [rows, columns] = windows.names();
+  const auto [depths, rows, columns] = windows.names();
   const Array y = windows.result(windows.channels());
-  w.call("resize", windows.x, rows, columns, windows.channels(), y);
+  w.call("resize", windows.x, depths, rows, columns, windows.channels(), y);
   return {{windows.back(y)}};
 }
 
@@ -382,16 +434,20 @@ Part window_part() {
   return {functions,
           {{"Conv1D", emit_convolution},
            {"Conv2D", emit_convolution},
+           {"Conv3D", emit_convolution},
            {"DepthwiseConv1D", emit_depthwise},
            {"DepthwiseConv2D", emit_depthwise},
            {"SeparableConv1D", emit_separable},
            {"SeparableConv2D", emit_separable},
            {"Conv1DTranspose", emit_transposed},
            {"Conv2DTranspose", emit_transposed},
+           {"Conv3DTranspose", emit_transposed},
            {"MaxPooling1D", emit_pooling},
            {"MaxPooling2D", emit_pooling},
+           {"MaxPooling3D", emit_pooling},
            {"AveragePooling1D", emit_pooling},
            {"AveragePooling2D", emit_pooling},
+           {"AveragePooling3D", emit_pooling},
            {"GlobalMaxPooling1D", emit_global_pooling, true},
            {"GlobalMaxPooling2D", emit_global_pooling, true},
            {"GlobalMaxPooling3D", emit_global_pooling, true},
@@ -400,10 +456,13 @@ Part window_part() {
            {"GlobalAveragePooling3D", emit_global_pooling, true},
            {"ZeroPadding1D", emit_margins("padding", 1)},
            {"ZeroPadding2D", emit_margins("padding", 1)},
+           {"ZeroPadding3D", emit_margins("padding", 1)},
            {"Cropping1D", emit_margins("cropping", -1)},
            {"Cropping2D", emit_margins("cropping", -1)},
+           {"Cropping3D", emit_margins("cropping", -1)},
            {"UpSampling1D", emit_up_sampling},
-           {"UpSampling2D", emit_up_sampling}}};
+           {"UpSampling2D", emit_up_sampling},
+           {"UpSampling3D", emit_up_sampling}}};
 }
 
 }  // namespace keratin::c_export

@@ -146,6 +146,16 @@ TEST_CASE("convolutions and poolings in C" * with_compiler) {
       CHECK(layer_same(AveragePooling2D({3, 2}, {.padding = padding, .data_format = format}),
                        {8, 6, 5}));
       CHECK(layer_same(GlobalMaxPooling2D({.data_format = format, .keepdims = true}), {8, 6, 5}));
+      CHECK(layer_same(Conv3D(4, {2, 3, 2}, one), {6, 5, 4, 4}));
+      CHECK(layer_same(Conv3DTranspose(4, {2, 3, 2}, {.strides = 2, .padding = padding}),
+                       {3, 4, 2, 3}));
+      CHECK(layer_same(MaxPooling3D(2, {.padding = padding, .data_format = format}), {5, 4, 6, 4}));
+      CHECK(layer_same(AveragePooling3D({2, 3, 2}, {.padding = padding, .data_format = format}),
+                       {5, 4, 6, 4}));
+      CHECK(layer_same(ZeroPadding3D({.padding = {{1, 0}, {0, 2}, {1, 1}}, .data_format = format}),
+                       {2, 3, 4, 3}));
+      CHECK(layer_same(Cropping3D({.cropping = 1, .data_format = format}), {4, 3, 5, 4}));
+      CHECK(layer_same(UpSampling3D({.size = {2, 1, 3}, .data_format = format}), {2, 3, 2, 4}));
       CHECK(layer_same(ZeroPadding2D({.padding = {{1, 2}, {0, 3}}, .data_format = format}),
                        {4, 5, 3}));
       CHECK(
