@@ -13,6 +13,7 @@
 #include <keratin/core/snapshot.h>
 #include <keratin/core/tensor.h>
 #include <keratin/export/c.h>
+#include <keratin/export/onnx.h>
 #include <keratin/io/csv.h>
 #include <keratin/io/npy.h>
 #include <keratin/io/npz.h>

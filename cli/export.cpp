@@ -2,6 +2,7 @@
 
 #include <keratin/core/internal/message.h>
 #include <keratin/export/c.h>
+#include <keratin/export/onnx.h>
 #include <keratin/training/saving.h>
 
 #include <keratin/cli/commands.h>
@@ -19,8 +20,10 @@ int export_model(const ExportArguments& arguments) {
               .max_steps = arguments.max_steps,
               .samples = data.x,
               .predictions = data.predictions});
+  else if (arguments.out.ends_with(".onnx"))
+    export_onnx(*model, arguments.out);
   else
-    fail_io("{}: expected a path that ends in .c", arguments.out);
+    fail_io("{}: expected a path that ends in .c or .onnx", arguments.out);
   return 0;
 }
 

@@ -25,6 +25,7 @@ constexpr const char* examples = R"(Examples:
   keratin diff model.keras trained.keras
   keratin convert trained.keras trained.weights.h5
   keratin export trained.keras -o trained.c
+  keratin export trained.keras -o trained.onnx
 
 Data: .npz with arrays x and y (of several inputs or outputs x_0, x_1, ..., or their names; and
 sample_weight), .npy with x alone, .csv with a header, where column y or the last one is the target.
@@ -143,10 +144,10 @@ int main(int argc, char** argv) {
   sub->add_option("MODEL", model, ".keras, .h5 or .json")->required();
   sub->add_option("-o,--out", picture, "an .svg file")->capture_default_str();
 
-  sub = add("export", "Write the model as a program of its own",
+  sub = add("export", "Write the model for other programs",
             [&] { return export_model(export_arguments); });
   sub->add_option("MODEL", export_arguments.model, "a .keras or .h5 file")->required();
-  sub->add_option("-o,--out", export_arguments.out, "a .c file: C99 that needs no library")
+  sub->add_option("-o,--out", export_arguments.out, "an .onnx file, or a .c file: C99 that needs no library")
       ->required();
   sub->add_option("--max-steps", export_arguments.max_steps,
                   "where the size of an axis is not fixed: the largest it may have")

@@ -316,6 +316,11 @@ bool runs_in_step(const Field& field) {
 
 }  // namespace
 
+bool is_built_in(const Layer& layer) {
+  const auto known = class_of(layer);
+  return known && known->built_in;
+}
+
 bool Layer::supports_graph() const {
   const auto known = class_of(*this);
   const Regularizer& activity = activity_regularizer();

@@ -75,6 +75,9 @@ struct Layer::State {
 /// Whether it is more than an operation of a graph, or an input.
 bool is_layer_of_keras(const Layer& layer);
 
+/// Whether its class is one of the library, and not one of the user or derived from one.
+bool is_built_in(const Layer& layer);
+
 /// A layer's own weights and its parts, as Keras's files know them.
 class LayerParts {
  public:
