@@ -8,6 +8,7 @@
 #include <keratin/core/create.h>
 #include <keratin/export/internal/onnx_layers.h>
 #include <keratin/export/internal/onnx_writer.h>
+#include <keratin/layers/lookup.h>
 #include <keratin/layers/registry.h>
 
 namespace keratin::onnx {
@@ -383,8 +384,8 @@ Values rescaling(Call& call) {
 // --- categories
 
 // As in layers/categories.cpp.
-Value encoded(Call& call, Value ids, std::int64_t depth, const Value& weights = {}) {
-  const auto mode = call.option<std::string>("output_mode");
+Value encoded(Call& call, Value ids, const std::string& mode, std::int64_t depth,
+              const Value& weights = {}) {
   const Type type = type_of(call.layer.dtype());
   if (mode == "int") return ids;
   if (mode == "one_hot") {
@@ -405,13 +406,46 @@ Values discretization(Call& call) {
     return numbers_in(call.option("bin_boundaries")).astype(call.layer.dtype());
   });
   const Value above = cast(logical_not(expand_dims(x, {x.rank()}) < limits), Type::int32);
-  return {encoded(call, reduce("ReduceSum", above, {-1}),
+  return {encoded(call, reduce("ReduceSum", above, {-1}), call.option<std::string>("output_mode"),
                   static_cast<std::int64_t>(boundaries.size()) + 1)};
 }
 
 Values category_encoding(Call& call) {
-  return {encoded(call, cast(call.x(), Type::int32), call.option<int>("num_tokens"),
+  return {encoded(call, cast(call.x(), Type::int32), call.option<std::string>("output_mode"),
+                  call.option<int>("num_tokens"),
                   call.inputs.size() > 1 ? call.inputs[1] : Value())};
+}
+
+// The place of each number in the vocabulary, behind the mask token and the unknown ones.
+Values integer_lookup(Call& call) {
+  const auto& layer = static_cast<const IntegerLookup&>(call.layer);
+  const int unknown = call.option<int>("num_oov_indices");
+  const std::string mode = call.option<std::string>("output_mode");
+  if (call.flag("invert")) fail("with the option invert it has no form in ONNX here");
+  if (unknown != 1) fail("with num_oov_indices {} it has no form in ONNX here", unknown);
+  const std::vector<std::int64_t> known = layer.get_vocabulary(false);
+  if (known.empty()) fail("the vocabulary is empty");
+  const bool has_mask = call.has_option("mask_token");
+  const std::int64_t depth =
+      call.flag("pad_to_max_tokens") ? call.option<int>("max_tokens") : layer.vocabulary_size();
+  const double of_unknown = has_mask && mode == "int" ? 1 : 0;
+
+  const Value x = cast(call.x(), Type::int64);
+  const Value same = equal(expand_dims(x, {x.rank()}), call.writer.integers(known));
+  const Value place = cast(node("ArgMax", {cast(same, Type::int32)}, x.shape, Type::int64,
+                                {{"axis", std::int64_t{-1}}, {"keepdims", std::int64_t{0}}}),
+                           Type::int32);
+  Value index = where(any(same, {-1}), place + (of_unknown + 1), of_unknown);
+  if (has_mask)
+    index = where(equal(x, call.option<double>("mask_token")),
+                  mode == "int" ? 0.0 : static_cast<double>(depth), index);
+  const Value codes = encoded(call, index, mode == "tf_idf" ? "count" : mode, depth);
+  if (mode != "tf_idf") return {codes};
+  return {codes * call.constant("idf_weights", [&] {
+    auto weights = call.option<std::vector<double>>("idf_weights");
+    weights.resize(static_cast<std::size_t>(depth), 0.0);
+    return tensor(weights, {depth}, call.layer.dtype());
+  })};
 }
 
 // --- the same layer at each step
@@ -462,6 +496,7 @@ const ExportTable& core_exports() {
       {"GaussianNoise", same},
       {"GroupNormalization", group_normalization},
       {"Identity", same},
+      {"IntegerLookup", integer_lookup},
       {"LayerNormalization", layer_normalization},
       {"LeakyReLU",
        [](Call& call) -> Values {

@@ -336,6 +336,10 @@ const ExportTable& operation_exports() {
       OF_TWO("logical_and", logical_and(x, y)), OF_TWO("logical_or", logical_or(x, y)),
       OF_TWO("logical_xor", logical_xor(x, y)),
       {"logical_not", [](Call& c) -> Values { return {logical_not(c.x())}; }},
+      {"einsum", [](Call& c) -> Values {
+         const auto equation = c.option<std::string>("subscripts");
+         return {einsum(equation, c.inputs, Shape::filled(static_cast<int>(equation.size() - equation.find("->") - 2), None))};
+       }},
       {"where", [](Call& c) -> Values { return {where(c.inputs[0], c.inputs[1], c.inputs[2])}; }},
       {"stop_gradient", same}, {"sum", reduction<sum, false>}, {"mean", reduction<mean, true>},
       {"max", reduction<max, false>}, {"min", reduction<min, false>},
@@ -401,8 +405,9 @@ Values export_operation(Call& call) {
   const std::string& name = operation.op()->name;
   if (auto found = operation_exports().find(name); found != operation_exports().end())
     return found->second(call);
-  // The rest of the pointwise ops are activations.
-  return {activate(Option(name), call.x())};
+  if (operation.op()->module == "nn" || name == "mish")  // activations without options
+    return {activate(Option(name), call.x())};
+  fail("the op has no form in ONNX");
 }
 
 }  // namespace keratin::onnx

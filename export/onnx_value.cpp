@@ -440,20 +440,17 @@ Values scan(Writer& writer, const Values& states, const Values& sequences,
   for (std::size_t i = 0; i < results.size(); ++i) {
     const bool is_state = i < states.size();
     writer.output(writer.scope + "/next", is_state ? cast(results[i], states[i].type) : results[i]);
-    shapes.push_back(is_state ? states[i].shape : results[i].shape.inserted(1, time.known));
+    shapes.push_back(is_state ? states[i].shape : results[i].shape.inserted(0, time.known));
   }
   writer.graph = outer;
   Values inputs = states;
-  inputs.insert(inputs.end(), sequences.begin(), sequences.end());
-  const std::vector<std::int64_t> first(sequences.size(), 1),
-      stacked(results.size() - states.size(), 1);
-  Attributes attributes{{"body", &body},
-                        {"num_scan_inputs", std::int64_t(sequences.size())},
-                        {"scan_input_axes", first}};
-  if (!stacked.empty()) attributes.emplace_back("scan_output_axes", stacked);
-  Values outputs = nodes("Scan", inputs, shapes, Type::float32, attributes);
-  for (std::size_t i = 0; i < outputs.size(); ++i)
+  for (const Value& sequence : sequences) inputs.push_back(moveaxis(sequence, 1, 0));
+  Values outputs = nodes("Scan", inputs, shapes, Type::float32,
+                         {{"body", &body}, {"num_scan_inputs", std::int64_t(sequences.size())}});
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
     outputs[i].type = i < states.size() ? states[i].type : results[i].type;
+    if (i >= states.size()) outputs[i] = moveaxis(outputs[i], 0, 1);
+  }
   return outputs;
 }
 

@@ -51,6 +51,12 @@ expect 0 '' "$keratin" diff trained.keras copy.keras
 expect 0 'lstm (LSTM)' "$keratin" summary copy.keras
 expect 0 '' "$keratin" plot copy.keras -o m.svg
 grep -q 'lstm (LSTM)' m.svg || fail "the picture lacks the layer"
+if "$keratin" export trained.keras -o m.onnx 2>said; then
+  [ -s m.onnx ] || fail "nothing was exported"
+else
+  grep -q 'cannot write ONNX' said || fail "an export failed"  # in a build without it
+fi
+expect 1 'expected a path that ends in .c or .onnx' "$keratin" export trained.keras -o m.txt
 expect 0 'elements agree, 0 do not' "$keratin" gradcheck "$files/seed_model.keras" "$data" --samples 2
 
 # The man page and the completion know all commands and options.

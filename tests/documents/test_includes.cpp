@@ -79,7 +79,7 @@ bool is_public(const std::string& file) {
 
 bool is_private(const std::string& include) {
   for (const char* name : {"<fmt/", "<xsimd/", "<omp.h", "<doctest", "<cblas", "<zip.h", "<hdf5",
-                           "<H5", "<cuda", "<mpi"})
+                           "<H5", "<cuda", "<mpi", "<google", ".pb.h"})
     if (include.find(name) != std::string::npos) return true;
   return include.find("/internal/") != std::string::npos;
 }
