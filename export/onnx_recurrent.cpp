@@ -205,12 +205,12 @@ Values run(Writer& writer, const RNN& rnn, const Values& inputs, const Value& gi
       next[0] = unless_masked(next[0], now[static_cast<std::size_t>(cell.output_state())]);
       for (std::size_t s = 0; s < now.size(); ++s) next[s + 1] = unless_masked(next[s + 1], now[s]);
     }
-    std::ranges::rotate(next, next.begin() + 1);  // the states come first
+    std::rotate(next.begin(), next.begin() + 1, next.end());  // the states come first
     if (!o.return_sequences) next.pop_back();
     return next;
   });
   if (o.return_sequences)
-    std::ranges::rotate(results, results.end() - 1);
+    std::rotate(results.begin(), results.end() - 1, results.end());
   else  // in every cell of the library the output is one of the states
     results.insert(results.begin(), results[static_cast<std::size_t>(cell.output_state())]);
   if (mask.defined() && o.zero_output_for_mask) {
