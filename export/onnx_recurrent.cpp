@@ -171,6 +171,8 @@ Values by_operator(const Call& cell, const Value& x, const Values& states) {
 // {outputs of all steps or of the last, final states}
 Values run(Writer& writer, const RNN& rnn, const Values& inputs, const Value& given_mask) {
   const RNNLoopOptions& o = rnn.options();
+  if (!is_built_in(rnn))
+    fail("{} is a class of one's own, of which an export knows nothing", rnn.class_name());
   if (o.stateful) fail("it is stateful: what it carries from call to call is no part of a file");
   const RNNCell& cell = rnn.cell();
   const Type type = type_of(rnn.dtype());

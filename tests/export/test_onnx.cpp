@@ -202,6 +202,28 @@ class OwnDense : public Dense {
   Tensor call(const Tensor& x) override { return 2 * Dense::call(x); }
 };
 
+class OwnLSTM : public LSTM {
+ public:
+  using LSTM::LSTM;
+  Tensors call(const Tensors& inputs) override { return {2 * LSTM::call(inputs)[0]}; }
+};
+
+TEST_CASE("a class of one's own is found inside wrappers, too") {
+  register_keras_serializable<OwnDense>("test_onnx", [] { return OwnDense(1); });
+  register_keras_serializable<OwnLSTM>("test_onnx", [] { return OwnLSTM(1); });
+  auto error = [](AnyLayer layer) {
+    Sequential model({InputLayer({5, 3}), std::move(layer)});
+    model.set_name("wrapped");
+    return error_of([&] { exported(model); });
+  };
+  const std::string first = "export_onnx: wrapped has layers that ONNX cannot hold:\n  ",
+                    reason = "a class of one's own, of which an export knows nothing";
+  CHECK(error(TimeDistributed(OwnDense(2), {.name = "each"})) ==
+        first + "each (TimeDistributed): " + reason);
+  CHECK(error(Bidirectional(OwnLSTM(2), {.name = "both"})) ==
+        first + "both (Bidirectional): OwnLSTM is " + reason);
+}
+
 TEST_CASE("what ONNX cannot hold is named, all of it in one error, and the old file stays") {
   TemporaryDirectory directory;
   const std::string path = directory / "m.onnx";
@@ -210,7 +232,7 @@ TEST_CASE("what ONNX cannot hold is named, all of it in one error, and the old f
                     LSTM(3, {.return_sequences = true, .stateful = true, .name = "memory"}),
                     Dense(4, {.activation = [](const Tensor& x) { return x * x; }, .name = "own"}),
                     Lambda([](const Tensor& x) { return x; }, {.name = "lambda"}), Doubled(),
-                    OwnDense(4), ConditionalRandomField()});
+                    OwnDense(4, {.name = "own_dense"}), ConditionalRandomField()});
   model.set_name("refused");
   const std::string error = error_of([&] { export_onnx(model, path); });
   CHECK(error.starts_with("export_onnx: refused has layers that ONNX cannot hold:\n"));
