@@ -31,3 +31,4 @@
 #include <keratin/training/report.h>
 #include <keratin/training/saving.h>
 #include <keratin/training/sequential.h>
+#include <keratin/training/tensorboard.h>

@@ -8,6 +8,7 @@
 #include <keratin/training/progress.h>
 #include <keratin/training/report.h>
 #include <keratin/training/saving.h>
+#include <keratin/training/tensorboard.h>
 
 #include <iostream>
 
@@ -110,6 +111,9 @@ int fit(const FitArguments& arguments) {
   if (!arguments.checkpoint.empty())
     options.callbacks.push_back(
         ModelCheckpoint(arguments.checkpoint, {.monitor = monitor, .save_best_only = true}));
+  if (!arguments.tensorboard.empty())
+    options.callbacks.push_back(
+        TensorBoard({.log_dir = arguments.tensorboard, .histogram_freq = 1}));
   if (!arguments.backup.empty()) options.callbacks.push_back(BackupAndRestore(arguments.backup));
   options.on_signal = OnSignal::raise_error;
   History history;

@@ -22,7 +22,7 @@ struct FitArguments {
   std::vector<std::string> metrics = {};
   std::optional<int> early_stopping = {};  ///< patience
   std::string checkpoint = {}, backup = {};
-  std::string out = {}, history = {}, report = {};
+  std::string out = {}, history = {}, report = {}, tensorboard = {};
 };
 
 struct ExportArguments {

@@ -126,6 +126,7 @@ int main(int argc, char** argv) {
   sub->add_option("-o,--out", fit_arguments.out, "the trained model: a .keras file");
   sub->add_option("--history", fit_arguments.history, "a .csv file with a row for each epoch");
   sub->add_option("--report", fit_arguments.report, "an .html file with the curves");
+  sub->add_option("--tensorboard", fit_arguments.tensorboard, "a folder for TensorBoard");
 
   sub = add("gradcheck", "Compare the gradients with numeric ones",
             [&] { return gradcheck(model, data, samples); });

@@ -57,6 +57,11 @@ else
   grep -q 'cannot write ONNX' said || fail "an export failed"  # in a build without it
 fi
 expect 1 'expected a path that ends in .c or .onnx' "$keratin" export trained.keras -o m.txt
+if "$keratin" fit trained.keras "$data" --tensorboard logs >said 2>&1; then
+  ls logs/train/events.out.tfevents.* >/dev/null || fail "nothing for TensorBoard"
+else
+  grep -q 'cannot write event files' said || fail "a training for TensorBoard failed"
+fi
 expect 0 'elements agree, 0 do not' "$keratin" gradcheck "$files/seed_model.keras" "$data" --samples 2
 
 # The man page and the completion know all commands and options.

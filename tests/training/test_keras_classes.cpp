@@ -34,6 +34,7 @@ const std::set<std::string> callbacks{
     known_callback<LearningRateScheduler>("LearningRateScheduler"),
     known_callback<ModelCheckpoint>("ModelCheckpoint"),
     known_callback<ReduceLROnPlateau>("ReduceLROnPlateau"),
+    known_callback<TensorBoard>("TensorBoard"),
     known_callback<TerminateOnNaN>("TerminateOnNaN")};
 
 /// Whether one of the ways to make an object knows the name. Other errors than that, such as one
