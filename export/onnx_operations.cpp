@@ -248,6 +248,47 @@ Values resize(Call& call) {
   return {batched ? y : squeeze(y, {0})};
 }
 
+// One factor after the other.
+Values cumprod(Call& call) {
+  const int axis = normalize_axis(axis_of(call), call.x().rank(), "axis");
+  if (call.x().rank() < 2) fail("cumprod of one axis has no form in ONNX here");
+  const Value x = moveaxis(summable(call.x()), axis, 1);
+  Sizes sizes = sizes_of(x);
+  sizes.erase(sizes.begin() + 1);
+  const Value one = broadcast_to(call.writer.number(1, x.type), sizes);
+  const Values results =
+      scan(call.writer, {one}, {x}, [](const Values& so_far, const Values& next) {
+        const Value product = so_far[0] * next[0];
+        return Values{product, product};
+      });
+  return {moveaxis(results[1], 1, axis)};
+}
+
+// Of the last two axes, as a square: "abcc->abc".
+Values diagonal(Call& call) {
+  Value x = to_float(call.x());
+  const int offset = call.option<int>("offset");
+  if (x.shape[-1] == None || x.shape[-2] == None)
+    fail("a diagonal of axes whose sizes are not known has no form in ONNX here");
+  if (offset > 0) x = slice(x, -1, offset, last);
+  if (offset < 0) x = slice(x, -2, -offset, last);
+  const std::int64_t size = std::min(x.shape[-1], x.shape[-2]);
+  x = slice(slice(x, -1, 0, size), -2, 0, size);
+  std::string in;
+  for (int axis = 0; axis + 1 < x.rank(); ++axis) in += static_cast<char>('a' + axis);
+  return {cast(einsum(in + in.back() + "->" + in, {x}, x.shape.without(-1)), call.x().type)};
+}
+
+Values sliding_window(Call& call) {
+  const Value& x = call.x();
+  const int axis = normalize_axis(axis_of(call), x.rank(), "axis"), size = call.option<int>("size");
+  const std::int64_t step = call.has_option("step") ? call.option<int>("step") : 1;
+  const Value begins =
+      slice(arange(call.writer, size_of(x, axis)), 0, 0, size == 1 ? last : 1 - size, step);
+  const Value places = expand_dims(begins, {1}) + arange(call.writer, size);
+  return {moveaxis(gather(x, places, axis), axis + 1, -1)};
+}
+
 // --- types
 
 Type type_option(const Call& call, Type otherwise) {
@@ -366,6 +407,8 @@ const ExportTable& operation_exports() {
          return {moveaxis(c.x(), c.option<int>("source"), c.option<int>("destination"))};
        }},
       {"expand_dims", [](Call& c) -> Values { return {expand_dims(c.x(), {axis_of(c)})}; }},
+      {"cumprod", cumprod}, {"diagonal", diagonal},
+      {"sliding_window", sliding_window},
       {"repeat", [](Call& c) -> Values {
          return {repeat(c.x(), c.option<int>("repeats"), axis_of(c))};
        }},

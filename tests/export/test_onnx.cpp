@@ -175,6 +175,21 @@ TEST_CASE("a layer that is called twice has its weights once") {
   CHECK(is_well_formed(file.graph()));
 }
 
+TEST_CASE("ops on symbolic tensors are operators, and numbers take on the type of what they meet") {
+  SymbolicTensor x = Input({3, 4});
+  const ModelProto file = exported(Model({x}, {cumprod(2 * x + 1, 1)}));
+  auto operators = operators_of(file);
+  CHECK(operators["Mul"] == 2);  // one in the body of the loop
+  CHECK(operators["Add"] == 1);
+  CHECK(operators["Scan"] == 1);
+  CHECK(numbers_of(file, "2") == std::vector<float>{2});
+  CHECK(is_well_formed(file.graph()));
+  SymbolicTensor own =
+      operation("twice", [](const Tensors& in) -> Tensors { return {in[0] + in[0]}; }, {x});
+  CHECK(error_of([&] { exported(Model({x}, {own})); }).find("a function of one's own") !=
+        std::string::npos);
+}
+
 TEST_CASE("models inside are opened, and dropout is left out") {
   Sequential inner({Dense(3, {.name = "dense", .input_shape = {4}}), Dropout(0.5)});
   inner.set_name("inner");
