@@ -71,6 +71,12 @@ bool Call::has_option(const std::string& name) const {
 bool Call::channels_first() const {
   return has_option("data_format") && option<std::string>("data_format") == "channels_first";
 }
+std::vector<int> Call::axes() const {
+  int one = 0;
+  if (!has_option("axis")) return {};
+  if (from_option(option("axis"), one)) return {one};
+  return option<std::vector<int>>("axis");
+}
 
 std::optional<Tensor> Call::weight_tensor(const std::string& name) const {
   for (const Weight& weight : layer.weights())
@@ -91,7 +97,8 @@ namespace {
 
 const Export* find_export(const std::string& class_name) {
   for (const ExportTable* table :
-       {&core_exports(), &convolution_exports(), &recurrent_exports(), &attention_exports()})
+       {&core_exports(), &merge_exports(), &normalization_exports(), &preprocessing_exports(),
+        &convolution_exports(), &recurrent_exports(), &attention_exports()})
     if (auto found = table->find(class_name); found != table->end()) return &found->second;
   return nullptr;
 }

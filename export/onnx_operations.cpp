@@ -31,14 +31,6 @@ constexpr std::int64_t first = std::numeric_limits<std::int64_t>::min(),
 
 int axis_of(const Call& call) { return call.option<int>("axis"); }
 
-// One axis or several; none: all.
-std::vector<int> axes_of(const Call& call) {
-  int one = 0;
-  if (!call.has_option("axis")) return {};
-  if (from_option(call.option("axis"), one)) return {one};
-  return call.option<std::vector<int>>("axis");
-}
-
 double number_or(const Call& call, const char* name, double otherwise) {
   return call.has_option(name) ? call.option<double>(name) : otherwise;
 }
@@ -72,30 +64,29 @@ Value summable(const Value& x) { return x.type == Type::boolean ? cast(x, Type::
 template <const char* op, bool of_floats>
 Values reduction(Call& call) {
   const Value x = of_floats ? to_float(call.x()) : summable(call.x());
-  return {reduce(op, x, axes_of(call), call.flag("keepdims"))};
+  return {reduce(op, x, call.axes(), call.flag("keepdims"))};
 }
 constexpr char sum[] = "ReduceSum", mean[] = "ReduceMean", max[] = "ReduceMax", min[] = "ReduceMin",
                prod[] = "ReduceProd";
 
 Value variance(Call& call) {
-  const Value x = to_float(call.x()), centred = x - reduce(mean, x, axes_of(call), true);
-  return reduce(mean, centred * centred, axes_of(call), call.flag("keepdims"));
+  const Value x = to_float(call.x()), centred = x - reduce(mean, x, call.axes(), true);
+  return reduce(mean, centred * centred, call.axes(), call.flag("keepdims"));
 }
 
 // log sum e^x without overflow.
 Values logsumexp(Call& call) {
-  const Value x = to_float(call.x()), most = reduce(max, x, axes_of(call), true);
-  const Value log = unary("Log", reduce(sum, unary("Exp", x - most), axes_of(call), true)) + most;
+  const Value x = to_float(call.x()), most = reduce(max, x, call.axes(), true);
+  const Value log = unary("Log", reduce(sum, unary("Exp", x - most), call.axes(), true)) + most;
   if (call.flag("keepdims")) return {log};
-  return {reduce(max, log, axes_of(call))};
+  return {reduce(max, log, call.axes())};
 }
 
 Values norm(Call& call) {
-  const Value x = to_float(call.x());
-  return {unary("Sqrt", reduce(sum, x * x, axes_of(call), call.flag("keepdims")))};
+  return {root_of_squares(to_float(call.x()), call.axes(), call.flag("keepdims"))};
 }
 
-Values any_of(Call& call) { return {any(call.x(), axes_of(call), call.flag("keepdims"))}; }
+Values any_of(Call& call) { return {any(call.x(), call.axes(), call.flag("keepdims"))}; }
 
 template <bool largest>
 Values best(Call& call) {
@@ -133,7 +124,7 @@ Values swapaxes(Call& call) {
 }
 
 Values squeeze_op(Call& call) {
-  std::vector<int> axes = axes_of(call);
+  std::vector<int> axes = call.axes();
   if (axes.empty())
     for (int axis = 0; axis < call.x().rank(); ++axis)
       if (call.x().shape[axis] == 1) axes.push_back(axis);
@@ -142,7 +133,7 @@ Values squeeze_op(Call& call) {
 
 Values flip_op(Call& call) {
   Value y = call.x();
-  std::vector<int> axes = axes_of(call);
+  std::vector<int> axes = call.axes();
   if (axes.empty())
     for (int axis = 0; axis < y.rank(); ++axis) axes.push_back(axis);
   for (int axis : axes) y = flip(y, axis);

@@ -30,6 +30,8 @@ class Call {
   bool has_option(const std::string& name) const;
   bool flag(const std::string& name) const { return has_option(name) && option<bool>(name); }
   bool channels_first() const;
+  /// The option axis, one or several; none where it is None.
+  std::vector<int> axes() const;
 
   /// Of the layer itself, by name; a value that is not defined where there is none.
   Value weight(const std::string& name) const;
@@ -55,6 +57,9 @@ using ExportTable = std::map<std::string, Export>;
 
 // Each file states its part of the table.
 const ExportTable& core_exports();
+const ExportTable& merge_exports();
+const ExportTable& normalization_exports();
+const ExportTable& preprocessing_exports();
 const ExportTable& convolution_exports();
 const ExportTable& recurrent_exports();
 const ExportTable& attention_exports();
@@ -84,6 +89,8 @@ Value sparsemax(const Value& x, int axis);
 Value without_padding(const Value& x, const Value& mask);
 /// The softmax of those that count, and 0 where none does; `counts` may be undefined.
 Value shares(const Value& scores, const Value& counts, const std::vector<int>& axes);
+/// The lengths of vectors along the axes.
+Value root_of_squares(const Value& x, const std::vector<int>& axes, bool keepdims);
 /// (batch...) -> (batch..., depth): 1 where the last axis has the number of the id.
 Value one_hot(const Value& ids, std::int64_t depth, Type type);
 /// {values, int32 indices}: the k largest along an axis, or the smallest, in their order.
