@@ -148,7 +148,8 @@ int main(int argc, char** argv) {
   sub = add("export", "Write the model for other programs",
             [&] { return export_model(export_arguments); });
   sub->add_option("MODEL", export_arguments.model, "a .keras or .h5 file")->required();
-  sub->add_option("-o,--out", export_arguments.out, "an .onnx file, or a .c file: C99 that needs no library")
+  sub->add_option("-o,--out", export_arguments.out,
+                  "an .onnx file, or a .c file: C99 that needs no library")
       ->required();
   sub->add_option("--max-steps", export_arguments.max_steps,
                   "where the size of an axis is not fixed: the largest it may have")

@@ -272,9 +272,11 @@ class GraphReader {
     if (text != nullptr && text->starts_with("keras.src.ops")) {
       pending.op = &op_of_class(class_name);
       for (const auto& attribute : config) {
+        // Newer versions of Keras round to decimals; with 0 they do what those before did.
+        const bool at_rest = attribute.first == "decimals" && attribute.second == Option(0);
         if (attribute.first == "name")
           from_option(attribute.second, pending.name);
-        else
+        else if (!at_rest)
           pending.attributes.push_back(attribute);
       }
       return pending;
@@ -407,16 +409,26 @@ class GraphReader {
     return call_symbolic(*layer.layer, inputs, masks[0].symbolic);
   }
 
+  /// A list may be inside another one, as that of the states that a layer returned.
+  static void add_histories(const Option& option, List& histories) {
+    auto* list = std::get_if<List>(&option);
+    if (list == nullptr || list->empty() || !std::holds_alternative<List>((*list)[0]))
+      histories.push_back(option);
+    else
+      for (const Option& one : *list) add_histories(one, histories);
+  }
+
   /// One [layer, call, output], a list of them, or a dictionary.
   SymbolicTensors tensors(const std::string& name, bool after_own_node) const {
     const Option* option = find_option(config_, name);
     List histories;
     if (auto* named = option == nullptr ? nullptr : std::get_if<Config>(option))
       for (const auto& entry : *named) histories.push_back(entry.second);
-    else if (auto* list = option == nullptr ? nullptr : std::get_if<List>(option))
-      histories = !list->empty() && std::holds_alternative<std::string>((*list)[0])
-                      ? List{Option(*list)}
-                      : *list;
+    else if (auto* list = option == nullptr ? nullptr : std::get_if<List>(option);
+             list != nullptr && !list->empty() && std::holds_alternative<std::string>((*list)[0]))
+      histories.push_back(*option);
+    else if (list != nullptr)
+      for (const Option& one : *list) add_histories(one, histories);
     else
       fail("Functional: expected \"{}\" to be a list", name);
     SymbolicTensors found;

@@ -45,6 +45,7 @@ class TensorBoard : public Callback {
   void on_train_batch_begin(int batch) override;
   void on_train_batch_end(int batch, const Logs& logs) override;
   void on_test_end(const Logs& logs) override;
+  void snapshot(Snapshot& s) override { s.field("batch", batch_); }
 
  private:
   class EventFile& train();

@@ -1,10 +1,13 @@
 // A model's weights as the groups of an HDF5 file, and back.
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 
+#include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/internal/layer_state.h>
+#include <keratin/layers/lookup.h>
 #include <keratin/training/internal/saving.h>
 
 namespace keratin {
@@ -46,6 +49,27 @@ const Hdf5Group* find_group(const Hdf5Group& from, const std::string& path) {
   if (next == nullptr && name.starts_with('_')) next = from.group(name.substr(1));
   return next == nullptr || slash == std::string::npos ? next
                                                        : find_group(*next, path.substr(slash + 1));
+}
+
+/// Keras writes the weights of a lookup's tokens beside its config, too, with those of unknown
+/// tokens first.
+constexpr const char* token_weights = "idf_weights";
+
+Tensor token_weights_of(const Layer& layer) {
+  if (dynamic_cast<const IntegerLookup*>(&layer) == nullptr) return {};
+  const Config config = layer.get_config();
+  const Option *given = find_option(config, token_weights),
+               *size = find_option(config, "vocabulary_size");
+  std::vector<double> weights;
+  int count = 0;
+  if (given == nullptr || given->is_none() || !from_option(*given, weights) || weights.empty() ||
+      size == nullptr || !from_option(*size, count))
+    return {};
+  const double average =
+      std::accumulate(weights.begin(), weights.end(), 0.0) / static_cast<double>(weights.size());
+  const auto missing = std::max(0, count - static_cast<int>(weights.size()));
+  weights.insert(weights.begin(), static_cast<std::size_t>(missing), average);
+  return tensor(weights, {static_cast<std::int64_t>(weights.size())}, layer.dtype(), Device());
 }
 
 /// The arrays of a group "vars" by their numbers; nothing when they are not 0, 1, 2, ...
@@ -118,6 +142,8 @@ Hdf5Group weights_as_groups(const Model& model) {
     vars.texts = {{"name", place.layer->name()}};
     for (std::size_t i = 0; i < place.weights.size(); ++i)
       vars.arrays.emplace_back(std::to_string(i), place.weights[i].value());
+    if (const Tensor weights = token_weights_of(*place.layer); weights.defined())
+      vars.arrays.emplace_back(token_weights, weights);
   }
   if (!model.compiled()) return root;
   Hdf5Group& vars = root.make_group("optimizer/vars");
@@ -141,6 +167,7 @@ void load_groups(Model& model, const Hdf5Group& groups, const std::string& who) 
       continue;
     }
     taken.insert(vars);
+    if (vars->array(token_weights) != nullptr && vars->arrays.size() == 1) continue;
     const auto arrays = numbered(*vars);
     if (!arrays || arrays->size() != place.weights.size()) {
       differences.add(fmt::format("{}: expected {} arrays for {}, found {}", path,

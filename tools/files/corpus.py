@@ -140,6 +140,15 @@ def operations():
     return model, [numbers(8, 4, 3)], [numbers(8, 3)]
 
 
+def nested_outputs():
+    """A list of states among the outputs; an op with an option of newer versions; weights of tokens."""
+    x, words = keras.Input((4, 3), name="x"), keras.Input((5,), dtype="int32", name="words")
+    states = L.RNN([L.LSTMCell(3), L.GRUCell(2)], return_state=True, name="stacked")(x)
+    weighed = L.IntegerLookup(vocabulary=[4, 2, 7], idf_weights=[0.25, 0.75, 0.6], output_mode="tf_idf", name="weighed")(words)
+    model = keras.Model([x, words], [*states, ops.round(x), weighed])
+    return model, [numbers(8, 4, 3), ids(9, 8, 5)], []
+
+
 def encoder_decoder():
     """States of one layer begin another."""
     x, y = keras.Input((5, 3), name="x"), keras.Input((4, 2), name="y")
@@ -395,7 +404,7 @@ def text_vectorization_tf_idf():
 
 STRINGS = [string_lookup, string_lookup_vocabulary, integer_lookup, text_vectorization, text_vectorization_tf_idf]
 MODELS = [seed_model, custom_not_registered, two_inputs_two_outputs, inputs_by_name, nested_sequential, nested_functional,
-          shared_layer, operations, encoder_decoder, bidirectional, time_distributed, stacked_cells, conv_lstm2d, transformer,
+          shared_layer, operations, nested_outputs, encoder_decoder, bidirectional, time_distributed, stacked_cells, conv_lstm2d, transformer,
           convolutions, normalizations, spectral_normalization, normalization_adapted, discretization_adapted,
           embedding_with_mask, masking_and_state, dropout, options_of_layers, not_compiled, not_trained, float64,
           metric_objects, loss_object_named, loss_function]  # fmt: skip
