@@ -46,6 +46,16 @@ void compile(Model& model, const FitArguments& arguments) {
   if (arguments.learning_rate) model.optimizer().set_learning_rate(*arguments.learning_rate);
 }
 
+/// A layer that cannot take the data is the fault of their file.
+template <class F>
+auto naming(const std::string& path, const F& f) {
+  try {
+    return f();
+  } catch (const LayerError& error) {
+    fail_io("{}: {}", path, error.what());
+  }
+}
+
 void write_history(const std::string& path, const History& history) {
   const std::vector<std::string> names = history.names();
   std::vector<std::string> columns{"epoch"};
@@ -72,7 +82,9 @@ int predict(const std::string& path, const std::string& input, const std::string
             int batch_size) {
   const LoadedModel model = load_model(path, {.compile = false});
   const DataFile data = load_data(input, *model, false);
-  save_predictions(out, Tensors(model->predict(data.x, {.batch_size = batch_size})));
+  const Tensors outputs =
+      naming(input, [&] { return Tensors(model->predict(data.x, {.batch_size = batch_size})); });
+  save_predictions(out, outputs);
   return 0;
 }
 
@@ -80,8 +92,10 @@ int evaluate(const std::string& path, const std::string& input, int batch_size) 
   const LoadedModel model = load_model(path);
   if (!model->compiled()) fail_io("{}: it was saved without a loss", path);
   const DataFile data = load_data(input, *model, true);
-  const Scores scores = model->evaluate(
-      data.x, data.y, {.batch_size = batch_size, .sample_weight = data.sample_weight});
+  const Scores scores = naming(input, [&] {
+    return model->evaluate(data.x, data.y,
+                           {.batch_size = batch_size, .sample_weight = data.sample_weight});
+  });
   for (const std::string& name : scores.names())
     std::cout << fmt::format("{}: {:.9g}\n", name, scores[name]);
   std::cout << std::flush;
@@ -118,7 +132,7 @@ int fit(const FitArguments& arguments) {
   options.on_signal = OnSignal::raise_error;
   History history;
   try {
-    history = model->fit(data.x, data.y, options);
+    history = naming(arguments.data, [&] { return model->fit(data.x, data.y, options); });
   } catch (const Interrupted& interrupted) {
     if (!arguments.out.empty()) model->save(arguments.out);
     std::cerr << "keratin: " << interrupted.what()

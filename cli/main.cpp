@@ -17,6 +17,21 @@ namespace {
 
 constexpr int wrong_usage = 2;
 
+/// What a number must be, said in words.
+template <class Rule>
+CLI::Validator number(const char* wanted, Rule rule) {
+  return {[=](const std::string& text) {
+            double value = 0;
+            return CLI::detail::lexical_cast(text, value) && rule(value)
+                       ? std::string()
+                       : std::string("expected a number ") + wanted + ", got " + text;
+          },
+          ""};
+}
+const CLI::Validator above_zero = number("above 0", [](double value) { return value > 0; });
+const CLI::Validator at_least_zero =
+    number("of at least 0", [](double value) { return value >= 0; });
+
 constexpr const char* examples = R"(Examples:
   keratin summary model.keras
   keratin predict model.keras samples.npz -o predictions.npy
@@ -79,7 +94,7 @@ int main(int argc, char** argv) {
   auto with_batch_size = [&](CLI::App* sub, int& size) {
     sub->add_option("--batch-size", size, "samples at a time")
         ->capture_default_str()
-        ->check(CLI::PositiveNumber);
+        ->check(above_zero);
   };
 
   CLI::App* sub =
@@ -104,7 +119,7 @@ int main(int argc, char** argv) {
   sub->add_option("DATA", fit_arguments.data, "samples and targets")->required();
   sub->add_option("--epochs", fit_arguments.epochs, "times through the data")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero);
   with_batch_size(sub, fit_arguments.batch_size);
   sub->add_flag("--no-shuffle", fit_arguments.no_shuffle, "take the samples in their order");
   sub->add_option("--seed", fit_arguments.seed, "of all random numbers");
@@ -119,7 +134,7 @@ int main(int argc, char** argv) {
       ->delimiter(',');
   sub->add_option("--early-stopping", fit_arguments.early_stopping,
                   "epochs to wait for a better loss; the best weights are kept")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least_zero);
   sub->add_option("--checkpoint", fit_arguments.checkpoint, "a .keras file for the best epoch");
   sub->add_option("--backup", fit_arguments.backup,
                   "a folder: fit goes on from the backup in it, and keeps one there while it runs");
@@ -134,7 +149,7 @@ int main(int argc, char** argv) {
   sub->add_option("DATA", data, "samples and targets")->required();
   sub->add_option("--samples", samples, "how many to use")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero);
 
   sub = add("convert", "Write a model in another format", [&] { return convert(model, other); });
   sub->add_option("FROM", model, ".keras, .h5 or .json")->required();
@@ -153,7 +168,7 @@ int main(int argc, char** argv) {
       ->required();
   sub->add_option("--max-steps", export_arguments.max_steps,
                   "where the size of an axis is not fixed: the largest it may have")
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero);
   sub->add_option("--name", export_arguments.name, "of the C functions, in place of the file's");
   sub->add_option("--samples", export_arguments.samples,
                   "data for the test in the C file, in place of random numbers; a .npz file may "
@@ -165,6 +180,11 @@ int main(int argc, char** argv) {
   sub->add_option("B", other, ".keras, .h5 or .json")->required();
   sub->add_option("--tolerance", tolerance, "by which weights may differ")->capture_default_str();
 
+  auto is_meant = [&](const CLI::App* known) { return known->get_name() == argv[1]; };
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_meant).empty()) {
+    std::cerr << "keratin: unknown command \"" << argv[1] << "\"; see keratin --help\n";
+    return wrong_usage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -27,6 +27,10 @@ expect 2 'keratin: ' "$keratin" fit
 expect 2 '--epochs' "$keratin" fit a.keras b.npz --epochs 0
 expect 1 'keratin: none.keras: cannot open' "$keratin" summary none.keras
 [ "$(wc -l <printed)" = 1 ] || fail "an error is one line"
+expect 2 'unknown command "fitt"' "$keratin" fitt
+expect 2 '--samples: expected a number above 0, got 0' "$keratin" gradcheck a.keras b.npz --samples 0
+printf 'a,b\n1,2\n' >two.csv
+expect 1 'two.csv: lstm (LSTM): expected inputs (batch, time, 4)' "$keratin" predict "$files/seed_model.keras" two.csv
 
 data="$files/seed_model.npz"
 "$keratin" predict "$files/seed_model.keras" x.npz -o p.npy 2>/dev/null && fail "there is no x.npz"

@@ -8,13 +8,15 @@ root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 
 mmdebstrap --quiet --variant=apt bookworm "$root"
+cp /etc/resolv.conf /etc/hosts "$root/etc/"
 inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"; }
 cp "$packages"/*.deb "$source/tests/golden/files/seed_model.keras" \
    "$source/tests/golden/files/seed_model.npz" "$root/root/"
 cp -r "$source/tests/consumer" "$root/root/consumer"
 install_packages() { inside apt-get install -y -qq --no-install-recommends "$@" >"$root/apt.log" 2>&1 || { cat "$root/apt.log"; exit 1; }; }
 
-install_packages $(cd "$packages" && printf '/root/%s ' libkeratin[0-9]*.deb keratin_*.deb)
+inside apt-get update -qq
+install_packages $(cd "$packages" && printf '/root/%s ' libkeratin[0-9]*[0-9]_*.deb keratin_*.deb)
 inside keratin --version
 inside keratin summary /root/seed_model.keras >/dev/null
 inside keratin fit /root/seed_model.keras /root/seed_model.npz --epochs 2 -o /root/trained.keras

@@ -181,6 +181,8 @@ std::string model_svg(const Model& model, const PlotOptions& options) {
 }
 
 void plot_model(const Model& model, const std::string& to_file, const PlotOptions& options) {
+  if (!to_file.ends_with(".svg"))
+    fail("plot_model: expected a path that ends in .svg, got {}", to_file);
   write_file(to_file, model_svg(model, options));
 }
 

@@ -21,7 +21,8 @@ struct PlotOptions {
 /// layers are not known because it is of a class of one's own.
 std::string model_svg(const Model& model, const PlotOptions& options = {});
 
-/// Writes model_svg to a file. Throws std::runtime_error as write_file does.
+/// Writes model_svg to a file. Throws std::invalid_argument for a path that does not end in .svg,
+/// and std::runtime_error as write_file does.
 void plot_model(const Model& model, const std::string& to_file = "model.svg",
                 const PlotOptions& options = {});
 

@@ -76,6 +76,9 @@ TEST_CASE("options of the picture, and the file") {
   CHECK(read_file(folder / "m.svg") == model_svg(model));
   CHECK(error_of([&] { plot_model(Sequential{Dense(2)}, folder / "n.svg"); }).find("plot_model") !=
         std::string::npos);
+  CHECK(error_of([&] {
+          plot_model(model, folder / "m.png");
+        }).find("expected a path that ends in .svg") != std::string::npos);
   CHECK(folder.files() == 1);
 }
 
