@@ -1,0 +1,1 @@
+"""What tools/make_site.py needs: pages, examples, comments of headers, and the check of links."""
