@@ -16,7 +16,7 @@ import sys
 
 from website import links
 from website.examples import add_examples
-from website.pages import ROOT, Pages, label_of
+from website.pages import ROOT, BrokenLink, Pages, label_of
 
 BUILD, SITE = ROOT / "build" / "site", ROOT / "out" / "site"
 MATHJAX = pathlib.Path("/usr/share/javascript/mathjax")
@@ -46,6 +46,13 @@ def doxygen(pages):
         sys.exit("Doxygen has warned; see above.")
 
 
+def count_names():
+    """Classes and their members, functions, types and constants."""
+    text = (BUILD / "names.xml").read_text(encoding="utf-8")
+    members = set(re.findall(r"<anchorfile>(.*?)</anchorfile>\s*<anchor>(.*?)</anchor>", text))
+    return len(members) + len(re.findall(r'<compound kind="(?:class|struct|concept)"', text))
+
+
 def copy_mathjax():
     for part in MATHJAX_PARTS:
         source, target = MATHJAX / part, SITE / "mathjax" / part
@@ -69,11 +76,13 @@ def main(programs):
         shutil.copy(file, SITE)
     links.repair(SITE)
     dead, links_count, pages_count = links.check(SITE)
-    names = (BUILD / "names.xml").read_text(encoding="utf-8").count("<member ")
-    print(f"{pages_count} pages, {names} names, {links_count} links, {len(dead)} of them dead.")
+    print(f"{pages_count} pages, {count_names()} names, {links_count} links, {len(dead)} of them dead.")
     if dead:
         sys.exit("\n".join(dead))
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]).resolve())
+    try:
+        main(pathlib.Path(sys.argv[1]).resolve())
+    except BrokenLink as error:
+        sys.exit(error)

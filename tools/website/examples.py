@@ -58,7 +58,8 @@ def add_examples(pages, programs):
         name, source = path.stem, path.read_text(encoding="utf-8")
         file, label = f"examples/{path.name}", label_of(f"examples/{path.name}")
         head = head_of(source)
-        lines = [f"# {name} {{#{label}}}", "", pages.translate(file, head), ""]
+        paths = re.sub(r"[\w-]+(/[\w.-]+)+\.\w+", lambda path: f"`{path[0]}`", head)
+        lines = [f"# {name} {{#{label}}}", "", pages.translate(file, paths), ""]
         if name in SKIPPED:
             lines += ["**Output**", "", f"Not run here: {SKIPPED[name]}."]
         else:
@@ -67,6 +68,6 @@ def add_examples(pages, programs):
             lines += ["**Output**", "", "```{.unparsed}", output.rstrip("\n"), "```", ""] + shown
         lines += ["", "**Source**", "", f"\\includelineno {file}", ""]
         pages.write(file, "\n".join(lines))
-        first = re.split(r"(?<=[.?:])\s", head.replace("\n", " "))[0].rstrip(":")
+        first = re.split(r"(?<=[.?])\s", head.replace("\n", " "))[0]
         index.append(f"- @subpage {label} — {first}")
     pages.write("examples", "\n".join(index) + "\n")

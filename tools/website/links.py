@@ -22,7 +22,9 @@ class Page(html.parser.HTMLParser):
 
 
 def links_in_script(text):
-    """The navigation and the search keep their links in strings: "page.html#anchor"."""
+    """The navigation and the search keep their links in strings: "page.html#anchor". The last part of
+    the navigation's data says which page is in which file."""
+    text = text.partition("var NAVTREEINDEX")[0]
     return re.findall(r"""["'](?:\.\./)?([\w.-]+\.html(?:#[\w.:-]*)?)["']""", text)
 
 
@@ -45,7 +47,7 @@ def repair(site):
             return match[0]
         return next((f'"{name}#{anchor}"' for name in namespaces if anchor in anchors[name]), match[0])
 
-    for script in site.glob("*.js"):
+    for script in set(site.glob("*.js")) - set(site.glob("navtree*.js")):
         text = script.read_text(encoding="utf-8")
         script.write_text(re.sub(r'"([\w.-]+\.html)#([\w.:-]+)"', lead, text), encoding="utf-8")
 
@@ -55,7 +57,9 @@ def check(site):
     pages = {path.relative_to(site).as_posix(): Page(path) for path in sorted(site.rglob("*.html"))
              if "mathjax" not in path.parts}
     links = [(name, link) for name, page in pages.items() for link in page.links]
-    for script in sorted([*site.glob("*.js"), *site.glob("search/*.js")]):
+    scripts = [path for path in [*site.glob("*.js"), *site.glob("search/*.js")]
+               if not path.name.startswith("navtreeindex")]  # a page's place in the navigation: no links
+    for script in scripts:
         links += [("index.html", link) for link in links_in_script(script.read_text(encoding="utf-8"))]
     dead = set()
     for name, link in links:

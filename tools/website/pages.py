@@ -88,7 +88,8 @@ class Pages:
 
     def heading(self, name, line, headings):
         marks, text = line.split(" ", 1)
-        if marks == "#":
+        if marks == "#" and not headings:
+            headings[""] = 0
             return f"# {text} {{#{label_of(name) if name != 'README.md' else 'mainpage'}}}"
         anchor = slug(text)
         count = headings[anchor] = headings.get(anchor, -1) + 1
