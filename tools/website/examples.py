@@ -53,7 +53,8 @@ def written_by(source, folder, pages):
 def add_examples(pages, programs):
     folder = pages.folder / "run"
     (pages.folder / "written").mkdir()
-    index = ["# Examples {#source-examples}", "", "Each program with its output, as run when these pages were made.", ""]
+    index = ["# Examples {#source-examples}", "",
+             "Each program with its output, as run when these pages were made.", ""]
     for path in sorted((ROOT / "examples").glob("[0-9][0-9]_*.cpp")):
         name, source = path.stem, path.read_text(encoding="utf-8")
         file, label = f"examples/{path.name}", label_of(f"examples/{path.name}")

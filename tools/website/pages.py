@@ -5,8 +5,10 @@ that file, to the header's page, to the picture, or, for any other file of the t
 its source, which is made when first asked for.
 """
 
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -62,7 +64,7 @@ class Pages:
         self.headers = sorted(filter(is_public, self.files))
         self.made = {}
 
-    def add(self, name, parent=None):
+    def add(self, name):
         """The page of a Markdown file; returns its label."""
         if name not in self.made:
             self.made[name] = label_of(name)
@@ -121,17 +123,18 @@ class Pages:
         if re.match(r"\w+:", target):
             return f"{mark}[{text}]({target})"
         path, _, anchor = target.partition("#")
-        path = (ROOT / name).parent.joinpath(path).resolve().relative_to(ROOT).as_posix() if path else name
+        path = os.path.normpath(os.path.join(os.path.dirname(name), path)) if path else name
+        if not (ROOT / path).exists():
+            raise BrokenLink(f"{name}: a link to {target}, which is not there")
+        text = text.strip("`")
         if mark:
-            (self.pictures / pathlib.Path(path).name).write_bytes((ROOT / path).read_bytes())
-            return f"![{text}]({pathlib.Path(path).name})"
-        if anchor:
+            picture = pathlib.Path(path).name
+            shutil.copy(ROOT / path, self.pictures / picture)
+            return f"![{text}]({picture})"
+        if anchor and path.endswith(".md"):
             self.add(path)
             return f"[{text}](@ref {anchor_label(path, anchor)})"
-        try:
-            return f"[{text.strip('`')}]({self.reference(path)})"
-        except FileNotFoundError as error:
-            raise BrokenLink(f"{name}: a link to {target}, which is not there") from error
+        return f"[{text}]({self.reference(path)})"
 
     def reference(self, path):
         if path in self.headers:
@@ -148,7 +151,7 @@ class Pages:
     def source_page(self, path):
         if path not in self.made:
             if path not in self.files:
-                raise FileNotFoundError(path)
+                raise BrokenLink(f"a link to {path}, which is no file of the tree")
             self.made[path] = label_of(path)
             self.write(path, f"# {path} {{#{label_of(path)}}}\n\n\\includelineno {path}\n")
         return self.made[path]
