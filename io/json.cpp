@@ -1,4 +1,7 @@
+#include <algorithm>
 #include <cmath>
+#include <utility>
+
 #include <nlohmann/json.hpp>
 
 #include <keratin/core/internal/message.h>
@@ -9,31 +12,80 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Option read(const Json& json) {
-  switch (json.type()) {
-    case Json::value_t::boolean:
-      return json.get<bool>();
-    case Json::value_t::number_integer:
-    case Json::value_t::number_unsigned:
-      return json.get<std::int64_t>();
-    case Json::value_t::number_float:
-      return json.get<double>();
-    case Json::value_t::string:
-      return json.get<std::string>();
-    case Json::value_t::array: {
-      std::vector<Option> list;
-      for (const Json& part : json) list.push_back(read(part));
-      return list;
-    }
-    case Json::value_t::object: {
-      Config config;
-      for (const auto& [name, value] : json.items()) config.emplace_back(name, read(value));
-      return config;
-    }
-    default:
-      return {};
+constexpr std::size_t deepest = 500;  // lists and dictionaries in each other
+
+// Builds the value while its text is read: objects of nlohmann-json that keep their order would
+// take a time that grows with the square of their size.
+class Builder : public nlohmann::json_sax<Json> {
+ public:
+  explicit Builder(const std::string& who) : who_(who) {}
+  Option value() && { return std::move(root_); }
+
+  bool null() override { return add({}); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(std::int64_t value) override { return add(value); }
+  bool number_unsigned(std::uint64_t value) override {
+    if (std::in_range<std::int64_t>(value)) return add(static_cast<std::int64_t>(value));
+    return add(static_cast<double>(value));
   }
-}
+  bool number_float(double value, const std::string&) override { return add(value); }
+  bool string(std::string& value) override { return add(std::move(value)); }
+  bool binary(Json::binary_t&) override { return false; }  // no part of JSON
+
+  bool start_array(std::size_t) override { return begin(std::vector<Option>()); }
+  bool end_array() override { return end(); }
+  bool start_object(std::size_t) override { return begin(Config()); }
+  bool key(std::string& name) override {
+    open_.back().key = std::move(name);
+    return true;
+  }
+  bool end_object() override {
+    std::vector<std::string_view> names;
+    for (const auto& entry : std::get<Config>(open_.back().value)) names.push_back(entry.first);
+    std::ranges::sort(names);
+    if (const auto twice = std::ranges::adjacent_find(names); twice != names.end())
+      fail_io("{}: the key \"{}\" twice in a dictionary", who_, *twice);
+    return end();
+  }
+
+  bool parse_error(std::size_t, const std::string&,
+                   const nlohmann::detail::exception& error) override {
+    fail_io("{}: {}", who_, error.what());
+  }
+
+ private:
+  // A list or a dictionary whose end has not come, and the key of its next value.
+  struct Open {
+    Option value;
+    std::string key = {};
+  };
+
+  bool begin(Option value) {
+    if (open_.size() == deepest)
+      fail_io("{}: lists and dictionaries in each other, more than {} deep", who_, deepest);
+    open_.push_back({std::move(value)});
+    return true;
+  }
+  bool end() {
+    Option value = std::move(open_.back().value);
+    open_.pop_back();
+    return add(std::move(value));
+  }
+  bool add(Option value) {
+    if (open_.empty())
+      root_ = std::move(value);
+    else if (auto* list = std::get_if<std::vector<Option>>(&open_.back().value))
+      list->push_back(std::move(value));
+    else
+      std::get<Config>(open_.back().value)
+          .emplace_back(std::move(open_.back().key), std::move(value));
+    return true;
+  }
+
+  const std::string& who_;
+  Option root_;
+  std::vector<Open> open_;
+};
 
 Json written(const Option& option) {
   if (auto* flag = std::get_if<bool>(&option)) return *flag;
@@ -59,14 +111,9 @@ Json written(const Option& option) {
 }  // namespace
 
 Option parse_json(std::string_view text, const std::string& who) {
-  try {
-    return read(Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
-      if (depth > 500) fail_io("{}: lists and dictionaries in each other, more than 500 deep", who);
-      return true;
-    }));
-  } catch (const nlohmann::json::exception& error) {
-    fail_io("{}: {}", who, error.what());
-  }
+  Builder builder(who);
+  Json::sax_parse(text, &builder);
+  return std::move(builder).value();
 }
 
 std::string format_json(const Option& value) {
