@@ -252,8 +252,9 @@ class Writer {
   }
 
   void add(const std::string& cell) {
+    // A mark at the beginning of a file would not be read as part of the cell.
     const bool plain = cell == trim(cell) && cell.find_first_of("\"\r\n") == cell.npos &&
-                       cell.find(separator_) == cell.npos;
+                       cell.find(separator_) == cell.npos && !cell.starts_with(byte_order_mark);
     if (plain) {
       text_ += cell;
       return;

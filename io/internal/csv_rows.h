@@ -11,6 +11,8 @@
 
 namespace keratin {
 
+inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
 /// Without the spaces and tabs at both ends.
 inline std::string_view trim(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t");
@@ -40,7 +42,7 @@ class CsvRows {
  public:
   CsvRows(std::string_view text, std::string_view who, char separator)
       : rest_(text), who_(who), separator_(separator) {
-    if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);  // a byte order mark
+    if (rest_.starts_with(byte_order_mark)) rest_.remove_prefix(byte_order_mark.size());
     const auto last = rest_.find_last_not_of("\r\n");
     rest_ = rest_.substr(0, last == rest_.npos ? 0 : last + 1);
   }

@@ -287,6 +287,11 @@ TEST_CASE("text reads back as it was written") {
   }
 }
 
+TEST_CASE("a byte order mark in a name reads back as part of the name") {
+  const std::string name = "\xEF\xBB\xBFx";
+  CHECK(parse_csv(format_csv({name}, ones({1, 1})), "x").columns == std::vector{name});
+}
+
 TEST_CASE("missing numbers read back as NaN") {
   const Csv csv = parse_csv("a,t\n,\nnan,x\n", "x", {.text_columns = {"t"}, .missing = {""}});
   CHECK(format_csv(csv) == "a,t\nnan,\nnan,x\n");
