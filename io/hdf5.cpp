@@ -447,12 +447,14 @@ void check_trees(const std::string& bytes, const std::string& who) {
     return little_endian(std::string_view(bytes).substr(at, size));
   };
   constexpr std::size_t header = 24;
+  std::size_t unread = bytes.size() / 16;  // nodes do not overlap, so there are no more children
   for (std::size_t at = bytes.find("TREE"); at != bytes.npos; at = bytes.find("TREE", at + 1)) {
     if (bytes.size() - at < header || bytes[at + 4] != 0) continue;  // 0: a tree of names
     const std::uint64_t children = number(at + 6, 2);
     for (std::uint64_t i = 0; i < children; ++i) {
       const std::size_t entry = at + header + 16 * i + 8;  // keys and children in turn
       if (entry + 8 > bytes.size()) break;
+      if (unread-- == 0) fail_io("{}: damaged HDF5: trees overlap", who);
       if (number(entry, 8) == at) fail_io("{}: damaged HDF5: a tree contains itself", who);
     }
   }

@@ -87,7 +87,7 @@ class TextAttributes {
     const std::string_view value = message.substr(at);
     const std::uint64_t kind = number(type, 0, 1) & 15, size = number(type, 4, 4);
     if (kind != fixed_text && (kind != of_any_length || size != 16)) return {};
-    if (size != 0 && *count > value.size() / size) return {};
+    if (size == 0 || *count > value.size() / size) return {};
     Attribute found{std::string(name.substr(0, name.find('\0'))), {}, shape[1] == 0};
     for (std::uint64_t i = 0; i < *count; ++i) {
       const std::string_view one = value.substr(i * size, size);

@@ -5,6 +5,7 @@
 #include <keratin/core/create.h>
 #include <keratin/core/random.h>
 #include <keratin/io/hdf5.h>
+#include <keratin/io/internal/hdf5_attributes.h>
 #include <keratin/keratin.h>
 
 #include "error_of.h"
@@ -68,6 +69,37 @@ TEST_CASE("what is no HDF5 is called so" * doctest::skip(!has_hdf5())) {
   CHECK(error_of([] { parse_hdf5("", "a.h5"); }) == "a.h5: not an HDF5 file");
   CHECK(error_of([] { parse_hdf5("hello", "a.h5"); }) ==
         "a.h5: not an HDF5 file, or a damaged one");
+}
+
+TEST_CASE("a file of nothing but heads of trees is refused at once" * doctest::skip(!has_hdf5())) {
+  std::string bytes;
+  for (int i = 0; i < 300'000; ++i) bytes += std::string("TREE\0\0\xff\xff", 8);
+  CHECK(error_of([&] { parse_hdf5(bytes, "a.h5"); }) == "a.h5: damaged HDF5: trees overlap");
+}
+
+TEST_CASE("texts of no length, which take no bytes, are not read") {
+  auto number = [](std::uint64_t value, int size) {
+    std::string bytes;
+    for (int i = 0; i < size; ++i) bytes += static_cast<char>(value >> (8 * i));
+    return bytes;
+  };
+  // An attribute "names", a list of fixed texts; section IV.A.2.m of the format.
+  auto texts_of_length = [&](std::uint64_t length, std::uint64_t count) {
+    const std::string name("names\0\0\0", 8);
+    const std::string type = number(0x13, 4) + number(length, 4);
+    const std::string shape = number(0x101, 8) + number(count, 8);
+    const std::string value = length == 0 ? "" : std::string(length * count, 'x');
+    const std::string message = number(1, 2) + number(6, 2) + number(type.size(), 2) +
+                                number(shape.size(), 2) + name + type + shape + value;
+    const std::string part = number(0x0C, 2) + number(message.size(), 2) + number(0, 4) + message;
+    return number(1, 8) + number(part.size(), 8) + part;
+  };
+  const std::string good = texts_of_length(3, 2), empty = texts_of_length(0, 100'000);
+  const auto found = TextAttributes(good).read(0);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].name == "names");
+  CHECK(found[0].texts == std::vector<std::string>{"xxx", "xxx"});
+  CHECK(TextAttributes(empty).read(0).empty());
 }
 
 }  // namespace keratin
