@@ -2,11 +2,22 @@
 
 #include <algorithm>
 #include <bit>
+#include <climits>
+#include <cmath>
 
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 
 namespace keratin {
+namespace {
+
+constexpr int most_tensors = 1'000'000;  // in one field: undefined ones take no bytes in a file
+
+bool is_whole(double number, double low, double high) {
+  return number >= low && number <= high && number == std::trunc(number);
+}
+
+}  // namespace
 
 void Snapshot::refuse(const std::string& reason) const { fail_io("{}: {}", who_, reason); }
 
@@ -58,7 +69,9 @@ void Snapshot::field(const std::string& name, double& value) {
 void Snapshot::field(const std::string& name, int& value) {
   auto wide = static_cast<double>(value);
   field(name, wide);
-  value = static_cast<int>(std::clamp(wide, -2147483648.0, 2147483647.0));
+  if (!is_whole(wide, INT_MIN, INT_MAX))
+    refuse(fmt::format("\"{}\": expected a whole number, found {}", prefix_ + name, wide));
+  value = static_cast<int>(wide);
 }
 void Snapshot::field(const std::string& name, bool& value) {
   auto wide = static_cast<double>(value);
@@ -89,8 +102,11 @@ void Snapshot::field(const std::string& name, std::string& value) {
   std::vector<double> letters(value.begin(), value.end());
   field(name, letters);
   value.assign(letters.size(), ' ');
-  std::ranges::transform(letters, value.begin(),
-                         [](double letter) { return static_cast<char>(letter); });
+  std::ranges::transform(letters, value.begin(), [&](double letter) {
+    if (!is_whole(letter, -128, 255))  // char has a sign, or none
+      refuse(fmt::format("\"{}\": expected a text, found {} in it", prefix_ + name, letter));
+    return static_cast<char>(static_cast<int>(letter));
+  });
 }
 
 void Snapshot::field(const std::string& name, Tensor& value) {
@@ -99,12 +115,27 @@ void Snapshot::field(const std::string& name, Tensor& value) {
     return;
   }
   const Tensor* stored = found(name);
+  // What is there already says what must come, unless it has no elements yet.
+  if (value.defined()) {
+    const bool fits =
+        stored != nullptr && stored->dtype() == value.dtype() &&
+        (value.numel() > 0 ? stored->shape() == value.shape() : stored->rank() == value.rank());
+    if (!fits)
+      refuse(fmt::format(
+          "\"{}\": expected {} {}, found {}", prefix_ + name, name_of(value.dtype()), value.shape(),
+          stored == nullptr ? "none"
+                            : fmt::format("{} {}", name_of(stored->dtype()), stored->shape())));
+  }
   value = stored == nullptr ? Tensor() : stored->copy();
 }
 void Snapshot::field(const std::string& name, std::vector<Tensor>& values) {
   auto count = static_cast<int>(values.size());
   field(name, count);
-  values.resize(static_cast<std::size_t>(std::max(count, 0)));
+  if (restores_) {
+    if (!is_whole(count, 0, most_tensors))
+      refuse(fmt::format("\"{}\": expected a count, found {}", prefix_ + name, count));
+    values.assign(static_cast<std::size_t>(count), Tensor());
+  }
   for (std::size_t i = 0; i < values.size(); ++i) field(fmt::format("{}/{}", name, i), values[i]);
 }
 

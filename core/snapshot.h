@@ -41,7 +41,7 @@ class Snapshot {
   void field(const std::string& name, std::string& value);
   void field(const std::string& name, std::optional<double>& value);
   void field(const std::string& name, std::vector<double>& values);
-  /// Copied. One that is undefined when it is noted becomes so again.
+  /// Copied. One that has elements already is replaced by its dtype and shape alone.
   void field(const std::string& name, Tensor& value);
   void field(const std::string& name, std::vector<Tensor>& values);
 

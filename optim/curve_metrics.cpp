@@ -77,7 +77,10 @@ void AUC::snapshot(Snapshot& s) {
   counts.bins.snapshot(s);
   auto lists = static_cast<int>(counts.samples.size());
   s.field("lists", lists);
-  counts.samples.resize(static_cast<std::size_t>(std::max(lists, 0)));
+  if (lists < 0 || lists != counts.labels || counts.bins.count() != bins_->sums() * lists)
+    s.refuse(fmt::format("{}: {} labels, {} lists of samples and {} sums do not fit each other",
+                         name(), counts.labels, lists, counts.bins.count()));
+  counts.samples.resize(static_cast<std::size_t>(lists));
   for (std::size_t i = 0; i < counts.samples.size(); ++i) {
     std::vector<double> numbers;  // three for each sample
     for (const Sample& sample : counts.samples[i])

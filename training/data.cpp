@@ -150,6 +150,10 @@ class ArraySource : public Source {
                            samples, batch_size, data_.size(), batch_size_));
     s.field("next", next_);
     s.field("order", order);
+    if (next_ < 0 || next_ > data_.size())
+      s.refuse(fmt::format("sample {} is next, of {}", next_, data_.size()));
+    if (order.defined() && (order.dtype() != int32 || order.shape() != Shape{data_.size()}))
+      s.refuse(fmt::format("the order of {} samples has shape {}", data_.size(), order.shape()));
     if (s.restores() && order.defined()) order = order.to(data_.x[0].device());
   }
 

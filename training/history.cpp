@@ -1,3 +1,6 @@
+#include <climits>
+#include <cmath>
+
 #include <keratin/core/internal/message.h>
 #include <keratin/training/callback.h>
 
@@ -19,6 +22,8 @@ std::vector<std::string> History::names() const {
 void History::snapshot(Snapshot& s) {
   std::vector<double> epochs(epoch_.begin(), epoch_.end());
   s.field("epochs", epochs);
+  for (double epoch : epochs)
+    if (!(std::abs(epoch) <= INT_MAX)) s.refuse(fmt::format("the history has an epoch {}", epoch));
   epoch_.assign(epochs.begin(), epochs.end());
   auto count = static_cast<int>(values_.size());
   s.field("logs", count);

@@ -336,6 +336,36 @@ TEST_CASE("a program may have fit throw for a signal, or handle it itself") {
   CHECK(handled == 1);
 }
 
+TEST_CASE("a number that cannot be in a backup is refused, and never believed") {
+  const TemporaryDirectory folder;
+  Setting setting{.folder = folder / ".", .backup = {.save_freq = 1}, .after_step = [](int step) {
+                    if (step == 8) throw Stop("stop");
+                  }};
+  CHECK_THROWS_AS(train(setting), Stop);
+  const std::string path = folder / "backup/latest.npz";
+  const auto good = load_npz(path);
+  auto with = [&](const std::string& ending, const Tensor& value) {
+    auto arrays = good;
+    int changed = 0;
+    for (auto& [name, array] : arrays)
+      if (name.ends_with(ending)) array = value, ++changed;
+    CHECK(changed > 0);
+    save_npz(path, {arrays.begin(), arrays.end()});
+    return error_of([&] { train(setting); });
+  };
+  auto numbers = [](const std::vector<double>& list) {
+    return tensor(list, {static_cast<std::int64_t>(list.size())}, float64, Device());
+  };
+  CHECK(with("history/epochs", numbers({1e300})).find("the history has an epoch") !=
+        std::string::npos);
+  CHECK(with("source/next", numbers({4294967295.0, 4294967291.0})).find("sample -5 is next") !=
+        std::string::npos);
+  CHECK(with("source/order", zeros({3}, int32)).find("the order of 27 samples") !=
+        std::string::npos);
+  CHECK(with("/lists", numbers({3})).find("do not fit each other") != std::string::npos);
+  CHECK(with("/sums", numbers({3})).find("/sums\": expected float64") != std::string::npos);
+}
+
 TEST_CASE("an interruption has ModelCheckpoint save, unless it keeps only the best") {
   const UsualSignals usual;
   const TemporaryDirectory folder;
