@@ -1,5 +1,6 @@
 // What compile was given, as a config (keras/src/trainers/trainer.py, get_compile_config).
 
+#include <algorithm>
 #include <concepts>
 
 #include <keratin/core/internal/message.h>
@@ -58,6 +59,16 @@ T read(const std::string& name, const Option& option, T value = {}) {
 bool is_object(const Option& option) {
   auto* config = std::get_if<Config>(&option);
   return config != nullptr && find_option(*config, "class_name") != nullptr;
+}
+
+/// Whether all objects say their module, without which Keras 3 does not find their class. Those in
+/// files of Keras 2 have none.
+bool has_modules(const Option& option) {
+  if (auto* list = std::get_if<List>(&option)) return std::ranges::all_of(*list, has_modules);
+  auto* config = std::get_if<Config>(&option);
+  if (config == nullptr) return true;
+  if (is_object(option) && find_option(*config, "module") == nullptr) return false;
+  return std::ranges::all_of(*config, [](const auto& entry) { return has_modules(entry.second); });
 }
 
 template <class T>
@@ -148,7 +159,7 @@ void Model::compile_from_config(const Config& config) {
       options.run_eagerly = true;
   }
   compile(options);
-  compilation().config = config;
+  if (has_modules(config)) compilation().config = config;
 }
 
 }  // namespace keratin

@@ -188,6 +188,18 @@ TEST_CASE("what was compiled comes back: losses by output, weights, metrics, sch
   CHECK_FALSE(Model(load_model(folder / "model.keras", {.compile = false})).compiled());
 }
 
+TEST_CASE("objects of Keras 2, which lack a module, are saved with one") {
+  Sequential model({Dense(2, {.input_shape = {3}})});
+  const Config smooth{{"class_name", "LogCosh"}, {"config", Config{{"name", "log_cosh"}}}};
+  model.compile_from_config({{"optimizer", "sgd"}, {"loss", smooth}});
+  const Config compiled = model.get_compile_config();
+  const Option* loss = find_option(compiled, "loss");
+  REQUIRE(loss != nullptr);
+  const Option* module = find_option(std::get<Config>(*loss), "module");
+  REQUIRE(module != nullptr);
+  CHECK(*module == Option("keras.losses"));
+}
+
 TEST_CASE("a loss without a name is left out with a warning, and the model is saved" * with_hdf5) {
   TemporaryDirectory folder;
   Sequential model({Dense(1, {.input_shape = {2}})});
