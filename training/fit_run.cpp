@@ -32,12 +32,13 @@ void FitRun::snapshot(Snapshot& s) {
   if (validation_ != nullptr) s.group("validation", [&] { validation_->snapshot(s); });
   for (std::size_t i = 0; i < callbacks_.size(); ++i) {
     s.group(fmt::format("callback/{}", i), [&] {
-      const std::string present = class_name_of(typeid(*callbacks_[i]));
+      Callback& callback = *callbacks_[i];
+      const std::string present = class_name_of(typeid(callback));
       std::string stored = present;
       s.field("class", stored);
       if (stored != present)
         s.refuse(fmt::format("callback {} was a {}, and is a {}", i, stored, present));
-      callbacks_[i]->snapshot(s);
+      callback.snapshot(s);
     });
   }
   s.group("random", [&] { default_random().snapshot(s); });
