@@ -89,7 +89,7 @@ fi
 
 # A signal ends fit after its batch; the model so far is saved, and the backup is gone on from.
 for signal in INT:130 TERM:143; do
-  expect "${signal#*:}" 'fit goes on from backup' timeout --preserve-status -s "${signal%:*}" 3 \
+  expect "${signal#*:}" 'fit goes on from backup' timeout --preserve-status -k 30 -s "${signal%:*}" 3 \
     "$keratin" fit "$files/seed_model.keras" "$data" --epochs 1000000 -o stopped.keras --backup backup
   expect 0 'lstm (LSTM)' "$keratin" summary stopped.keras
   [ -s backup/latest.npz ] || fail "there is no backup"
