@@ -167,7 +167,8 @@ void load_groups(Model& model, const Hdf5Group& groups, const std::string& who) 
       continue;
     }
     taken.insert(vars);
-    if (vars->array(token_weights) != nullptr && vars->arrays.size() == 1) continue;
+    const bool of_tokens = vars->arrays.size() == 1 && vars->array(token_weights) != nullptr;
+    if (of_tokens && place.weights.empty()) continue;  // the config has them
     const auto arrays = numbered(*vars);
     if (!arrays || arrays->size() != place.weights.size()) {
       differences.add(fmt::format("{}: expected {} arrays for {}, found {}", path,

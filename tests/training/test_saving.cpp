@@ -188,6 +188,18 @@ TEST_CASE("what was compiled comes back: losses by output, weights, metrics, sch
   CHECK_FALSE(Model(load_model(folder / "model.keras", {.compile = false})).compiled());
 }
 
+TEST_CASE("weights under the name of a lookup's tokens are missed where a layer has its own" *
+          with_hdf5) {
+  const TemporaryDirectory folder;
+  const std::string path = folder / "m.weights.h5";
+  Sequential model({Dense(2, {.use_bias = false, .input_shape = {3}})});
+  model.save_weights(path);
+  Hdf5Group groups = parse_hdf5(read_file(path), path);
+  groups.make_group("layers/dense/vars").arrays.at(0).first = "idf_weights";
+  write_file(path, format_hdf5(groups));
+  CHECK(error_of([&] { model.load_weights(path); }).find("expected 1 arrays") != std::string::npos);
+}
+
 TEST_CASE("objects of Keras 2, which lack a module, are saved with one") {
   Sequential model({Dense(2, {.input_shape = {3}})});
   const Config smooth{{"class_name", "LogCosh"}, {"config", Config{{"name", "log_cosh"}}}};
