@@ -230,8 +230,11 @@ Tensor max_pool(const Tensor& x, const PerAxis& pool_size, const PoolOptions& op
   const Tensor values = is_floating(x.dtype()) ? x : x.astype(floatx());
   const Tensor dense = values.is_contiguous() ? values : values.copy();
   const Shape shape = with_extents(x.shape(), pooling.counts, x.size(-1));
-  const Tensor y = empty(shape, dense.dtype(), x.device()), index = empty(shape, int32, x.device());
-  kernels_of(x).max_pool(wide_x(y), wide_x(index), wide_x(dense), pooling.windows);
+  const Tensor y = empty(shape, dense.dtype(), x.device());
+  Tensor index;  // which only a gradient needs
+  if (follows({&dense, 1})) index = empty(shape, int32, x.device());
+  kernels_of(x).max_pool(wide_x(y), index.defined() ? wide_x(index) : index, wide_x(dense),
+                         pooling.windows);
   return record("max_pool", y, wrt(dense, [index, from = dense.shape()](const Tensor& g) {
                   return reshape(scatter(reshape(g, {1, -1, 1}), index, from.numel()), from);
                 }));

@@ -1,6 +1,6 @@
 // Milliseconds per training step, or per predict, of the models in workloads.h.
 //
-//   bench_steps                       measures them all and writes a line of JSON for each
+//   bench_steps [WORKLOAD ...]        measures these, or all, and writes a line of JSON for each
 //   bench_steps serve WORKLOAD [THREADS]  is one side of a comparison (peers/README.md): prints
 //                                     "ready" and its version, then answers each line of input with
 //                                     one measurement
@@ -84,5 +84,7 @@ int main(int argc, char** argv) {
   if (what == "first" && argc == 3) return steps(1, 64, 10, 32, 128), 0;
   if (what == "count") return steps(10, 16, 29, 12, 32), 0;
   if (what == "weights" && argc >= 3) return weights(argv[2], argc > 3 ? argv[3] : "");
-  for (const bench::Workload& workload : bench::workloads()) measure(workload);
+  for (const bench::Workload& workload : bench::workloads())
+    if (argc == 1 || std::find(argv + 1, argv + argc, workload.name) != argv + argc)
+      measure(workload);
 }

@@ -121,7 +121,7 @@ class Kernels {
   virtual void conv_kernel_gradient(const Tensor& gk, const Tensor& x, const Tensor& gy,
                                     const Windows& windows) const;
   /// y (batch, m, m, m, channels) = the first largest element of each window, NaN counting as
-  /// larger than all; index = its position in x, counted through.
+  /// larger than all; index, which may be undefined, = its position in x, counted through.
   virtual void max_pool(const Tensor& y, const Tensor& index, const Tensor& x,
                         const Windows& windows) const = 0;
 };

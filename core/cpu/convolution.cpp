@@ -1,12 +1,12 @@
 #include <algorithm>
-#include <numeric>
-#include <utility>
+#include <type_traits>
 #include <vector>
 
 #include <keratin/core/cpu/convolution.h>
 #include <keratin/core/cpu/depthwise.h>
+#include <keratin/core/cpu/dispatch.h>
 #include <keratin/core/cpu/gemm.h>
-#include <keratin/core/cpu/window_runs.h>
+#include <keratin/core/cpu/window.h>
 
 namespace keratin::cpu {
 namespace {
@@ -15,6 +15,36 @@ namespace {
 std::int64_t block_rows(std::int64_t depth) {
   return std::clamp<std::int64_t>((std::int64_t{1} << 16) / std::max<std::int64_t>(depth, 1), 16,
                                   1024);
+}
+
+// Calls f(k, position) for the runs of elements that a window sees: `position` is the place in a
+// sample of x of a run's first element, or -1 where the run is missing; k is its number among the
+// window's elements, and a run is `length` elements long.
+template <class F>
+void for_runs(const Convolution& c, std::int64_t output, const F& f) {
+  const auto& [first, second, third] = c.windows.axis;
+  const std::int64_t i2 = output % c.m[2], i1 = output / c.m[2] % c.m[1],
+                     i0 = output / c.m[2] / c.m[1];
+  const std::int64_t begin = third.place(i2, 0);
+  const bool whole = third.dilation == 1 && begin >= 0 && begin + third.size <= c.n[2];
+  std::int64_t k = 0;
+  for (std::int64_t k0 = 0; k0 < first.size; ++k0)
+    for (std::int64_t k1 = 0; k1 < second.size; ++k1, k += third.size) {
+      const std::int64_t p0 = first.place(i0, k0), p1 = second.place(i1, k1);
+      if (p0 < 0 || p0 >= c.n[0] || p1 < 0 || p1 >= c.n[1]) {
+        f(k, std::int64_t{-1}, third.size);
+        continue;
+      }
+      const std::int64_t row = (p0 * c.n[1] + p1) * c.n[2];
+      if (whole) {
+        f(k, row + begin, third.size);
+        continue;
+      }
+      for (std::int64_t k2 = 0; k2 < third.size; ++k2) {
+        const std::int64_t p2 = third.place(i2, k2);
+        f(k + k2, p2 < 0 || p2 >= c.n[2] ? -1 : row + p2, std::int64_t{1});
+      }
+    }
 }
 
 // A short run is copied by a loop: for a few numbers, a call of memmove takes longer.
@@ -30,7 +60,8 @@ void copy_run(const T* from, std::int64_t n, T* to) {
 // patches (rows, groups, size, channels / groups) of the outputs from `begin` on, counted over the
 // whole batch.
 template <class T>
-void gather(const Convolution& c, T* patches, const T* x, std::int64_t begin, std::int64_t rows) {
+void gather_rows(const Convolution& c, T* patches, const T* x, std::int64_t begin,
+                 std::int64_t rows) {
   const std::int64_t width = c.channels / c.groups, depth = c.depth();
   for (std::int64_t r = 0; r < rows; ++r, patches += c.groups * depth) {
     const T* sample = x + (begin + r) / c.outputs() * c.inputs() * c.channels;
@@ -49,6 +80,43 @@ void gather(const Convolution& c, T* patches, const T* x, std::int64_t begin, st
                }
              });
   }
+}
+
+// The same by columns, (size, rows), for a single channel: what windows side by side see at one
+// place of the kernel lies side by side, too, unless their stride is larger than 1.
+template <class T>
+void gather_columns(const Convolution& c, T* patches, const T* x, std::int64_t begin,
+                    std::int64_t rows) {
+  const auto& [first, second, third] = c.windows.axis;
+  for (std::int64_t r = 0, length = 0; r < rows; r += length) {
+    const T* sample = x + (begin + r) / c.outputs() * c.inputs();
+    const std::int64_t i = (begin + r) % c.outputs(), i2 = i % c.m[2], row = i / c.m[2];
+    length = std::min(c.m[2] - i2, rows - r);
+    T* to = patches + r;
+    for (std::int64_t k0 = 0; k0 < first.size; ++k0)
+      for (std::int64_t k1 = 0; k1 < second.size; ++k1) {
+        const std::int64_t p0 = first.place(row / c.m[1], k0), p1 = second.place(row % c.m[1], k1);
+        const bool missing = p0 < 0 || p0 >= c.n[0] || p1 < 0 || p1 >= c.n[1];
+        const T* line = missing ? nullptr : sample + (p0 * c.n[1] + p1) * c.n[2];
+        for (std::int64_t k2 = 0; k2 < third.size; ++k2, to += rows) {
+          const std::int64_t p2 = third.place(i2, k2);
+          if (!missing && third.stride == 1 && p2 >= 0 && p2 + length <= c.n[2]) {
+            std::copy_n(line + p2, length, to);
+            continue;
+          }
+          for (std::int64_t j = 0; j < length; ++j) {
+            const std::int64_t at = p2 + j * third.stride;
+            to[j] = missing || at < 0 || at >= c.n[2] ? T(0) : line[at];
+          }
+        }
+      }
+  }
+}
+
+template <class T>
+void gather(const Convolution& c, T* patches, const T* x, std::int64_t begin, std::int64_t rows) {
+  c.channels == 1 ? gather_columns(c, patches, x, begin, rows)
+                  : gather_rows(c, patches, x, begin, rows);
 }
 
 // The other way: adds the rows of patches to where they come from.
@@ -79,6 +147,11 @@ struct Factors {
   const Convolution& c;
   std::int64_t depth = c.depth(), width = c.filters / c.groups;
 
+  // As gather leaves them.
+  Matrix<const T> gathered(const T* block, std::int64_t rows, std::int64_t group) const {
+    if (c.channels == 1) return {block, 1, rows};
+    return patches(block, group);
+  }
   template <class P>
   Matrix<P> patches(P* block, std::int64_t group) const {
     return {block + group * depth, c.groups * depth, 1};
@@ -92,18 +165,6 @@ struct Factors {
     return {k + group * width, c.filters, 1};
   }
 };
-
-// Where a value is larger than top, or is the first NaN, it takes that place, and `at` plus its
-// number the index. Both comparisons are computed, so that the loop has no branch.
-template <class T>
-void keep_larger(std::int32_t n, const T* values, std::int32_t at, T* top, std::int32_t* index) {
-  for (std::int32_t i = 0; i < n; ++i) {
-    const T value = values[i], old = top[i];
-    const bool better = !(value <= old) & (old == old);
-    top[i] = better ? value : old;
-    index[i] = better ? at + i : index[i];
-  }
-}
 
 }  // namespace
 
@@ -124,7 +185,7 @@ void convolve(const Convolution& c, T* y, const T* x, const T* kernel, const T* 
       gather(c, patches.data(), x, row, rows);
       for (std::int64_t g = 0; g < c.groups; ++g)
         gemm<T>(rows, of.width, of.depth, of.outputs(y, row, g),
-                of.template patches<const T>(patches.data(), g), of.kernel(kernel, g),
+                of.gathered(patches.data(), rows, g), of.kernel(kernel, g),
                 bias == nullptr ? nullptr : bias + g * of.width, false);
     }
   });
@@ -165,8 +226,8 @@ void convolve_kernel_gradient(const Convolution& c, T* gk, const T* x, const T* 
       gather(c, patches.data(), x, row, rows);
       for (std::int64_t g = 0; g < c.groups; ++g)
         gemm<T>(of.depth, of.width, rows, of.kernel(sum, g),
-                transposed(of.template patches<const T>(patches.data(), g)), of.outputs(gy, row, g),
-                nullptr, true);
+                transposed(of.gathered(patches.data(), rows, g)), of.outputs(gy, row, g), nullptr,
+                true);
     }
   };
   sum_over_rows(c.batch * c.outputs(), height, of.depth * c.filters, c.worth(), gk, add);
@@ -174,27 +235,16 @@ void convolve_kernel_gradient(const Convolution& c, T* gk, const T* x, const T* 
 
 template <class T>
 void max_pool(const Convolution& c, T* y, std::int32_t* index, const T* x) {
-  const auto channels = static_cast<std::int32_t>(c.channels);
-  auto one_output = [&](std::int64_t row) {
-    T* top = y + row * channels;
-    std::int32_t* places = index + row * channels;
-    const std::int64_t sample = row / c.outputs() * c.inputs();
-    bool first = true;
-    for_runs(c, row % c.outputs(), [&](std::int64_t, std::int64_t position, std::int64_t length) {
-      for (std::int64_t j = 0; position >= 0 && j < length; ++j) {
-        const auto at = static_cast<std::int32_t>((sample + position + j) * channels);
-        if (std::exchange(first, false)) {
-          std::copy_n(x + at, channels, top);
-          std::iota(places, places + channels, at);
-        } else {
-          keep_larger(channels, x + at, at, top, places);
-        }
-      }
-    });
-  };
-  parallel_for(c.batch * c.outputs(), c.batch * c.outputs() * c.windows.size() * c.channels / 2000,
+  const ChannelKernels& kernels = table_for(std::is_same_v<T, double> ? float64 : float32).channels;
+  parallel_for(c.batch * c.outputs(), c.batch * c.outputs() * c.windows.size() * c.channels / 8000,
                [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t row = begin; row < end; ++row) one_output(row);
+                 Window seen(c);
+                 for (std::int64_t row = begin; row < end; ++row) {
+                   seen.look(row);
+                   kernels.largest(
+                       y + row * c.channels, index == nullptr ? nullptr : index + row * c.channels,
+                       x + seen.start(), seen.x(), seen.start(), seen.size(), c.channels);
+                 }
                });
 }
 

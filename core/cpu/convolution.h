@@ -34,7 +34,7 @@ template <class T>
 void convolve_kernel_gradient(const Convolution& c, T* gk, const T* x, const T* gy);
 
 /// y (batch, m, channels): the first largest element of each window, NaN being larger than all
-/// numbers; index: its position in x.
+/// numbers; index, which may be null: its position in x.
 template <class T>
 void max_pool(const Convolution& c, T* y, std::int32_t* index, const T* x);
 

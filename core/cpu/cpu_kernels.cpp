@@ -390,8 +390,8 @@ class CpuKernels final : public Kernels {
                 const Windows& windows) const override {
     with_float(x.dtype(), [&](auto type) {
       using T = decltype(type);
-      cpu::max_pool<T>(convolution(x, y, x.size(4), windows), raw<T>(y), raw<std::int32_t>(index),
-                       raw<T>(x));
+      cpu::max_pool<T>(convolution(x, y, x.size(4), windows), raw<T>(y),
+                       index.defined() ? raw<std::int32_t>(index) : nullptr, raw<T>(x));
     });
   }
 

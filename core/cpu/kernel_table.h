@@ -2,7 +2,7 @@
 #pragma once
 
 #include <keratin/core/catalogue.h>
-#include <keratin/core/cpu/channel_products.h>
+#include <keratin/core/cpu/channel_kernels.h>
 #include <keratin/core/cpu/packed.h>
 #include <keratin/core/cpu/reductions.h>
 
@@ -18,7 +18,7 @@ struct KernelTable {
   ReduceFunction reduce[reduction_count];
   SoftmaxFunction softmax;
   SoftmaxGradientFunction softmax_gradient;
-  ChannelProducts channel_products;
+  ChannelKernels channels;
   PackedKernels packed;  // float32 only
 };
 
@@ -59,7 +59,7 @@ constexpr KernelTable make_table(const char* name, const PackedKernels& packed =
       {reduce<Reduction::sum, Lane>, reduce<Reduction::max, Lane>, reduce<Reduction::min, Lane>},
       softmax<Lane>,
       softmax_gradient<Lane>,
-      {sum_channel_products<Lane>, add_channel_products<Lane>},
+      {sum_channel_products<Lane>, add_channel_products<Lane>, largest_of_channels<Lane>},
       packed,
   };
 }

@@ -202,10 +202,10 @@ class CudaKernels final : public Kernels {
     Pooling pooling{windows, x.size(0), {}, {}, x.size(4)};
     for (int i = 0; i < 3; ++i) {
       pooling.n[i] = x.size(i + 1);
-      pooling.m[i] = index.size(i + 1);
+      pooling.m[i] = y.size(i + 1);
     }
-    cuda::max_pool(x.dtype(), raw<void>(y), raw<std::int32_t>(index), raw<void>(x), pooling,
-                   on("max_pool"));
+    cuda::max_pool(x.dtype(), raw<void>(y), index.defined() ? raw<std::int32_t>(index) : nullptr,
+                   raw<void>(x), pooling, on("max_pool"));
   }
 
  private:

@@ -66,7 +66,7 @@ __global__ void find_largest(T* y, std::int32_t* index, const T* x, const Poolin
           if (best < 0 || value > top || (value != value && top == top)) best = here;
         }
     y[i] = x[best];
-    index[i] = static_cast<std::int32_t>(best);
+    if (index != nullptr) index[i] = static_cast<std::int32_t>(best);
   });
 }
 

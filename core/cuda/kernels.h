@@ -120,7 +120,7 @@ void scatter_add_sorted(DType dtype, void* y, const void* x, const std::int32_t*
                         Stream stream);
 
 /// y and index (batch, m, m, m, channels): the first largest element of x (batch, n, n, n,
-/// channels) that each window sees, and where it lies; float32 or float64.
+/// channels) that each window sees, and where it lies; float32 or float64. index may be null.
 void max_pool(DType dtype, void* y, std::int32_t* index, const void* x, const Pooling& pooling,
               Stream stream);
 

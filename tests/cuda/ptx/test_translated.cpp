@@ -271,6 +271,8 @@ void run_max_pool() {
   const Array<T> x(numbers<T>(1, false, inputs)), y(plain_numbers<T>(2, outputs));
   const Array<std::int32_t> index(plain_numbers<std::int32_t>(3, outputs));
   max_pool(dtype_for<T>, y, index, x, p, stream());
+  const Array<T> alone(plain_numbers<T>(4, outputs));
+  max_pool(dtype_for<T>, alone, nullptr, x, p, stream());
   CHECK_NOTHROW(synchronize(stream()));
 }
 
