@@ -19,6 +19,16 @@
 namespace keratin {
 namespace {
 
+// The same threads for all loops of a step, where its work is worth gathering them for it: a sample
+// is multiplied with each weight at least once.
+template <class F>
+void with_team_for(const Model& model, const Tensors& x, const F& step) {
+  constexpr std::int64_t threads_worth = 16;
+  const std::int64_t batch = x.empty() || x[0].rank() == 0 ? 1 : x[0].size(0);
+  const bool worth = batch * model.count_params() >= threads_worth * products_per_thread;
+  worth ? with_team(step) : step();
+}
+
 void check_options(const FitOptions& options) {
   check_batch_size("fit", options.batch_size);
   auto check = [](const char* option, int value, int least) {
@@ -288,7 +298,8 @@ Outputs Model::predict_on_batch(const Arrays& x) const {
   NoGradient scope;
   const Tensors given = in_order("predict", "x", x, input_names()), inputs = moved(given, device());
   // A model of one's own may change in predict_step, for which it is not const; others do not.
-  Tensors outputs = const_cast<Model*>(this)->predict_step(inputs);
+  Tensors outputs;
+  with_team_for(*this, inputs, [&] { outputs = const_cast<Model*>(this)->predict_step(inputs); });
   for (Tensor& y : outputs) {
     if (!given.empty() && given[0].defined()) y = y.to(given[0].device());
     if (!y.is_contiguous()) y = y.copy();  // its reader may walk data()
@@ -300,8 +311,11 @@ Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const Arrays& sampl
   Trainer trainer(*this);
   const Data data = data_of("train_on_batch", *this, x, y, sample_weight);
   reset_metrics();
-  const Logs logs = trainer.train({data.x, data.y, data.weight});
-  trainer.settle();
+  Logs logs;
+  with_team_for(*this, data.x, [&] {
+    logs = trainer.train({data.x, data.y, data.weight});
+    trainer.settle();
+  });
   if (trainer.failed()) fail_not_finite(*this, *trainer.failed());
   return logs.map();  // found now, because the trainer ends here
 }
@@ -310,7 +324,9 @@ Logs Model::test_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample
   Trainer trainer(*this);
   const Data data = data_of("test_on_batch", *this, x, y, sample_weight);
   reset_metrics();
-  return trainer.test({data.x, data.y, data.weight}).map();
+  Logs logs;
+  with_team_for(*this, data.x, [&] { logs = trainer.test({data.x, data.y, data.weight}); });
+  return logs.map();
 }
 
 }  // namespace keratin
