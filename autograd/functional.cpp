@@ -1,4 +1,8 @@
+#include <optional>
+#include <utility>
+
 #include <keratin/autograd/functional.h>
+#include <keratin/autograd/internal/record.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
@@ -52,6 +56,54 @@ Tensor hessian_vector_product(const TensorFunction& f, const Tensor& x, const Te
   if (v.shape() != x.shape())
     fail("hessian_vector_product: the vector has shape {}, x has {}", v.shape(), x.shape());
   return grad([&](const Tensor& at) { return sum(grad(f)(at) * v); })(x);
+}
+
+namespace {
+
+/// The backward pass of remat: f again, on a tape of its own.
+struct RematVjp {
+  TensorsFunction f;
+  std::vector<Saved> saved;
+
+  void operator()(Backward& backward) const {
+    // What f computes here ends with this scope, unless outer tapes record the backward pass.
+    std::optional<NoGradient> apart;
+    if (recording == nullptr) apart.emplace();
+    std::vector<Tensor> x, wanted;
+    for (std::uint32_t i = 0; i < saved.size(); ++i) {
+      x.push_back(*saved[i]);
+      if (backward.wants(i)) wanted.push_back(x[i] = x[i].reshape(x[i].shape()));
+    }
+    GradientTape tape;
+    for (const Tensor& own : wanted) tape.watch(own);
+    const Tensor y = f(x);
+    if (apart && recording->watched.size() > wanted.size())
+      fail("the function uses a trainable weight of shape {} that is not an argument",
+           recording->watched_tensors.back().shape());
+    if (!tape.follows(y)) return;
+    std::vector<Tensor> gradients =
+        std::move(tape).gradient(std::vector{y}, wanted, {backward.output_gradient(0)});
+    for (std::uint32_t i = 0, k = 0; i < saved.size(); ++i)
+      if (backward.wants(i)) backward.add(i, gradients[k++]);
+  }
+};
+
+}  // namespace
+
+TensorsFunction remat(TensorsFunction f) {
+  return [f = std::move(f)](const std::vector<Tensor>& x) {
+    if (!follows(x)) return f(x);
+    Tensor y;
+    {
+      NoGradient scope;
+      y = f(x);
+      y = y.reshape(y.shape());  // f may return an argument, which the tape knows already
+    }
+    RematVjp vjp{f, {}};
+    for (const Tensor& argument : x) vjp.saved.push_back(save(argument));
+    record_node("remat", x, {&y, 1}, std::move(vjp));
+    return y;
+  };
 }
 
 }  // namespace keratin

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include <keratin/core/tensor.h>
 
@@ -25,5 +26,13 @@ TensorFunction hessian(TensorFunction f);
 
 /// The Hessian of f at x times v, without the Hessian: one backward pass through another.
 Tensor hessian_vector_product(const TensorFunction& f, const Tensor& x, const Tensor& v);
+
+using TensorsFunction = std::function<Tensor(const std::vector<Tensor>&)>;
+
+/// f with the same result and gradients, of which a tape keeps the arguments only: the backward
+/// pass runs f once more (rematerialization; Chen et al., arXiv:1604.06174; keras/src/backend/
+/// common/remat.py). f must give the same result again. It has gradients for its arguments alone:
+/// the backward pass throws std::invalid_argument where f uses a trainable weight that is not one.
+TensorsFunction remat(TensorsFunction f);
 
 }  // namespace keratin

@@ -231,20 +231,15 @@ Tensor given_mask(const Tensor& mask, const Shape& scores, int queries_and_keys)
 
 }  // namespace
 
-// Which keys count for a query; undefined where all do.
-Tensor HeadsAttention::may_attend(const Tensors& inputs, const Shape& scores) const {
+MayAttend HeadsAttention::may_attend(const Tensors& inputs, const Shape& scores) const {
   const int rank = inputs[0].rank();
-  Tensors masks;
+  MayAttend result{{}, options_.use_causal_mask, options_.sliding_window};
   for (std::size_t i = 0; i < std::min<std::size_t>(inputs.size(), 3); ++i)
-    if (mask(i).defined()) masks.push_back(placed(mask(i), rank, /*of_queries=*/i == 0));
+    if (mask(i).defined()) result.masks.push_back(placed(mask(i), rank, /*of_queries=*/i == 0));
   if (inputs.size() > 3 && inputs[3].defined())
-    masks.push_back(given_mask(inputs[3], scores, static_cast<int>(2 * attention_axes_.size())));
-  if (options_.use_causal_mask || options_.sliding_window) {
-    const Tensor lead = lead_of_queries(scores[-2], scores[-1], inputs[0].device());
-    if (options_.use_causal_mask) masks.push_back(lead >= 0);
-    if (options_.sliding_window) masks.push_back(abs(lead) < *options_.sliding_window);
-  }
-  return all_of(masks);
+    result.masks.push_back(
+        given_mask(inputs[3], scores, static_cast<int>(2 * attention_axes_.size())));
+  return result;
 }
 
 Tensors HeadsAttention::call(const Tensors& inputs) {
@@ -253,18 +248,32 @@ Tensors HeadsAttention::call(const Tensors& inputs) {
   const Tensor query = without_padding(inputs[0], mask(0)),
                value = without_padding(inputs[1], mask(1)),
                key = has_key ? without_padding(inputs[2], mask(2)) : value;
-  const Shape shape = scores_shape(query.shape(), key.shape());
 
   Tensor q = (*query_)(query) / std::sqrt(double(key_dim_));  // (batch, time, heads, size)
   const Tensor k = (*key_)(key), v = (*value_)(value);
   q = reshape(q, grouped(q.shape(), -2));
-  const Tensor scores = reshape(einsum(scores_equation_, {q, k}), shape);
-  const Tensor weights =
-      name("attention", shares(scores, may_attend(inputs, shape), attention_axes_.size()));
+  const AttentionFormula attention{
+      .scores =
+          [equation = scores_equation_](const Tensor& queries, const Tensor& keys, const Tensors&) {
+            return einsum(equation, {queries, keys});
+          },
+      .attended = attended_equation_,
+      .axis = attention_axes_[0],
+      .axes = static_cast<int>(attention_axes_.size()),
+      .query_axis = static_cast<int>(batch_axes_.size()) + 1,
+      .groups = key_heads_ == query_heads_ ? 0 : key_heads_,
+      .may_attend = may_attend(inputs, scores_shape(query.shape(), key.shape()))};
+
   const bool drops = training() && options_.dropout > 0;
-  const Tensor kept = drops ? dropped(weights, options_.dropout, random(options_.seed)) : weights;
-  const int heads = static_cast<int>(batch_axes_.size());
-  Tensor attended = einsum(attended_equation_, {reshape(kept, grouped(shape, heads)), v});
+  const bool shows = options_.return_attention_scores || is_captured();
+  Tensor attended, weights;
+  if (!drops && !shows && attention.has_many_scores(q, k)) {
+    attended = attention.in_blocks(q, k, v);
+  } else {
+    weights = name("attention", attention.shares(q, k));
+    attended = attention.attend(
+        drops ? dropped(weights, options_.dropout, random(options_.seed)) : weights, v);
+  }
   attended = reshape(attended, heads_of(query.shape(), value_dim()));
   if (options_.use_gate) attended = attended * (*gate_)(query);
 

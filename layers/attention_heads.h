@@ -23,7 +23,9 @@
 // What Keras passes in the call, use_causal_mask and return_attention_scores, is an option of the
 // layer here, so that it serves in functional models, too; a model's config has it where Keras's
 // has it, in the call. The weights can also be read from a capture, as
-// "multi_head_attention/attention". There is no flash_attention, which would change no number.
+// "multi_head_attention/attention". There is no flash_attention, which would change no number:
+// where there are many scores, the queries take turns (layers/internal/attention.h), unless the
+// weights are asked for or some are dropped.
 #pragma once
 
 #include <optional>
@@ -57,6 +59,8 @@ struct MultiHeadAttentionOptions {
   std::string name = {};
 };
 
+struct MayAttend;  // layers/internal/attention.h
+
 /// What the layers with several heads have in common.
 class HeadsAttention : public Layer, public CallArguments {
  public:
@@ -88,7 +92,7 @@ class HeadsAttention : public Layer, public CallArguments {
   Shape heads_of(const Shape& input, int size) const;
   Shape grouped(const Shape& shape, int heads) const;
   Shape scores_shape(const Shape& query, const Shape& key) const;
-  Tensor may_attend(const Tensors& inputs, const Shape& scores) const;
+  MayAttend may_attend(const Tensors& inputs, const Shape& scores) const;
   Tensor placed(const Tensor& mask, int input_rank, bool of_queries) const;
 
   std::vector<int> batch_axes_, attention_axes_;     // of the inputs

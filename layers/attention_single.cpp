@@ -51,14 +51,23 @@ void Attention::make_weights(const Shape&) {
     concat_score_weight = add_weight("concat_score_weight", {}, "ones");
 }
 
-Tensor Attention::scores(const Tensor& query, const Tensor& key) const {
+AttentionFormula Attention::formula(std::int64_t features) const {
+  AttentionFormula formula;
+  if (options_.use_scale) formula.score_weights = {scale};
   if (options_.score_mode == "dot") {
-    const Tensor scores = matmul(query, swapaxes(key, 1, 2));
-    return options_.use_scale ? scores * scale : scores;
+    formula.scores = [](const Tensor& query, const Tensor& key, const Tensors& weights) {
+      const Tensor scores = matmul(query, swapaxes(key, 1, 2));
+      return weights.empty() ? scores : scores * weights[0];
+    };
+    return formula;
   }
-  const Tensor sum_of_both = expand_dims(query, 2) + expand_dims(key, 1);
-  return concat_score_weight *
-         sum(tanh(options_.use_scale ? scale * sum_of_both : sum_of_both), -1);
+  formula.score_weights.push_back(concat_score_weight);
+  formula.numbers_per_score = features;
+  formula.scores = [](const Tensor& query, const Tensor& key, const Tensors& weights) {
+    const Tensor both = expand_dims(query, 2) + expand_dims(key, 1);
+    return weights.back() * sum(tanh(weights.size() > 1 ? weights[0] * both : both), -1);
+  };
+  return formula;
 }
 
 Tensors Attention::call(const Tensors& inputs) {
@@ -70,17 +79,19 @@ Tensors Attention::call(const Tensors& inputs) {
                key = has_key ? without_padding(inputs[2], value_mask) : value;
   for (const Tensor& m : {query_mask, value_mask})
     if (m.defined() && m.rank() != 2) fail("expected a mask (batch, time), got {}", m.shape());
-  Tensor causal;
-  if (options_.use_causal_mask)
-    causal = lead_of_queries(query.size(1), key.size(1), query.device()) >= 0;
-  const Tensor may_attend =
-      all_of({query_mask.defined() ? expand_dims(query_mask, 2) : Tensor(),
-              value_mask.defined() ? expand_dims(value_mask, 1) : Tensor(), causal});
+  AttentionFormula attention = formula(query.size(-1));
+  attention.attended = "bqk,bkf->bqf";
+  attention.may_attend.causal = options_.use_causal_mask;
+  if (query_mask.defined()) attention.may_attend.masks.push_back(expand_dims(query_mask, 2));
+  if (value_mask.defined()) attention.may_attend.masks.push_back(expand_dims(value_mask, 1));
 
-  Tensor weights = name("attention", shares(scores(query, key), may_attend));
-  if (training() && options_.dropout > 0)
-    weights = dropped(weights, options_.dropout, random(options_.seed));
-  Tensors outputs{matmul(weights, value)};  // (batch, queries, features)
+  const bool drops = training() && options_.dropout > 0;
+  const bool shows = options_.return_attention_scores || is_captured();
+  if (!drops && !shows && attention.has_many_scores(query, key))
+    return {attention.in_blocks(query, key, value)};
+  Tensor weights = name("attention", attention.shares(query, key));
+  if (drops) weights = dropped(weights, options_.dropout, random(options_.seed));
+  Tensors outputs{attention.attend(weights, value)};  // (batch, queries, features)
   if (options_.return_attention_scores) outputs.push_back(weights);
   return outputs;
 }
@@ -118,9 +129,15 @@ void AdditiveAttention::make_weights(const Shape& query_shape) {
   if (options_.use_scale) scale = add_weight("scale", {known_last_axis(query_shape)});
 }
 
-Tensor AdditiveAttention::scores(const Tensor& query, const Tensor& key) const {
-  const Tensor e = tanh(expand_dims(query, 2) + expand_dims(key, 1));
-  return sum(options_.use_scale ? scale * e : e, -1);
+AttentionFormula AdditiveAttention::formula(std::int64_t features) const {
+  AttentionFormula formula;
+  if (options_.use_scale) formula.score_weights = {scale};
+  formula.numbers_per_score = features;
+  formula.scores = [](const Tensor& query, const Tensor& key, const Tensors& weights) {
+    const Tensor e = tanh(expand_dims(query, 2) + expand_dims(key, 1));
+    return sum(weights.empty() ? e : weights[0] * e, -1);
+  };
+  return formula;
 }
 
 }  // namespace keratin

@@ -22,6 +22,8 @@
 
 namespace keratin {
 
+struct AttentionFormula;  // layers/internal/attention.h
+
 struct AttentionOptions {
   bool use_scale = false;          ///< multiplies the scores by a weight
   std::string score_mode = "dot";  ///< dot: query . key; concat: sum of tanh(query + key)
@@ -51,8 +53,8 @@ class Attention : public Layer, public CallArguments {
 
  private:
   virtual void make_weights(const Shape& query_shape);
-  /// (batch, queries, features) and (batch, keys, features) -> (batch, queries, keys)
-  virtual Tensor scores(const Tensor& query, const Tensor& key) const;
+  /// What scores a query (batch, queries, features) and a key of so many features.
+  virtual AttentionFormula formula(std::int64_t features) const;
   Weight concat_score_weight;
 };
 
@@ -73,7 +75,7 @@ class AdditiveAttention : public Attention {
 
  private:
   void make_weights(const Shape& query_shape) override;
-  Tensor scores(const Tensor& query, const Tensor& key) const override;
+  AttentionFormula formula(std::int64_t features) const override;
 };
 
 }  // namespace keratin

@@ -341,9 +341,12 @@ std::any& Layer::learnt() const { return state().learnt; }
 
 // --- looking inside
 
+bool Layer::is_captured() const {
+  return current_call != nullptr && current_call->capture != nullptr;
+}
+
 Tensor Layer::name(std::string_view label, const Tensor& value) const {
-  if (current_call != nullptr && current_call->capture != nullptr)
-    (*current_call->capture)[place_of_call() + "/" + std::string(label)] = value;
+  if (is_captured()) (*current_call->capture)[place_of_call() + "/" + std::string(label)] = value;
   return value;
 }
 

@@ -203,6 +203,8 @@ class Layer {
   void add_loss(const Tensor& loss) const;
   /// Names a value in passing, for Model::capture; costs nothing when nobody looks.
   Tensor name(std::string_view label, const Tensor& value) const;
+  /// Whether somebody looks: a layer may take another way to its result where nobody does.
+  bool is_captured() const;
   /// Where to draw random numbers from: default_random(), or with a seed the layer's own generator.
   Random& random(std::optional<std::uint64_t> seed = {}) const;
   /// Tensors that the layer carries from one call to the next, as a stateful RNN its states.

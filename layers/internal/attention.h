@@ -1,53 +1,72 @@
 // What the attention layers share.
 #pragma once
 
-#include <limits>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
 
 #include <keratin/autograd/ops.h>
-#include <keratin/core/create.h>
-#include <keratin/layers/core_layers.h>
+#include <keratin/core/random.h>
+#include <keratin/layers/layer.h>
 
 namespace keratin {
 
 /// x with 0 where its first axes are padding, which may hold anything, NaN too.
-inline Tensor without_padding(const Tensor& x, const Tensor& mask) {
-  if (!mask.defined()) return x;
-  Shape shape = mask.shape();
-  while (shape.rank() < x.rank()) shape.push_back(1);
-  return where(reshape(mask, shape), x, 0.0);
-}
-
-/// Where all of the masks are true; undefined ones leave everything in.
-inline Tensor all_of(const Tensors& masks) {
-  Tensor both;
-  for (const Tensor& mask : masks)
-    if (mask.defined()) both = both.defined() ? logical_and(both, mask) : mask;
-  return both;
-}
-
-/// (queries, keys): how far behind its key a query is.
-inline Tensor lead_of_queries(std::int64_t queries, std::int64_t keys, Device device) {
-  return expand_dims(arange(queries, int32, device), 1) - arange(keys, int32, device);
-}
-
-/// How much of its attention a query gives to each key: the softmax of those that it may attend to,
-/// and 0 where there is none. The keys are in the last axes, one or several.
-inline Tensor shares(const Tensor& scores, const Tensor& may_attend, std::size_t axes = 1) {
-  constexpr double infinity = std::numeric_limits<double>::infinity();
-  const Tensor e = may_attend.defined() ? where(may_attend, scores, -infinity) : scores;
-  if (axes == 1) return softmax(e);
-  Shape joined = e.shape();
-  for (std::size_t i = 1; i < axes; ++i) {
-    const std::int64_t last = joined[-1];
-    joined = joined.without(-1);
-    joined[-1] *= last;
-  }
-  return reshape(softmax(reshape(e, joined)), e.shape());
-}
+Tensor without_padding(const Tensor& x, const Tensor& mask);
 
 /// In training, some of the weights are left out and the others grow, so that their mean stays.
-inline Tensor dropped(const Tensor& weights, double rate, Random& random) {
-  return weights * dropout_mask(weights.shape(), rate, weights.dtype(), random, weights.device());
-}
+Tensor dropped(const Tensor& weights, double rate, Random& random);
+
+/// Some of the queries, or of the keys; of several axes the first counts.
+struct Span {
+  std::int64_t begin, end;
+  std::int64_t size() const { return end - begin; }
+};
+
+/// Which keys a query may attend to: those that every mask allows. A mask fits the scores (batch,
+/// heads, queries, keys), and has size 1 along axes that it does not depend on.
+struct MayAttend {
+  Tensors masks;
+  bool causal = false;                     ///< none behind the query's own time
+  std::optional<int> sliding_window = {};  ///< those less than this far away
+
+  /// Whether a query's place alone leaves keys out.
+  bool limits_reach() const { return causal || sliding_window; }
+  /// The keys, of `count`, without those that none of these queries sees for their place.
+  Span keys_of(Span queries, std::int64_t count) const;
+  /// Boolean; undefined where all may attend to all. The axes are those of the scores.
+  Tensor operator()(Span queries, int query_axis, Span keys, int key_axis, Device device) const;
+};
+
+/// softmax(scores(q, k)) . v. It holds no layer, because a backward pass may come after its end.
+struct AttentionFormula {
+  /// (batch, heads, queries, keys), from q, k and the weights below. There may be several axes of
+  /// queries and of keys, and none of heads.
+  std::function<Tensor(const Tensor& q, const Tensor& k, const Tensors& weights)> scores;
+  Tensors score_weights = {};
+  std::int64_t numbers_per_score = 1;  ///< that `scores` has in memory at once
+  std::string attended;                ///< an equation of the shares and v: "anbB,aBnh->abnh"
+  int axis = 1;        ///< of the queries in q and the result, and the keys in k and v: the first
+  int axes = 1;        ///< how many there are
+  int query_axis = 1;  ///< in the scores
+  int groups = 0;      ///< of heads that share keys, with an axis of their own before the heads
+  MayAttend may_attend = {};
+
+  /// How much of its attention each query gives to each key (batch, heads, queries, keys).
+  Tensor shares(const Tensor& q, const Tensor& k) const;
+  Tensor attend(const Tensor& shares, const Tensor& v) const;
+
+  /// Whether the scores would take much memory.
+  bool has_many_scores(const Tensor& q, const Tensor& k) const;
+  /// attend(shares(q, k), v) for one block of queries after the other. The backward pass computes
+  /// their shares again, so that memory grows with the number of queries, not with its square.
+  Tensor in_blocks(const Tensor& q, const Tensor& k, const Tensor& v) const;
+
+ private:
+  Tensor shares_of(const Tensor& q, Span queries, const Tensor& k, Span keys,
+                   const Tensors& weights) const;
+  std::int64_t numbers_per_pair(const Tensor& q, const Tensor& k) const;
+};
 
 }  // namespace keratin

@@ -5,9 +5,11 @@
 #include <cmath>
 #include <limits>
 
+#include <keratin/core/memory.h>
 #include <keratin/io/json.h>
 #include <keratin/keratin.h>
 
+#include "../on_processor.h"
 #include "error_of.h"
 
 TEST_SUITE_BEGIN("layers");
@@ -162,6 +164,107 @@ TEST_CASE("attention drops weights in training, the same ones for the same seed"
     CHECK(max(abs(a({x, x}) - a({x, x}, training))).item() > 1e-3);
     CHECK(all(Tensor(a({x, x})) == Tensor(a({x, x}))).item() == 1);
   }
+}
+
+namespace {
+
+/// The output of a layer, and the gradients of its inputs and weights; {query, value, key, ...}.
+Tensors with_gradients(AnyLayer layer, const Tensors& inputs, const Tensors& masks) {
+  GradientTape tape;
+  for (const Tensor& x : inputs)
+    if (is_floating(x.dtype())) tape.watch(x);
+  const Tensors outputs = layer(inputs, {.masks = masks});
+  const Tensor factors = Random(5).normal(outputs[0].shape());
+  Tensors sources(inputs.begin(), inputs.begin() + 3), results{outputs[0]};
+  for (const Weight& weight : layer->trainable_weights()) sources.push_back(weight);
+  for (const Tensor& g : std::move(tape).gradient(sum(outputs[0] * factors), sources))
+    results.push_back(g);
+  return results;
+}
+
+/// How far the results of `layer` are from those of `whole`, the same layer with its weights shown,
+/// which has all scores at once; as a part of the largest number of each. (The gradient of a key's
+/// bias would be nothing but rounding: it shifts all scores of a query alike.)
+double distance_of_blocks(AnyLayer layer, AnyLayer whole, const Tensors& inputs,
+                          const Tensors& masks = {}) {
+  layer(inputs);
+  whole(inputs);
+  whole->set_weights(layer->get_weights());
+  const Tensors found = with_gradients(layer, inputs, masks),
+                expected = with_gradients(whole, inputs, masks);
+  double most = 0;
+  for (std::size_t i = 0; i < found.size(); ++i)
+    most = std::max(most, (max(abs(found[i] - expected[i])) / max(abs(expected[i]))).item());
+  return most;
+}
+
+}  // namespace
+
+TEST_CASE("attention over many steps goes block by block, to the same result" * on_processor()) {
+  const Tensors near{normal({2, 1100, 6}), normal({2, 1030, 6}, 2), normal({2, 1030, 6}, 3)};
+  const Tensors masks{Random(4).uniform({2, 1100}) < 0.9, Random(5).uniform({2, 1030}) < 0.9};
+  auto heads = [&](bool causal, std::optional<int> window, bool shown) -> AnyLayer {
+    return MultiHeadAttention(2, 3,
+                              {.use_bias = false,
+                               .sliding_window = window,
+                               .use_causal_mask = causal,
+                               .return_attention_scores = shown});
+  };
+  CHECK(distance_of_blocks(heads(true, {}, false), heads(true, {}, true), near) < 1e-4);
+  CHECK(distance_of_blocks(heads(true, 100, false), heads(true, 100, true), near, masks) < 1e-4);
+  CHECK(distance_of_blocks(heads(false, 7, false), heads(false, 7, true), near, masks) < 1e-4);
+  auto groups = [](bool shown) -> AnyLayer {
+    return GroupQueryAttention(
+        3, 4, 1, {.use_bias = false, .use_causal_mask = true, .return_attention_scores = shown});
+  };
+  CHECK(distance_of_blocks(groups(false), groups(true), near, masks) < 1e-4);
+
+  const Tensors far{normal({1, 2100, 4}), normal({1, 2000, 4}, 2), normal({1, 2000, 4}, 3)};
+  Tensors given = far;
+  given.push_back(Random(6).uniform({1, 2100, 2000}) < 0.5);
+  auto four_heads = [](bool shown) -> AnyLayer {
+    return MultiHeadAttention(4, 2, {.use_bias = false, .return_attention_scores = shown});
+  };
+  CHECK(distance_of_blocks(four_heads(false), four_heads(true), far) < 1e-4);
+  CHECK(distance_of_blocks(four_heads(false), four_heads(true), given) < 1e-4);
+}
+
+TEST_CASE("attention without heads goes block by block, too" * on_processor()) {
+  const Tensors inputs{normal({3, 700, 3}), normal({3, 710, 3}, 2), normal({3, 710, 3}, 3)};
+  const Tensors masks{Random(4).uniform({3, 700}) < 0.9, Random(5).uniform({3, 710}) < 0.9};
+  for (const char* mode : {"dot", "concat"}) {
+    auto one = [&](bool shown) -> AnyLayer {
+      return Attention({.use_scale = true,
+                        .score_mode = mode,
+                        .use_causal_mask = true,
+                        .return_attention_scores = shown});
+    };
+    const Tensors longer{normal({1, 2100, 2}), normal({1, 2050, 2}, 2), normal({1, 2050, 2}, 3)};
+    CHECK(distance_of_blocks(one(false), one(true), mode == std::string("dot") ? longer : inputs) <
+          1e-4);
+  }
+  auto additive = [](bool shown) -> AnyLayer {
+    return AdditiveAttention({.use_causal_mask = true, .return_attention_scores = shown});
+  };
+  CHECK(distance_of_blocks(additive(false), additive(true), inputs, masks) < 1e-4);
+}
+
+TEST_CASE("the memory of attention grows with its steps, not with their square" * on_processor()) {
+  auto bytes_of = [](std::int64_t steps) {
+    MultiHeadAttention layer(2, 2, {.use_causal_mask = true});
+    Tensor x = normal({1, steps, 4});
+    layer({x, x});
+    release_cached_memory();
+    const std::int64_t before = memory_stats().bytes_reserved;
+    GradientTape tape;
+    tape.watch(x);
+    const Tensor y = sum(Tensor(layer({x, x})));
+    std::move(tape).gradient(y, x);
+    return static_cast<double>(memory_stats().bytes_reserved - before);  // unused blocks are kept
+  };
+  const double one = bytes_of(2048), two = bytes_of(4096);
+  CHECK(one < 2048.0 * 2048 * 4);  // less than the scores of a single head
+  CHECK(two < 2 * one);
 }
 
 TEST_CASE("the weights of attention have Keras's names, and can be captured") {
