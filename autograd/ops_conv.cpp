@@ -31,7 +31,8 @@ Tensor wide(const Tensor& t, int begin, int channels) {
 Tensor wide_x(const Tensor& x) { return wide(x, 1, 1); }
 Tensor wide_kernel(const Tensor& kernel) { return wide(kernel, 0, 2); }
 
-Tensor forward(const Plan& plan, const Tensor& x, const Tensor& kernel, const Tensor& bias = {});
+Tensor forward(const Plan& plan, const Tensor& x, const Tensor& kernel, const Tensor& bias = {},
+               bool relu = false);
 Tensor input_gradient(const Plan& plan, const Tensor& gy, const Tensor& kernel);
 
 Tensor kernel_gradient(const Plan& plan, const Tensor& a, const Tensor& b) {
@@ -54,19 +55,46 @@ Tensor input_gradient(const Plan& plan, const Tensor& a, const Tensor& b) {
       wrt(b, [plan, gy = save(a)](const Tensor& h) { return kernel_gradient(plan, h, *gy); }));
 }
 
-Tensor forward(const Plan& plan, const Tensor& a, const Tensor& b, const Tensor& bias) {
+Tensor sum_over_rows(const Tensor& g) { return sum(reshape(g, {-1, g.size(-1)}), 0); }
+
+// The gradient before relu is computed once for all that need it.
+struct ConvReluVjp {
+  Plan plan;
+  Saved x, kernel, y;
+
+  void operator()(Backward& backward) const {
+    const Tensor g = before_relu(contiguous(backward.output_gradient(0)));
+    if (backward.wants(0)) backward.add(0, input_gradient(plan, g, *kernel));
+    if (backward.wants(1)) backward.add(1, kernel_gradient(plan, *x, g));
+    if (backward.wants(2)) backward.add(2, sum_over_rows(g));
+  }
+
+  Tensor before_relu(const Tensor& g) const {
+    if (recording != nullptr) return fn::Relu::vjp(*y, g);
+    const fn::Relu relu;
+    Tensor result = empty(g.shape(), g.dtype(), g.device());
+    kernels_of(g).pointwise_gradient(Pointwise::Relu, &relu, {&result, 1}, {&*y, 1}, {&g, 1});
+    return result;
+  }
+};
+
+Tensor forward(const Plan& plan, const Tensor& a, const Tensor& b, const Tensor& bias, bool relu) {
   const Tensor x = contiguous(a), kernel = contiguous(b);
   Tensor y = empty(plan.y, x.dtype(), x.device());
   kernels_of(x).conv(wide_x(y), wide_x(x), wide_kernel(kernel),
-                     bias.defined() ? contiguous(bias) : bias, plan.windows);
+                     bias.defined() ? contiguous(bias) : bias, plan.windows, relu);
+  if (relu) {
+    const Tensor inputs[] = {a, b, bias};
+    if (follows(inputs))
+      record_node("conv_relu", inputs, {&y, 1}, ConvReluVjp{plan, save(a), save(b), save(y)});
+    return y;
+  }
   auto of_x = [plan, kernel = save(b)](const Tensor& g) {
     return input_gradient(plan, g, *kernel);
   };
   auto of_kernel = [plan, x = save(a)](const Tensor& g) { return kernel_gradient(plan, *x, g); };
   if (!bias.defined()) return record("conv", y, wrt(a, of_x), wrt(b, of_kernel));
-  return record("conv", y, wrt(a, of_x), wrt(b, of_kernel), wrt(bias, [](const Tensor& g) {
-                  return sum(reshape(g, {-1, g.size(-1)}), 0);
-                }));
+  return record("conv", y, wrt(a, of_x), wrt(b, of_kernel), wrt(bias, sum_over_rows));
 }
 
 int window_axes(const char* who, const Tensor& x) {
@@ -96,13 +124,8 @@ void check_kernel(const char* who, const Tensor& x, const Tensor& kernel) {
          kernel.shape());
 }
 
-}  // namespace
-
-Tensor conv(const Tensor& x, const Tensor& kernel, const ConvOptions& options) {
-  return conv(x, kernel, Tensor(), options);
-}
-
-Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias, const ConvOptions& options) {
+Tensor checked_conv(const Tensor& x, const Tensor& kernel, const Tensor& bias,
+                    const ConvOptions& options, bool relu) {
   const int axes = window_axes("conv", x);
   check_kernel("conv", x, kernel);
   check_padding("conv", options.padding, axes == 1);
@@ -127,7 +150,22 @@ Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Con
   if (bias.defined()) operands.push_back(bias);
   const DType dtype = common_dtype(operands, /*real=*/true);
   return forward(plan, x.astype(dtype), kernel.astype(dtype),
-                 bias.defined() ? bias.astype(dtype) : bias);
+                 bias.defined() ? bias.astype(dtype) : bias, relu);
+}
+
+}  // namespace
+
+Tensor conv(const Tensor& x, const Tensor& kernel, const ConvOptions& options) {
+  return conv(x, kernel, Tensor(), options);
+}
+
+Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias, const ConvOptions& options) {
+  return checked_conv(x, kernel, bias, options, /*relu=*/false);
+}
+
+Tensor conv_relu(const Tensor& x, const Tensor& kernel, const Tensor& bias,
+                 const ConvOptions& options) {
+  return checked_conv(x, kernel, bias, options, /*relu=*/true);
 }
 
 Tensor depthwise_conv(const Tensor& x, const Tensor& kernel, const ConvOptions& options) {

@@ -74,7 +74,7 @@ void for_groups(const Tensor& x, const Tensor& y, const Tensor& kernel, const F&
 }  // namespace
 
 void Kernels::conv(const Tensor& y, const Tensor& x, const Tensor& kernel, const Tensor& bias,
-                   const Windows& windows) const {
+                   const Windows& windows, bool relu) const {
   const Tensor wide = padded(*this, x, windows);
   for_groups(x, y, kernel, [&](const Group& g) {
     const Tensor patches = contiguous(seen(wide, windows, y.shape(), g.channel, g.channels));
@@ -83,6 +83,8 @@ void Kernels::conv(const Tensor& y, const Tensor& x, const Tensor& kernel, const
          columns(as_matrix(kernel), g.filter, g.filters),
          bias.defined() ? make_view(bias, {g.filters}, {1}, g.filter) : bias, false);
   });
+  const fn::Relu functor;
+  if (relu) pointwise(Pointwise::Relu, &functor, {&y, 1}, {&y, 1});
 }
 
 void Kernels::conv_input_gradient(const Tensor& gx, const Tensor& gy, const Tensor& kernel,

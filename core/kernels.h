@@ -112,9 +112,9 @@ class Kernels {
   // (size, size, size, channels / groups, filters), floats. A group of filters sees a group of
   // channels. What a device does not override is done by its other kernels (core/kernels.cpp).
   /// y = x * kernel + bias: each window's elements, 0 where they are missing, times the kernel. The
-  /// bias (filters) may be undefined.
+  /// bias (filters) may be undefined. relu: y = 0 where that is less.
   virtual void conv(const Tensor& y, const Tensor& x, const Tensor& kernel, const Tensor& bias,
-                    const Windows& windows) const;
+                    const Windows& windows, bool relu) const;
   /// gx = the gradient of x for gy, that of y.
   virtual void conv_input_gradient(const Tensor& gx, const Tensor& gy, const Tensor& kernel,
                                    const Windows& windows) const;

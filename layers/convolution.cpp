@@ -49,8 +49,9 @@ Tensor ConvolutionBase::call(const Tensor& inputs) {
   const int axis = channel_axis(data_format_);
   if (inputs.rank() != axes_ + 2 || inputs.size(axis) != known[axis])
     fail("expected an input like {}, got {}", known, inputs.shape());
-  const Tensor y = convolve(axis == -1 ? inputs : moveaxis(inputs, 1, -1));
-  return activation_(axis == -1 ? y : moveaxis(y, -1, 1));  // softmax is that of the last axis
+  Tensor y = convolve(axis == -1 ? inputs : moveaxis(inputs, 1, -1));
+  if (axis != -1) y = moveaxis(y, -1, 1);
+  return activates() ? y : activation_(y);  // after moveaxis: softmax is that of the last axis
 }
 
 Shape ConvolutionBase::compute_output_shape(const Shape& input_shape) {
@@ -107,7 +108,8 @@ void Convolution::make_kernels(std::int64_t channels) {
 }
 
 Tensor Convolution::convolve(const Tensor& x) const {
-  return conv(x, kernel, bias.defined() ? Tensor(bias) : Tensor(), options());
+  const Tensor b = bias.defined() ? Tensor(bias) : Tensor();
+  return activates() ? conv_relu(x, kernel, b, options()) : conv(x, kernel, b, options());
 }
 
 // --- Conv1DTranspose, Conv2DTranspose, Conv3DTranspose

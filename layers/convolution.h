@@ -43,6 +43,8 @@ class ConvolutionBase : public Layer {
   virtual void make_kernels(std::int64_t channels) = 0;
   /// The bias included; x and the result have their channels last.
   virtual Tensor convolve(const Tensor& x) const = 0;
+  /// Whether convolve applies the activation, too.
+  virtual bool activates() const { return false; }
   Tensor with_bias(const Tensor& y) const { return bias.defined() ? y + bias : y; }
   virtual std::int64_t filters_of(std::int64_t channels) const = 0;
   virtual bool may_be_causal() const { return false; }
@@ -91,6 +93,7 @@ class Convolution : public ConvolutionBase {
   Convolution(int axes, int filters, const PerAxis& kernel_size, const ConvolutionOptions& options);
   void make_kernels(std::int64_t channels) override;
   Tensor convolve(const Tensor& x) const override;
+  bool activates() const override { return activation_.name() == "relu"; }
   std::int64_t filters_of(std::int64_t) const override { return filters_; }
   bool may_be_causal() const override { return axes_ == 1; }
 

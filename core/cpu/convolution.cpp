@@ -166,6 +166,27 @@ struct Factors {
   }
 };
 
+template <class T>
+const KernelTable& kernels_for() {
+  return table_for(std::is_same_v<T, double> ? float64 : float32);
+}
+
+// x = relu(x)
+template <class T>
+void rectify(T* x, std::int64_t n) {
+  Loop loop;
+  loop.rank = 1;
+  loop.operands = 2;
+  loop.size[0] = n;
+  for (int k = 0; k < 2; ++k) {
+    loop.data[k] = reinterpret_cast<char*>(x);
+    loop.bytes[k] = sizeof(T);
+    loop.stride[k][0] = 1;
+  }
+  const fn::Relu relu;
+  kernels_for<T>().forward[static_cast<int>(Pointwise::Relu)](loop, &relu);
+}
+
 }  // namespace
 
 std::int64_t Convolution::worth() const {
@@ -173,11 +194,16 @@ std::int64_t Convolution::worth() const {
 }
 
 template <class T>
-void convolve(const Convolution& c, T* y, const T* x, const T* kernel, const T* bias) {
+void convolve(const Convolution& c, T* y, const T* x, const T* kernel, const T* bias, bool relu) {
   FlushDenormals guard;
-  if (c.is_depthwise()) return depthwise(c, y, x, kernel, bias);
+  const std::int64_t all = c.batch * c.outputs();
+  if (c.is_depthwise()) {
+    depthwise(c, y, x, kernel, bias);
+    if (relu) rectify(y, all * c.filters);
+    return;
+  }
   const Factors<T> of{c};
-  const std::int64_t all = c.batch * c.outputs(), height = block_rows(c.groups * of.depth);
+  const std::int64_t height = block_rows(c.groups * of.depth);
   parallel_for((all + height - 1) / height, c.worth(), [&](std::int64_t first, std::int64_t last) {
     std::vector<T> patches(static_cast<std::size_t>(height * c.groups * of.depth));
     for (std::int64_t row = first * height; row < std::min(last * height, all); row += height) {
@@ -187,6 +213,7 @@ void convolve(const Convolution& c, T* y, const T* x, const T* kernel, const T* 
         gemm<T>(rows, of.width, of.depth, of.outputs(y, row, g),
                 of.gathered(patches.data(), rows, g), of.kernel(kernel, g),
                 bias == nullptr ? nullptr : bias + g * of.width, false);
+      if (relu) rectify(y + row * c.filters, rows * c.filters);  // while it is in the cache
     }
   });
 }
@@ -235,7 +262,7 @@ void convolve_kernel_gradient(const Convolution& c, T* gk, const T* x, const T* 
 
 template <class T>
 void max_pool(const Convolution& c, T* y, std::int32_t* index, const T* x) {
-  const ChannelKernels& kernels = table_for(std::is_same_v<T, double> ? float64 : float32).channels;
+  const ChannelKernels& kernels = kernels_for<T>().channels;
   parallel_for(c.batch * c.outputs(), c.batch * c.outputs() * c.windows.size() * c.channels / 8000,
                [&](std::int64_t begin, std::int64_t end) {
                  Window seen(c);
@@ -248,8 +275,9 @@ void max_pool(const Convolution& c, T* y, std::int32_t* index, const T* x) {
                });
 }
 
-template void convolve(const Convolution&, float*, const float*, const float*, const float*);
-template void convolve(const Convolution&, double*, const double*, const double*, const double*);
+template void convolve(const Convolution&, float*, const float*, const float*, const float*, bool);
+template void convolve(const Convolution&, double*, const double*, const double*, const double*,
+                       bool);
 template void convolve_input_gradient(const Convolution&, float*, const float*, const float*);
 template void convolve_input_gradient(const Convolution&, double*, const double*, const double*);
 template void convolve_kernel_gradient(const Convolution&, float*, const float*, const float*);

@@ -24,9 +24,9 @@ struct Convolution {
   std::int64_t worth() const;
 };
 
-/// y = x * kernel + bias (filters), which may be null.
+/// y = x * kernel + bias (filters), which may be null; relu: 0 where that is less.
 template <class T>
-void convolve(const Convolution& c, T* y, const T* x, const T* kernel, const T* bias);
+void convolve(const Convolution& c, T* y, const T* x, const T* kernel, const T* bias, bool relu);
 /// gx: the gradient of x for that of y.
 template <class T>
 void convolve_input_gradient(const Convolution& c, T* gx, const T* gy, const T* kernel);

@@ -363,11 +363,11 @@ class CpuKernels final : public Kernels {
   }
 
   void conv(const Tensor& y, const Tensor& x, const Tensor& kernel, const Tensor& bias,
-            const Windows& windows) const override {
+            const Windows& windows, bool relu) const override {
     with_float(y.dtype(), [&](auto type) {
       using T = decltype(type);
       convolve<T>(convolution(x, y, kernel.size(3), windows), raw<T>(y), raw<T>(x), raw<T>(kernel),
-                  bias.defined() ? raw<T>(bias) : nullptr);
+                  bias.defined() ? raw<T>(bias) : nullptr, relu);
     });
   }
   void conv_input_gradient(const Tensor& gx, const Tensor& gy, const Tensor& kernel,

@@ -79,6 +79,44 @@ TEST_CASE("shapes of outputs are known where those of inputs are") {
     CHECK(Tensor(Conv1D(3, 2)(ones(line, dtype))).dtype() == float32);
 }
 
+TEST_CASE("a convolution with relu is relu of the convolution, to the last bit") {
+  for (DType dtype : {float32, float64})
+    for (int groups : {1, 2, 4})  // the last is a depthwise convolution
+      for (bool use_bias : {false, true}) {
+        const Tensor x = Random(1).normal({2, 7, 6, 4}, 0, 1, dtype);
+        std::vector<Tensors> results;
+        for (bool fused : {true, false}) {
+          ActivationFunction activation = "relu";
+          if (!fused) activation = [](const Tensor& y) { return relu(y); };
+          Conv2D layer(4, 3,
+                       {.padding = "same",
+                        .groups = groups,
+                        .activation = activation,
+                        .use_bias = use_bias,
+                        .kernel_initializer = GlorotUniform({.seed = 3}),
+                        .bias_initializer = RandomNormal({.seed = 4})});
+          layer(x);
+          layer.set_dtype(dtype);
+          Tensors sources{x};
+          for (const Weight& weight : layer.weights()) sources.push_back(weight);
+          GradientTape outer;
+          for (const Tensor& source : sources) outer.watch(source);
+          GradientTape inner;
+          const Tensor y = layer(x);
+          Tensors all = inner.gradient(sum(y * y), sources);
+          Tensor slope = sum(square(all[0]));
+          for (std::size_t i = 1; i < all.size(); ++i) slope = slope + sum(square(all[i]));
+          for (const Tensor& g : outer.gradient(slope, sources)) all.push_back(g);
+          all.push_back(y);
+          all.push_back(layer(x));
+          results.push_back(all);
+        }
+        for (std::size_t i = 0; i < results[0].size(); ++i)
+          CHECK(max(abs(results[0][i] - results[1][i])).item() <= 1e-5 * (i >= 3));
+        CHECK(min(results[0].back()).item() == 0);
+      }
+}
+
 TEST_CASE("of several largest elements the first has the gradient, and NaN is the largest") {
   Tensor x = tensor({{{1}, {3}, {3}, {2}, {3}}});
   GradientTape tape;
@@ -131,8 +169,8 @@ TEST_CASE("convolution by blocks is convolution by whole matrices" * on_processo
   const Kernels& kernels = kernels_of(x);
   auto difference = [](const Tensor& a, const Tensor& b) { return max(abs(a - b)).item(); };
   const Tensor y = zeros(shape, float64), plain = zeros(shape, float64);
-  kernels.conv(y, x, kernel, Tensor(), windows);
-  kernels.Kernels::conv(plain, x, kernel, Tensor(), windows);
+  kernels.conv(y, x, kernel, Tensor(), windows, /*relu=*/false);
+  kernels.Kernels::conv(plain, x, kernel, Tensor(), windows, /*relu=*/false);
   CHECK(difference(y, plain) < 1e-12);
   const Tensor gx = zeros(x.shape(), float64), plain_gx = zeros(x.shape(), float64);
   kernels.conv_input_gradient(gx, y, kernel, windows);
@@ -159,8 +197,8 @@ TEST_CASE("a depthwise convolution, which has a kernel of its own, is one of man
     auto difference = [](const Tensor& a, const Tensor& b) { return max(abs(a - b)).item(); };
     const double tolerance = dtype == float64 ? 1e-12 : 1e-4;
     const Tensor y = zeros(shape, dtype), plain = zeros(shape, dtype);
-    kernels.conv(y, x, kernel, bias, windows);
-    kernels.Kernels::conv(plain, x, kernel, bias, windows);
+    kernels.conv(y, x, kernel, bias, windows, /*relu=*/true);
+    kernels.Kernels::conv(plain, x, kernel, bias, windows, /*relu=*/true);
     CHECK(difference(y, plain) < tolerance);
     const Tensor gx = ones(x.shape(), dtype), plain_gx = zeros(x.shape(), dtype);
     kernels.conv_input_gradient(gx, y, kernel, windows);
