@@ -195,6 +195,10 @@ const std::vector<Workload>& workloads() {
        [] {
          return train(transformer(64, 128, 4), 32, {64, 128}, 10);
        }},
+      {"transformer-long", "the same; batch 2, 2048 steps of 128",
+       [] {
+         return train(transformer(2048, 128, 4), 2, {2048, 128}, 10);
+       }},
       {"gru", "seed with a GRU",
        [=] {
          return train(with_attention(GRU(128, {.return_sequences = true}), 10), 64, seed, 10);

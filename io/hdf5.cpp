@@ -313,21 +313,26 @@ class Reader {
 
   Tensor read_whole(hid_t dataset, hid_t type, const Shape& shape, const std::string& path) const {
     Tensor values = zeros(shape, int32, Device());
-    std::vector<std::int64_t> wide(static_cast<std::size_t>(values.numel()));
+    if (values.numel() == 0) return values;
+    auto* to = values.mutable_data<std::int32_t>();
     // h5py writes booleans as an enumeration of its own; what it stores are 8-bit integers.
     const Handle base(H5Tget_class(type) == H5T_ENUM ? H5Tget_super(type) : H5Tcopy(type),
                       H5Tclose);
     check(base, path);
     if (H5Tget_class(type) == H5T_ENUM) {
       if (H5Tget_size(base) != 1) refuse(path, "expected an array of numbers");
-      std::vector<std::int8_t> bytes(wide.size());
-      if (!wide.empty())
-        check(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()), path);
-      std::ranges::copy(bytes, wide.begin());
-    } else if (!wide.empty()) {
-      check(H5Dread(dataset, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, wide.data()), path);
+      std::vector<std::int8_t> bytes(static_cast<std::size_t>(values.numel()));
+      check(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()), path);
+      std::ranges::copy(bytes, to);
+      return values;
     }
-    auto* to = values.mutable_data<std::int32_t>();
+    const std::size_t size = H5Tget_size(type);
+    if (size < 4 || (size == 4 && H5Tget_sign(type) == H5T_SGN_2)) {
+      check(H5Dread(dataset, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, to), path);
+      return values;
+    }
+    std::vector<std::int64_t> wide(static_cast<std::size_t>(values.numel()));
+    check(H5Dread(dataset, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, wide.data()), path);
     for (std::int64_t value : wide) {
       if (value < std::numeric_limits<std::int32_t>::min() ||
           value > std::numeric_limits<std::int32_t>::max())

@@ -144,6 +144,11 @@ std::int64_t IndexLookup<T>::vocabulary_size() const {
 }
 
 template <class T>
+std::vector<double> IndexLookup<T>::idf_weights() const {
+  return table().idf_weights;
+}
+
+template <class T>
 std::vector<std::vector<T>> IndexLookup<T>::documents_in(const std::vector<T>& tokens,
                                                          const Shape& shape) {
   const std::size_t length = shape.rank() > 1 ? static_cast<std::size_t>(shape[-1]) : 1;

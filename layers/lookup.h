@@ -66,6 +66,8 @@ class IndexLookup : public Layer {
   std::vector<T> get_vocabulary(bool include_special_tokens = true) const;
   /// Mask token and unknown tokens included.
   std::int64_t vocabulary_size() const;
+  /// In the mode tf_idf, the weight of each index.
+  std::vector<double> idf_weights() const;
 
  protected:
   struct Table;

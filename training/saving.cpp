@@ -88,11 +88,13 @@ std::string format_keras(const Model& model) {
   Hdf5Group weights = weights_as_groups(model);
   if (!compiled)
     std::erase_if(weights.groups, [](const auto& group) { return group.first == "optimizer"; });
-  return format_zip({{metadata_member,
-                      format_json(Config{{"keras_version", keras_version}, {"date_saved", now()}})},
-                     {config_member, format_json(config)},
-                     {weights_member, format_hdf5(weights)}},
-                    ZipMethod::store);
+  std::vector<std::pair<std::string, std::string>> members{
+      {metadata_member,
+       format_json(Config{{"keras_version", keras_version}, {"date_saved", now()}})},
+      {config_member, format_json(config)},
+      {weights_member, format_hdf5(weights)}};
+  for (const auto& text : vocabularies_of(model)) members.push_back(text);
+  return format_zip(members, ZipMethod::store);
 }
 
 /// Shapes that Keras would build the model for.
@@ -129,10 +131,15 @@ auto naming(const std::string& who, const F& f) {
   }
 }
 
-std::string member(const ZipArchive& archive, const std::string& path, const std::string& name) {
+std::optional<std::string> find_member(const ZipArchive& archive, const std::string& name) {
   const auto found = std::ranges::find(archive.names(), name);
-  if (found == archive.names().end()) fail_io("{}: there is no {} in it", path, name);
+  if (found == archive.names().end()) return {};
   return archive.read(static_cast<std::size_t>(found - archive.names().begin()));
+}
+
+std::string member(const ZipArchive& archive, const std::string& path, const std::string& name) {
+  if (auto found = find_member(archive, name)) return *found;
+  fail_io("{}: there is no {} in it", path, name);
 }
 
 LoadedModel load_legacy(const std::string& path, const LoadOptions& options) {
@@ -180,6 +187,8 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options) {
   });
   const Hdf5Group weights = parse_hdf5(member(archive, path, weights_member), weights_name);
   naming(weights_name, [&] { load_groups(*model, weights, weights_name); });
+  load_vocabularies(
+      *model, weights, [&](const std::string& name) { return find_member(archive, name); }, path);
   return model;
 }
 

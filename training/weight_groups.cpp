@@ -1,8 +1,9 @@
 // A model's weights as the groups of an HDF5 file, and back.
 
 #include <algorithm>
-#include <numeric>
+#include <charconv>
 #include <set>
+#include <sstream>
 
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
@@ -51,25 +52,37 @@ const Hdf5Group* find_group(const Hdf5Group& from, const std::string& path) {
                                                        : find_group(*next, path.substr(slash + 1));
 }
 
-/// Keras writes the weights of a lookup's tokens beside its config, too, with those of unknown
-/// tokens first.
+/// Keras writes the weights of a lookup's indices here, those of its config, too.
 constexpr const char* token_weights = "idf_weights";
 
 Tensor token_weights_of(const Layer& layer) {
-  if (dynamic_cast<const IntegerLookup*>(&layer) == nullptr) return {};
+  auto* lookup = dynamic_cast<const IntegerLookup*>(&layer);
+  if (lookup == nullptr || lookup->idf_weights().empty()) return {};
+  return tensor(lookup->idf_weights()).astype(layer.dtype()).to(Device());
+}
+
+/// A lookup whose vocabulary is in no config.
+bool learns_vocabulary(const Layer& layer) {
+  if (dynamic_cast<const IntegerLookup*>(&layer) == nullptr) return false;
   const Config config = layer.get_config();
-  const Option *given = find_option(config, token_weights),
-               *size = find_option(config, "vocabulary_size");
-  std::vector<double> weights;
-  int count = 0;
-  if (given == nullptr || given->is_none() || !from_option(*given, weights) || weights.empty() ||
-      size == nullptr || !from_option(*size, count))
-    return {};
-  const double average =
-      std::accumulate(weights.begin(), weights.end(), 0.0) / static_cast<double>(weights.size());
-  const auto missing = std::max(0, count - static_cast<int>(weights.size()));
-  weights.insert(weights.begin(), static_cast<std::size_t>(missing), average);
-  return tensor(weights, {static_cast<std::int64_t>(weights.size())}, layer.dtype(), Device());
+  const Option* given = find_option(config, "vocabulary");
+  return given == nullptr || given->is_none();
+}
+
+std::string vocabulary_path(const std::string& layer) {
+  return "assets/" + layer + "/vocabulary.txt";
+}
+
+std::vector<std::int64_t> numbers_in(const std::string& text, const std::string& who) {
+  std::vector<std::int64_t> numbers;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line) && !line.empty();) {
+    const auto [end, error] =
+        std::from_chars(line.data(), line.data() + line.size(), numbers.emplace_back());
+    if (error != std::errc() || end != line.data() + line.size())
+      fail_io("{}: line {}: expected a whole number, got \"{}\"", who, numbers.size(), line);
+  }
+  return numbers;
 }
 
 /// The arrays of a group "vars" by their numbers; nothing when they are not 0, 1, 2, ...
@@ -154,6 +167,40 @@ Hdf5Group weights_as_groups(const Model& model) {
   return root;
 }
 
+std::map<std::string, std::string> vocabularies_of(const Model& model) {
+  std::map<std::string, std::string> texts;
+  for (const Place& place : places_of(model)) {
+    if (!learns_vocabulary(*place.layer)) continue;
+    auto& lookup = dynamic_cast<const IntegerLookup&>(*place.layer);
+    if (!lookup.get_vocabulary(/*include_special_tokens=*/false).empty())
+      texts[vocabulary_path(place.path)] =
+          fmt::format("{}", fmt::join(lookup.get_vocabulary(), "\n"));
+  }
+  return texts;
+}
+
+void load_vocabularies(Model& model, const Hdf5Group& groups,
+                       const std::function<std::optional<std::string>(const std::string&)>& read,
+                       const std::string& who) {
+  for (const Place& place : places_of(model)) {
+    if (!learns_vocabulary(*place.layer)) continue;
+    const std::string path = vocabulary_path(place.path), name = fmt::format("{}: {}", who, path);
+    const std::optional<std::string> text = read(path);
+    if (!text) continue;  // it was saved before it learnt one
+    std::vector<double> weights;
+    const Hdf5Group* vars = find_group(groups, joined(place.path, "vars"));
+    if (const Tensor* stored = vars == nullptr ? nullptr : vars->array(token_weights))
+      weights = stored->astype(float64).to_vector<double>();
+    const std::vector<std::int64_t> tokens = numbers_in(*text, name);
+    try {
+      IntegerLookup lookup = dynamic_cast<const IntegerLookup&>(*place.layer);  // the same layer
+      lookup.set_vocabulary(tokens, weights);
+    } catch (const std::invalid_argument& error) {
+      fail_io("{}: {}", name, error.what());
+    }
+  }
+}
+
 void load_groups(Model& model, const Hdf5Group& groups, const std::string& who) {
   Differences differences(who);
   std::vector<std::pair<Weight, const Tensor*>> plan;
@@ -168,7 +215,7 @@ void load_groups(Model& model, const Hdf5Group& groups, const std::string& who) 
     }
     taken.insert(vars);
     const bool of_tokens = vars->arrays.size() == 1 && vars->array(token_weights) != nullptr;
-    if (of_tokens && place.weights.empty()) continue;  // the config has them
+    if (of_tokens && place.weights.empty()) continue;  // for its lookup, if it has not got them
     const auto arrays = numbered(*vars);
     if (!arrays || arrays->size() != place.weights.size()) {
       differences.add(fmt::format("{}: expected {} arrays for {}, found {}", path,

@@ -243,8 +243,7 @@ def measure(workload, chosen, rounds):
             result.note = f"kept {side.idle_load():.0%} of a core busy while others were measured"
         if "BENCH_DEVICE" in os.environ:
             result.note = f"kept {side.busy_load():.0%} of a processor core busy"
-        if workload == "seed":
-            result.rss_mib = side.peak_mib()
+        result.rss_mib = side.peak_mib()
         results.append(result)
         log(f"{workload}: {side.name} {cell(result)} ms")
     for side in answering:

@@ -75,14 +75,19 @@ def markdown(results, names, machine, cautions):
             text = cell(result) if result.times else "–"
             cells.append(text + notes.mark(result.reason or result.note))
         table.append([*cells, *ratios(row)])
-    if "seed" in rows:
-        peaks = [rows["seed"][name].rss_mib for name in names]
-        cells = [f"{peak:.0f}" if peak else "–" for peak in peaks]
-        table.append(["peak memory of seed, MiB", *cells, *["–"] * (1 + len(LIMITS))])
+    memory = [["peak MiB", *names], ["---"] * (1 + len(names))]
+    for workload, row in rows.items():
+        peaks = [row[name].rss_mib for name in names]
+        if any(peaks):
+            memory.append([workload, *(f"{peak:.0f}" if peak else "–" for peak in peaks)])
     lines = [
         f"Median (minimum–maximum) milliseconds per step, {machine}.",
         "",
         *("| " + " | ".join(line) + " |" for line in table),
+        "",
+        "Peak memory of the process, with the data.",
+        "",
+        *("| " + " | ".join(line) + " |" for line in memory),
         "",
         *notes.lines(),
         "",

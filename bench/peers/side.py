@@ -45,6 +45,7 @@ WORKLOADS = {
     "separable": Workload("separable", 64, (28, 28, 32), 64),
     "temporal": Workload("temporal", 64, (64, 32), 64),
     "transformer": Workload("transformer", 32, (64, 128), 512),
+    "transformer-long": Workload("transformer", 2, (2048, 128), 512),
     "gru": replace(SEED, kind="gru"),
     "bidirectional": replace(SEED, kind="bidirectional"),
     "masked": replace(SEED, kind="masked"),

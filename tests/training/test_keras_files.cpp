@@ -13,6 +13,7 @@
 #include <keratin/io/file.h>
 #include <keratin/io/hdf5.h>
 #include <keratin/io/json.h>
+#include <keratin/io/zip.h>
 #include <keratin/keratin.h>
 #include <keratin/layers/attention.h>
 
@@ -124,13 +125,60 @@ TEST_CASE("models that Keras saved predict, train on and are saved the same here
       {"string_lookup_vocabulary.keras", "got \"string\""},
       {"text_vectorization.keras", "got \"string\""},
       {"text_vectorization_tf_idf.keras", "got \"string\""},
-      {"integer_lookup.keras", ""},
+      {"integer_lookup.keras", ""},  // has no arrays to compare with but those below
+      {"integer_lookup_tf_idf.keras", ""},
       // Keras on PyTorch overwrites the weights' average before it reads it.
       {"optimizer_schedule_free_adamw.keras", ""}};
   CHECK(compare_all(golden_files, out / "", refused) == 71);
   if (const char* folder = std::getenv("KERATIN_KERAS_FILES")) {
     const std::string path = std::string(folder) + "/";
     std::cout << compare_all(path, path) << " files of Keras agree\n";
+  }
+}
+
+TEST_CASE("a lookup's vocabulary, learnt from data, is in a file beside the weights" * with_hdf5) {
+  TemporaryDirectory folder;
+  for (const std::string name : {"integer_lookup", "integer_lookup_tf_idf"}) {
+    CAPTURE(name);
+    const Tensor x = tensor({{7, 3, 12}, {5, 7, 7}}, int32);
+    const Tensor expected = load_npz(golden_files + name + ".npz").at("p_0");
+    const LoadedModel model = load_model(golden_files + name + ".keras");
+    CHECK(max(abs(Tensor(model->predict_on_batch(x)) - expected)).item() < 1e-6);
+    model->save(folder / "again.keras");
+    const LoadedModel again = load_model(folder / "again.keras");
+    CHECK(max(abs(Tensor(again->predict_on_batch(x)) - expected)).item() < 1e-6);
+    // As Keras writes it, to the byte.
+    auto text = [&](const std::string& path) {
+      const ZipArchive archive(read_file(path), path);
+      const auto& names = archive.names();
+      const std::string member = "assets/layers/integer_lookup/vocabulary.txt";
+      const auto found = std::ranges::find(names, member);
+      REQUIRE(found != names.end());
+      return archive.read(static_cast<std::size_t>(found - names.begin()));
+    };
+    CHECK(text(folder / "again.keras") == text(golden_files + name + ".keras"));
+  }
+}
+
+TEST_CASE("a vocabulary that is none is refused, and names its file" * with_hdf5) {
+  TemporaryDirectory folder;
+  const std::string path = golden_files + "integer_lookup.keras";
+  const ZipArchive archive(read_file(path), path);
+  for (const auto& [text, reason] :
+       {std::pair{"-1\n7\nseven", "line 3: expected a whole number, got \"seven\""},
+        std::pair{"-1\n7\n7", "the token 7 is in the vocabulary twice"},
+        std::pair{"99999999999999999999", "line 1: expected a whole number"},
+        std::pair{"", "expected a vocabulary of at least one token"}}) {
+    std::vector<std::pair<std::string, std::string>> members;
+    for (std::size_t i = 0; i < archive.names().size(); ++i)
+      members.emplace_back(archive.names()[i],
+                           archive.names()[i].ends_with(".txt") ? text : archive.read(i));
+    write_file(folder / "odd.keras", format_zip(members, ZipMethod::store));
+    const std::string error = error_of([&] { load_model(folder / "odd.keras"); });
+    CAPTURE(error);
+    CHECK(error.find("odd.keras: assets/layers/integer_lookup/vocabulary.txt: ") !=
+          std::string::npos);
+    CHECK(error.find(reason) != std::string::npos);
   }
 }
 

@@ -388,6 +388,13 @@ def integer_lookup():
         [[7, 3, 12], [5, 7, 7]], numbers_known  # fmt: skip
 
 
+def integer_lookup_tf_idf():
+    weighted = L.IntegerLookup(output_mode="tf_idf")
+    weighted.adapt([[7, 7, 3], [12, 3, 7]])
+    x = keras.Input((3,), dtype="int64")
+    return keras.Model(x, L.Dense(2)(weighted(x))), [[7, 3, 12], [5, 7, 7]], weighted
+
+
 def text_vectorization():
     words = L.TextVectorization(max_tokens=8, output_sequence_length=5)
     words.adapt(["The cat sat.", "The dog, the cat!"])
@@ -402,7 +409,7 @@ def text_vectorization_tf_idf():
     return keras.Sequential([keras.Input((), dtype="string"), words]), ["one two two", "four"], words
 
 
-STRINGS = [string_lookup, string_lookup_vocabulary, integer_lookup, text_vectorization, text_vectorization_tf_idf]
+STRINGS = [string_lookup, string_lookup_vocabulary, integer_lookup, integer_lookup_tf_idf, text_vectorization, text_vectorization_tf_idf]
 MODELS = [seed_model, custom_not_registered, two_inputs_two_outputs, inputs_by_name, nested_sequential, nested_functional,
           shared_layer, operations, nested_outputs, encoder_decoder, bidirectional, time_distributed, stacked_cells, conv_lstm2d, transformer,
           convolutions, normalizations, spectral_normalization, normalization_adapted, discretization_adapted,

@@ -122,7 +122,8 @@ def reference(path, x, y, trains):
     """The arrays beside a file: x_0.., y_0.. (only where the model is compiled), predictions p_0.., and the optimizer's
     variables o_0... If `trains`: losses of 4 steps on the whole batch, predictions q_0.. and variables o_0.. after
     these, and losses2 of 2 further steps."""
-    model = opened(path, x + y)
+    floats = x + y + predictions(opened(path, x + y), x)  # inputs and targets may all be ids
+    model = opened(path, floats)
     arrays = numbered("x", x)
     p = predictions(model, x)
     arrays |= numbered("p", p)
@@ -138,7 +139,7 @@ def reference(path, x, y, trains):
         arrays["losses2"] = train(model, x, y, LATER_STEPS)
         if not finite(arrays):
             raise Unsuitable("not finite")
-        near = opened(path, x + y)
+        near = opened(path, floats)
         shaken(near, 4 * np.finfo(q[0].dtype).eps)
         close = [distance(train(near, x, y, STEPS), arrays["losses"])]
         close += [distance(a, b) for a, b in zip(predictions(near, x), q)]

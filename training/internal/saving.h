@@ -1,6 +1,9 @@
 // What the files of models have in common: weights as the groups of an HDF5 file.
 #pragma once
 
+#include <functional>
+#include <map>
+#include <optional>
 #include <string>
 
 #include <keratin/io/hdf5.h>
@@ -30,6 +33,14 @@ Hdf5Group weights_as_groups(const Model& model);
 /// one has another shape, and when the file has weights of layers that the model has not. The
 /// optimizer's state is loaded when it fits; else a warning says that it is left out.
 void load_groups(Model& model, const Hdf5Group& groups, const std::string& who);
+
+/// What lookups of numbers have learnt and no config says, as Keras's text files: by path.
+std::map<std::string, std::string> vocabularies_of(const Model& model);
+/// `read` gives the text at a path, if there is one; weights of tokens are in the groups. Throws
+/// std::runtime_error, which `who` begins.
+void load_vocabularies(Model& model, const Hdf5Group& groups,
+                       const std::function<std::optional<std::string>(const std::string&)>& read,
+                       const std::string& who);
 
 /// The same for the .h5 files of earlier versions, where weights belong to layers by their order.
 Hdf5Group legacy_weights(const Model& model);
