@@ -43,12 +43,17 @@ void leave_out_new(Option& option) {
       return is_new_and_unset(entry.first, entry.second) ||
              (no_renorm && entry.first == "renorm_momentum");
     });
-    // Of the layers of one axis that pad, only this one was late to have a choice.
+    // New in these classes, where it is not in their kin.
     const Option* class_name = find_option(*config, "class_name");
+    auto leave_out = [&](const char* of_class, Config& from, const char* option, Option unset) {
+      if (class_name != nullptr && *class_name == Option(of_class))
+        std::erase(from, std::pair{std::string(option), std::move(unset)});
+    };
     for (auto& [name, value] : *config) {
-      if (name == "config" && class_name != nullptr && *class_name == Option("ZeroPadding1D"))
-        if (auto* padding = std::get_if<Config>(&value))
-          std::erase(*padding, std::pair{std::string("data_format"), Option("channels_last")});
+      if (auto* inner = std::get_if<Config>(&value); inner != nullptr && name == "config") {
+        leave_out("ZeroPadding1D", *inner, "data_format", "channels_last");
+        leave_out("SparseCategoricalCrossentropy", *inner, "axis", -1);
+      }
       leave_out_new(value);
     }
   }

@@ -142,6 +142,10 @@ TEST_CASE("options that Keras 3.4 does not know are left out where they say noth
     CHECK(json.find(option) == json.npos);
   Model other({x}, {MultiHeadAttention(2, 3, {.sliding_window = 2})({x, x})});
   CHECK(other.to_json().find("\"sliding_window\":2") != json.npos);
+  Sequential classifier({Dense(3, {.input_shape = {2}})});
+  classifier.compile({.loss = SparseCategoricalCrossentropy()});
+  CHECK(classifier.to_json().find("SparseCategoricalCrossentropy") != json.npos);
+  CHECK(classifier.to_json().find("\"axis\"") == json.npos);
 }
 
 TEST_CASE("a loaded model is taken as what it is" * with_hdf5) {
