@@ -183,7 +183,8 @@ class Model : public Layer {
   std::string to_json() const;
 
   /// All weights: in a .weights.h5 file as Keras has them, with the state of the optimizer; in a
-  /// .h5 file as earlier versions had them; in a .npz file each under its path. Loading checks
+  /// .h5 file as earlier versions had them; in a .npz file each under its path. The .weights.json
+  /// of several files, which Keras writes with max_shard_size, is loaded, too. Loading checks
   /// every name and shape first: when one does not fit, all differences are listed and nothing is
   /// loaded.
   void save_weights(const std::string& path) const;

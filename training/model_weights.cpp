@@ -2,6 +2,7 @@
 
 #include <keratin/core/internal/message.h>
 #include <keratin/io/file.h>
+#include <keratin/io/json.h>
 #include <keratin/io/npz.h>
 #include <keratin/training/internal/saving.h>
 
@@ -53,14 +54,48 @@ std::vector<std::string> places_of(const std::vector<std::string>& paths) {
   return places;
 }
 
-enum class Format { npz, h5, legacy_h5 };
+enum class Format { npz, h5, legacy_h5, shards };
 
 Format format_of(const char* who, const Model& model, const std::string& path) {
   if (path.ends_with(".npz")) return Format::npz;
   if (path.ends_with(".weights.h5")) return Format::h5;
+  if (path.ends_with(".weights.json") && who == std::string("load_weights")) return Format::shards;
   if (path.ends_with(".h5") || path.ends_with(".hdf5")) return Format::legacy_h5;
   fail("{} ({}): {}: expected a path that ends in .weights.h5, .h5 or .npz, got {}", model.name(),
        model.class_name(), who, path);
+}
+
+void merge(Hdf5Group& whole, const Hdf5Group& part) {
+  for (const auto& [name, inner] : part.groups) merge(whole.make_group(name), inner);
+  whole.arrays.insert(whole.arrays.end(), part.arrays.begin(), part.arrays.end());
+  if (whole.texts.empty()) whole.texts = part.texts;
+}
+
+/// Weights in several files, which a list of Keras's (max_shard_size) names beside itself:
+/// {"weight_map": {"/layers/dense/vars": ["model_00000.weights.h5"]}}.
+Hdf5Group read_shards(const std::string& path) {
+  const Option list = parse_json(read_file(path), path);
+  auto* config = std::get_if<Config>(&list);
+  const Option* map = config == nullptr ? nullptr : find_option(*config, "weight_map");
+  auto* entries = map == nullptr ? nullptr : std::get_if<Config>(map);
+  if (entries == nullptr) fail_io("{}: expected a weight_map", path);
+  std::set<std::string> files;
+  for (const auto& [place, value] : *entries) {
+    auto* several = std::get_if<std::vector<Option>>(&value);
+    for (const Option& one : several == nullptr ? std::vector{value} : *several) {
+      std::string name;
+      if (!from_option(one, name)) fail_io("{}: {}: expected the names of files", path, place);
+      if (name.find('/') != std::string::npos || !name.ends_with(".h5"))
+        fail_io("{}: {}: expected the name of a .h5 file in the same folder, got \"{}\"", path,
+                place, name);
+      files.insert(name);
+    }
+  }
+  const std::string folder = path.substr(0, path.find_last_of('/') + 1);
+  Hdf5Group whole;
+  for (const std::string& file : files)
+    merge(whole, parse_hdf5(read_file(folder + file), folder + file));
+  return whole;
 }
 
 }  // namespace
@@ -78,6 +113,7 @@ void Model::save_weights(const std::string& path) const {
 void Model::load_weights(const std::string& path) {
   const Format format = format_of("load_weights", *this, path);
   check_built("load_weights", *this);
+  if (format == Format::shards) return load_groups(*this, read_shards(path), path);
   if (format != Format::npz) {
     const Hdf5Group groups = parse_hdf5(read_file(path), path);
     // Keras 2 gave the extension .weights.h5 to files of its own form, too.

@@ -201,6 +201,37 @@ TEST_CASE("weights of files of every kind are those of the model" * with_hdf5) {
   CHECK(files == 4);
 }
 
+TEST_CASE("weights in several files, of which a list says what is where" * with_hdf5) {
+  TemporaryDirectory folder;
+  const LoadedModel model = load_model(golden_files + "nested_sequential.keras");
+  const std::vector<Tensor> weights = model->get_weights();
+  Tensors variables, nothing;
+  for (const auto& [name, value] : model->optimizer().variables()) {
+    variables.push_back(value.copy());
+    nothing.push_back(zeros_like(value));
+  }
+  for (Weight weight : model->weights()) weight.assign(zeros(weight.shape()));
+  model->optimizer().set_variables(nothing);
+  model->load_weights(golden_files + "sharded.weights.json");
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    CHECK(max(abs(weights[i] - model->get_weights()[i])).item() == 0);
+  for (std::size_t i = 0; i < variables.size(); ++i)
+    CHECK(max(abs(variables[i] - model->optimizer().variables()[i].second)).item() == 0);
+  CHECK(max(variables[0]).item() > 0);  // steps
+
+  auto refused = [&](const std::string& list, const std::string& reason) {
+    write_file(folder / "odd.weights.json", list);
+    const std::string error = error_of([&] { model->load_weights(folder / "odd.weights.json"); });
+    CAPTURE(error);
+    CHECK(error.find("odd.weights.json: " + reason) != std::string::npos);
+  };
+  refused("[]", "expected a weight_map");
+  refused(R"({"weight_map": {"/a": 3}})", "/a: expected the names of files");
+  refused(R"({"weight_map": {"/a": "../x.weights.h5"}})",
+          "/a: expected the name of a .h5 file in the same folder, got \"../x.weights.h5\"");
+  CHECK_THROWS_AS(model->save_weights(folder / "new.weights.json"), std::invalid_argument);
+}
+
 TEST_CASE("files in which one thing is wrong are refused, and name the file" * with_hdf5) {
   const std::string text = read_file(hostile_files + "index.json");
   const Option index = parse_json(text, "index.json");

@@ -526,8 +526,8 @@ def packings(folder):
         p = predictions(opened(path, floats), [arrays["x_0"]])
         if not np.array_equal(p[0], arrays["p_0"]):
             raise Unsuitable(f"{path.name} predicts otherwise")
-    model = opened(source, floats)
-    model.save_weights(folder / "sharded.weights.json", max_shard_size=0.0000003)
+    several = opened(folder / "nested_sequential.keras", floats)
+    several.save_weights(folder / "sharded.weights.json", max_shard_size=300 / 2**30)
 
 
 def bfloat16(folder):
