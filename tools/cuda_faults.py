@@ -9,7 +9,8 @@ fault. Each start brings the copy up to date. After an interruption the same com
 again. A fault counts as caught when a test fails, crashes or takes too long: of the suite cuda first, then of those
 whose tensors are all on the emulated device; where the fault is in a kernel, a few of the latter come before.
 
-core/cuda/runtime.cu, which asks a real device, has no faults here: the emulator stands in its place.
+core/cuda/runtime.cu, which asks a real device, has no faults here: the emulator stands in its place. "two threads free
+blocks at once" is a race, which only the test device_memory_threads of a build with the preset threads finds.
 """
 
 import argparse
@@ -299,7 +300,11 @@ class Trial:
         listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
                                 check=True, capture_output=True, text=True).stdout
         state = hashlib.sha256()
-        for name in sorted(filter(None, listed.split("\0"))):
+        names = sorted(filter(None, listed.split("\0")))
+        for copy in [file for file in self.tree.rglob("*") if file.is_file()]:
+            if str(copy.relative_to(self.tree)) not in names:
+                copy.unlink()  # it was deleted, or has another name now
+        for name in names:
             text, copy = (ROOT / name).read_bytes(), self.tree / name
             if not name.startswith("tools/"):
                 state.update(name.encode() + text)
