@@ -72,7 +72,8 @@ struct RematVjp {
     std::vector<Tensor> x, wanted;
     for (std::uint32_t i = 0; i < saved.size(); ++i) {
       x.push_back(*saved[i]);
-      if (backward.wants(i)) wanted.push_back(x[i] = x[i].reshape(x[i].shape()));
+      if (x[i].defined()) x[i] = x[i].reshape(x[i].shape());  // which is no weight any more
+      if (backward.wants(i)) wanted.push_back(x[i]);
     }
     GradientTape tape;
     for (const Tensor& own : wanted) tape.watch(own);

@@ -30,9 +30,10 @@ Tensor hessian_vector_product(const TensorFunction& f, const Tensor& x, const Te
 using TensorsFunction = std::function<Tensor(const std::vector<Tensor>&)>;
 
 /// f with the same result and gradients, of which a tape keeps the arguments only: the backward
-/// pass runs f once more (rematerialization; Chen et al., arXiv:1604.06174; keras/src/backend/
-/// common/remat.py). f must give the same result again. It has gradients for its arguments alone:
-/// the backward pass throws std::invalid_argument where f uses a trainable weight that is not one.
+/// pass runs f once more (rematerialization; Chen et al., arXiv:1604.06174;
+/// keras/src/backend/common/remat.py). f must give the same result again. Pass everything that is
+/// to have a gradient as an argument: other weights that f uses get none, and a backward pass that
+/// is not itself recorded throws std::invalid_argument when it meets one.
 TensorsFunction remat(TensorsFunction f);
 
 }  // namespace keratin

@@ -63,7 +63,7 @@ struct ConvReluVjp {
   Saved x, kernel, y;
 
   void operator()(Backward& backward) const {
-    const Tensor g = before_relu(contiguous(backward.output_gradient(0)));
+    const Tensor g = before_relu(backward.output_gradient(0));
     if (backward.wants(0)) backward.add(0, input_gradient(plan, g, *kernel));
     if (backward.wants(1)) backward.add(1, kernel_gradient(plan, *x, g));
     if (backward.wants(2)) backward.add(2, sum_over_rows(g));
@@ -265,6 +265,9 @@ Tensor max_pool(const Tensor& x, const PerAxis& pool_size, const PoolOptions& op
   const Pooling pooling = pooling_of("max_pool", x, pool_size, options);
   if (x.numel() > INT32_MAX)
     fail("max_pool: expected at most {} elements, got {}", INT32_MAX, x.shape());
+  constexpr std::int64_t most = 1 << 24;  // which a float32 counts
+  if (pooling.windows.size() > most)
+    fail("max_pool: expected windows of at most {} elements, got {}", most, pooling.windows.size());
   const Tensor values = is_floating(x.dtype()) ? x : x.astype(floatx());
   const Tensor dense = values.is_contiguous() ? values : values.copy();
   const Shape shape = with_extents(x.shape(), pooling.counts, x.size(-1));

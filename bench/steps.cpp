@@ -84,7 +84,10 @@ int main(int argc, char** argv) {
   if (what == "first" && argc == 3) return steps(1, 64, 10, 32, 128), 0;
   if (what == "count") return steps(10, 16, 29, 12, 32), 0;
   if (what == "weights" && argc >= 3) return weights(argv[2], argc > 3 ? argv[3] : "");
+  int measured = 0;
   for (const bench::Workload& workload : bench::workloads())
     if (argc == 1 || std::find(argv + 1, argv + argc, workload.name) != argv + argc)
-      measure(workload);
+      measure(workload), ++measured;
+  if (measured == 0) std::cerr << "unknown workload: " << what << '\n';
+  return measured == 0 ? 2 : 0;
 }

@@ -1,5 +1,6 @@
 // Kernels made of other kernels, for devices that have none of their own.
 
+#include <keratin/core/functions.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
 

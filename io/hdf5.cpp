@@ -316,10 +316,9 @@ class Reader {
     if (values.numel() == 0) return values;
     auto* to = values.mutable_data<std::int32_t>();
     // h5py writes booleans as an enumeration of its own; what it stores are 8-bit integers.
-    const Handle base(H5Tget_class(type) == H5T_ENUM ? H5Tget_super(type) : H5Tcopy(type),
-                      H5Tclose);
-    check(base, path);
     if (H5Tget_class(type) == H5T_ENUM) {
+      const Handle base(H5Tget_super(type), H5Tclose);
+      check(base, path);
       if (H5Tget_size(base) != 1) refuse(path, "expected an array of numbers");
       std::vector<std::int8_t> bytes(static_cast<std::size_t>(values.numel()));
       check(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()), path);

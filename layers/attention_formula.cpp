@@ -9,10 +9,11 @@
 namespace keratin {
 namespace {
 
-// Blocks are computed twice in training, which takes a third longer; where they leave out keys that
-// none of their queries sees, they save as much. So many numbers make them worth while, and so many
-// a block has, of so many queries of a sample if possible.
-constexpr std::int64_t many_numbers = 1 << 24, block_numbers = 1 << 20, block_queries = 128;
+// Training computes the scores of blocks twice, which takes a third longer than once. Blocks that
+// leave keys out save as much.
+constexpr std::int64_t many_numbers = 1 << 24;   // in the scores, from which blocks are worth while
+constexpr std::int64_t block_numbers = 1 << 20;  // in those of a block
+constexpr std::int64_t block_queries = 128;      // of a sample in a block, if that many fit
 
 // The part of x along an axis; all of it where the axis has size 1.
 Tensor part(const Tensor& x, int axis, Span span) {
@@ -79,7 +80,7 @@ Tensor MayAttend::operator()(Span queries, int query_axis, Span keys, int key_ax
 }
 
 Tensor AttentionFormula::shares(const Tensor& q, const Tensor& k) const {
-  return shares_of(q, {0, q.size(axis)}, k, {0, k.size(axis)}, score_weights);
+  return shares_of(q, {0, q.size(axes[0])}, k, {0, k.size(axes[0])}, score_weights);
 }
 
 Tensor AttentionFormula::shares_of(const Tensor& q, Span queries, const Tensor& k, Span keys,
@@ -90,8 +91,9 @@ Tensor AttentionFormula::shares_of(const Tensor& q, Span queries, const Tensor& 
     joined[query_axis - 1] *= groups;
     e = reshape(e, joined);
   }
-  return masked_softmax(e, may_attend(queries, query_axis, keys, query_axis + axes, q.device()),
-                        axes);
+  const int count = static_cast<int>(axes.size());
+  return masked_softmax(e, may_attend(queries, query_axis, keys, query_axis + count, q.device()),
+                        count);
 }
 
 Tensor AttentionFormula::attend(const Tensor& shares, const Tensor& v) const {
@@ -104,16 +106,17 @@ Tensor AttentionFormula::attend(const Tensor& shares, const Tensor& v) const {
 // Of one sample, and of one place along the first axis of the queries and of the keys.
 std::int64_t AttentionFormula::numbers_per_pair(const Tensor& q, const Tensor& k) const {
   std::int64_t numbers = numbers_per_score;
-  for (int i = 1; i < axes; ++i) numbers *= k.size(axis + i);
-  return q.numel() / std::max<std::int64_t>(q.size(0) * q.size(axis) * q.size(-1), 1) * numbers;
+  for (std::size_t i = 1; i < axes.size(); ++i) numbers *= k.size(axes[i]);
+  return q.numel() / std::max<std::int64_t>(q.size(0) * q.size(axes[0]) * q.size(-1), 1) * numbers;
 }
 
 bool AttentionFormula::has_many_scores(const Tensor& q, const Tensor& k) const {
-  return q.size(0) * q.size(axis) * k.size(axis) * numbers_per_pair(q, k) >=
+  return q.size(0) * q.size(axes[0]) * k.size(axes[0]) * numbers_per_pair(q, k) >=
          (may_attend.limits_reach() ? many_numbers / 4 : many_numbers);
 }
 
 Tensor AttentionFormula::in_blocks(const Tensor& q, const Tensor& k, const Tensor& v) const {
+  const int axis = axes[0];
   const std::int64_t batch = q.size(0), count = q.size(axis), key_count = k.size(axis),
                      each = std::max<std::int64_t>(numbers_per_pair(q, k), 1);
   const std::int64_t samples =

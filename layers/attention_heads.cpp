@@ -258,8 +258,7 @@ Tensors HeadsAttention::call(const Tensors& inputs) {
             return einsum(equation, {queries, keys});
           },
       .attended = attended_equation_,
-      .axis = attention_axes_[0],
-      .axes = static_cast<int>(attention_axes_.size()),
+      .axes = attention_axes_,
       .query_axis = static_cast<int>(batch_axes_.size()) + 1,
       .groups = key_heads_ == query_heads_ ? 0 : key_heads_,
       .may_attend = may_attend(inputs, scores_shape(query.shape(), key.shape()))};

@@ -53,7 +53,7 @@ class Attention : public Layer, public CallArguments {
 
  private:
   virtual void make_weights(const Shape& query_shape);
-  /// What scores a query (batch, queries, features) and a key of so many features.
+  /// How queries (batch, queries, features) are compared with keys (batch, keys, features).
   virtual AttentionFormula formula(std::int64_t features) const;
   Weight concat_score_weight;
 };

@@ -163,6 +163,11 @@ class SpectralNormalization : public Layer {
   void configured() override { replace_sublayers({layer_}); }
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
+  /// The mask is passed on, and read, as by the layer inside.
+  bool supports_masking() const override { return layer_->supports_masking(); }
+  Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override {
+    return layer_->compute_mask(inputs, mask);
+  }
 
  private:
   void normalize();

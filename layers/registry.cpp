@@ -194,6 +194,8 @@ std::optional<LayerClass> class_of(const Layer& layer) {
 // Of a class that is not Keras's own, a file may have the name without a package, or with the one
 // it was registered with in Python: its name alone is enough.
 LayerClass class_named(const std::string& name) {
+  // Of one layer a .h5 file has the name inside Keras, which is not the one for users.
+  if (name == "GroupedQueryAttention") return class_named("GroupQueryAttention");
   Registry& all = registry();
   std::lock_guard lock(all.mutex);
   std::vector<std::string> names;

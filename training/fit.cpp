@@ -19,12 +19,13 @@
 namespace keratin {
 namespace {
 
-// The same threads for all loops of a step, where its work is worth gathering them for it: a sample
-// is multiplied with each weight at least once.
+// Gathers threads once for all loops of a step, where its work is worth that: each sample is
+// multiplied with each weight at least once.
 template <class F>
 void with_team_for(const Model& model, const Tensors& x, const F& step) {
   constexpr std::int64_t threads_worth = 16;
-  const std::int64_t batch = x.empty() || x[0].rank() == 0 ? 1 : x[0].size(0);
+  const bool has_batch = !x.empty() && x[0].defined() && x[0].rank() > 0;
+  const std::int64_t batch = has_batch ? x[0].size(0) : 1;
   const bool worth = batch * model.count_params() >= threads_worth * products_per_thread;
   worth ? with_team(step) : step();
 }

@@ -61,8 +61,9 @@ Format format_of(const char* who, const Model& model, const std::string& path) {
   if (path.ends_with(".weights.h5")) return Format::h5;
   if (path.ends_with(".weights.json") && who == std::string("load_weights")) return Format::shards;
   if (path.ends_with(".h5") || path.ends_with(".hdf5")) return Format::legacy_h5;
-  fail("{} ({}): {}: expected a path that ends in .weights.h5, .h5 or .npz, got {}", model.name(),
-       model.class_name(), who, path);
+  fail("{} ({}): {}: expected a path that ends in .weights.h5, .h5 or .npz{}, got {}", model.name(),
+       model.class_name(), who, who == std::string("load_weights") ? " (or .weights.json)" : "",
+       path);
 }
 
 void merge(Hdf5Group& whole, const Hdf5Group& part) {

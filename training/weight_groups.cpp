@@ -76,7 +76,8 @@ std::string vocabulary_path(const std::string& layer) {
 std::vector<std::int64_t> numbers_in(const std::string& text, const std::string& who) {
   std::vector<std::int64_t> numbers;
   std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line) && !line.empty();) {
+  for (std::string line; std::getline(lines, line);) {
+    if (line.empty() && lines.peek() == std::istringstream::traits_type::eof()) break;
     const auto [end, error] =
         std::from_chars(line.data(), line.data() + line.size(), numbers.emplace_back());
     if (error != std::errc() || end != line.data() + line.size())

@@ -1,4 +1,4 @@
-// What the options of convolutions and poolings say about windows.
+// What the options of convolutions and poolings say about windows; and a convolution with relu.
 #pragma once
 
 #include <optional>
@@ -30,8 +30,7 @@ std::int64_t pad_axis(const char* who, const std::string& padding, Windows::Axis
 std::int64_t transposed_extent(const std::string& padding, Windows::Axis& axis, std::int64_t m,
                                const std::optional<std::int64_t>& output_padding);
 
-/// relu(conv(x, kernel, bias, options)) in one pass: a tenth of the time of a network's
-/// predictions.
+/// relu(conv(x, kernel, bias, options)), in one pass over the result.
 Tensor conv_relu(const Tensor& x, const Tensor& kernel, const Tensor& bias,
                  const ConvOptions& options);
 

@@ -17,9 +17,9 @@ std::int64_t block_rows(std::int64_t depth) {
                                   1024);
 }
 
-// Calls f(k, position) for the runs of elements that a window sees: `position` is the place in a
-// sample of x of a run's first element, or -1 where the run is missing; k is its number among the
-// window's elements, and a run is `length` elements long.
+// Calls f(k, position, length) for the runs of elements that a window sees: `position` is the place
+// in a sample of x of a run's first element, or -1 where the run is missing; k is its number among
+// the window's elements, and a run is `length` elements long.
 template <class F>
 void for_runs(const Convolution& c, std::int64_t output, const F& f) {
   const auto& [first, second, third] = c.windows.axis;
@@ -199,8 +199,10 @@ void convolve(const Convolution& c, T* y, const T* x, const T* kernel, const T* 
   const std::int64_t all = c.batch * c.outputs();
   if (c.is_depthwise()) {
     depthwise(c, y, x, kernel, bias);
-    if (relu) rectify(y, all * c.filters);
-    return;
+    if (!relu) return;
+    return parallel_for(all, c.worth(), [&](std::int64_t begin, std::int64_t end) {
+      rectify(y + begin * c.filters, (end - begin) * c.filters);
+    });
   }
   const Factors<T> of{c};
   const std::int64_t height = block_rows(c.groups * of.depth);

@@ -41,7 +41,7 @@ class Window {
   std::int64_t size() const { return static_cast<std::int64_t>(seen_->x.size()); }
 
  private:
-  struct Places {
+  struct Elements {
     std::vector<std::int64_t> x, kernel;
   };
 
@@ -51,7 +51,7 @@ class Window {
   }
   bool missing(int i, std::int64_t place) const { return place < 0 || place >= c_.n[i]; }
 
-  void list(std::int64_t p0, std::int64_t p1, std::int64_t p2, bool whole, Places& places) const {
+  void list(std::int64_t p0, std::int64_t p1, std::int64_t p2, bool whole, Elements& places) const {
     std::int64_t kernel = 0;
     for (std::int64_t k0 = 0; k0 < axis(0).size; ++k0)
       for (std::int64_t k1 = 0; k1 < axis(1).size; ++k1)
@@ -65,8 +65,8 @@ class Window {
   }
 
   const Convolution& c_;
-  Places whole_, cut_;
-  const Places* seen_ = &whole_;
+  Elements whole_, cut_;
+  const Elements* seen_ = &whole_;
   std::int64_t start_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <keratin/autograd/ops.h>
 #include <keratin/core/random.h>
@@ -47,10 +48,9 @@ struct AttentionFormula {
   Tensors score_weights = {};
   std::int64_t numbers_per_score = 1;  ///< that `scores` has in memory at once
   std::string attended;                ///< an equation of the shares and v: "anbB,aBnh->abnh"
-  int axis = 1;        ///< of the queries in q and the result, and the keys in k and v: the first
-  int axes = 1;        ///< how many there are
-  int query_axis = 1;  ///< in the scores
-  int groups = 0;      ///< of heads that share keys, with an axis of their own before the heads
+  std::vector<int> axes = {1};  ///< of the queries in q and the result, and of the keys in k and v
+  int query_axis = 1;           ///< in the scores
+  int groups = 0;  ///< of heads that share keys, with an axis of their own before the heads
   MayAttend may_attend = {};
 
   /// How much of its attention each query gives to each key (batch, heads, queries, keys).

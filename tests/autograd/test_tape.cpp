@@ -957,6 +957,7 @@ TEST_CASE("remat of a function that returns its argument, or depends on none, or
   const Tensor z = remat([](const std::vector<Tensor>& in) { return in[0] * in[1]; })({x, hidden});
   CHECK(tape.gradient(sum(z), std::vector<Tensor>{hidden})[0].to_vector<double>() ==
         std::vector<double>{1, 2});
+  CHECK(tape.gradient(sum(z), x).to_vector<double>() == std::vector<double>{3, 4});
 }
 
 TEST_CASE("an inner tape shows its own ops only") {

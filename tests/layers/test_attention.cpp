@@ -174,6 +174,7 @@ Tensors with_gradients(AnyLayer layer, const Tensors& inputs, const Tensors& mas
   for (const Tensor& x : inputs)
     if (is_floating(x.dtype())) tape.watch(x);
   const Tensors outputs = layer(inputs, {.masks = masks});
+  CHECK_NOTHROW(tape.gradient(outputs[0], inputs[0]));  // of an input alone
   const Tensor factors = Random(5).normal(outputs[0].shape());
   Tensors sources(inputs.begin(), inputs.begin() + 3), results{outputs[0]};
   for (const Weight& weight : layer->trainable_weights()) sources.push_back(weight);
@@ -219,14 +220,23 @@ TEST_CASE("attention over many steps goes block by block, to the same result" * 
   };
   CHECK(distance_of_blocks(groups(false), groups(true), near, masks) < 1e-4);
 
-  const Tensors far{normal({1, 2100, 4}), normal({1, 2000, 4}, 2), normal({1, 2000, 4}, 3)};
+  const Tensors far{normal({2, 1600, 4}), normal({2, 1500, 4}, 2), normal({2, 1500, 4}, 3)};
   Tensors given = far;
-  given.push_back(Random(6).uniform({1, 2100, 2000}) < 0.5);
+  given.push_back(Random(6).uniform({2, 1600, 1500}) < 0.5);
   auto four_heads = [](bool shown) -> AnyLayer {
     return MultiHeadAttention(4, 2, {.use_bias = false, .return_attention_scores = shown});
   };
   CHECK(distance_of_blocks(four_heads(false), four_heads(true), far) < 1e-4);
   CHECK(distance_of_blocks(four_heads(false), four_heads(true), given) < 1e-4);
+
+  // Over two axes, around one that stays apart; and the samples in blocks.
+  const Tensors apart{normal({3, 50, 2, 60, 4}), normal({3, 48, 2, 50, 4}, 2),
+                      normal({3, 48, 2, 50, 4}, 3)};
+  auto over_two = [](bool shown) -> AnyLayer {
+    return MultiHeadAttention(
+        1, 2, {.use_bias = false, .attention_axes = {3, 1}, .return_attention_scores = shown});
+  };
+  CHECK(distance_of_blocks(over_two(false), over_two(true), apart) < 1e-4);
 }
 
 TEST_CASE("attention without heads goes block by block, too" * on_processor()) {

@@ -126,9 +126,11 @@ TEST_CASE("layers around a mask pass it on as in Keras") {
   Tensor x = ones(cube), mask = ones({2, 5}, boolean);
   for (AnyLayer layer : {AnyLayer(ReLU()), AnyLayer(PReLU()), AnyLayer(SpatialDropout1D(0.5)),
                          AnyLayer(GroupNormalization({.groups = 2})), AnyLayer(IdentityLayer()),
-                         AnyLayer(Rescaling(2)), AnyLayer(ActivityRegularization())})
+                         AnyLayer(Rescaling(2)), AnyLayer(ActivityRegularization()),
+                         AnyLayer(SpectralNormalization(Dense(2)))})  // as the layer inside
     CHECK(layer->call_with_mask(x, {.mask = mask}).second.defined());
-  for (AnyLayer layer : {AnyLayer(RMSNormalization()), AnyLayer(SpectralNormalization(Dense(2)))})
+  for (AnyLayer layer :
+       {AnyLayer(RMSNormalization()), AnyLayer(SpectralNormalization(Conv1D(2, 1)))})
     CHECK_FALSE(layer->call_with_mask(x, {.mask = mask}).second.defined());
 }
 
