@@ -268,7 +268,8 @@ AnyLayer layer_from_config(const std::string& class_name, const Config& config) 
         "function that makes one",
         class_name);
   AnyLayer layer = known.make();
-  if (class_name != full_name(known)) layer->state().class_in_file = class_name;
+  if (class_name != full_name(known) && !known.package.empty())
+    layer->state().class_in_file = class_name;
   Config own;
   for (const auto& [name, value] : config) {
     bool trainable = true;

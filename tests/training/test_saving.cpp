@@ -152,6 +152,14 @@ TEST_CASE("options that Keras 3.4 does not know are left out where they say noth
   CHECK(classifier.to_json().find("\"axis\"") == json.npos);
 }
 
+TEST_CASE("the name that .h5 files have for GroupQueryAttention is read, and not written") {
+  auto x = Input({4, 6});
+  const std::string json = Model({x}, {GroupQueryAttention(3, 2, 1)({x, x})}).to_json();
+  std::string other = json;
+  other.replace(other.find("\"GroupQueryAttention\""), 21, "\"GroupedQueryAttention\"");
+  CHECK(model_from_json(other)->to_json() == json);
+}
+
 TEST_CASE("a loaded model is taken as what it is" * with_hdf5) {
   TemporaryDirectory folder;
   Sequential original = seed_model();
