@@ -72,7 +72,8 @@ struct RematVjp {
     std::vector<Tensor> x, wanted;
     for (std::uint32_t i = 0; i < saved.size(); ++i) {
       x.push_back(*saved[i]);
-      if (x[i].defined()) x[i] = x[i].reshape(x[i].shape());  // which is no weight any more
+      if (x[i].defined())
+        x[i] = x[i].reshape(x[i].shape());  // no weight any more, so not watched unasked
       if (backward.wants(i)) wanted.push_back(x[i]);
     }
     GradientTape tape;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <keratin/autograd/internal/conv_relu.h>
 #include <keratin/autograd/internal/indices.h>
 #include <keratin/autograd/internal/pointwise_op.h>
 #include <keratin/autograd/internal/record.h>
@@ -265,7 +266,7 @@ Tensor max_pool(const Tensor& x, const PerAxis& pool_size, const PoolOptions& op
   const Pooling pooling = pooling_of("max_pool", x, pool_size, options);
   if (x.numel() > INT32_MAX)
     fail("max_pool: expected at most {} elements, got {}", INT32_MAX, x.shape());
-  constexpr std::int64_t most = 1 << 24;  // which a float32 counts
+  constexpr std::int64_t most = 1 << 24;  // the kernel numbers them in float32
   if (pooling.windows.size() > most)
     fail("max_pool: expected windows of at most {} elements, got {}", most, pooling.windows.size());
   const Tensor values = is_floating(x.dtype()) ? x : x.astype(floatx());

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include <keratin/autograd/internal/conv_relu.h>
 #include <keratin/autograd/internal/window_options.h>
 #include <keratin/layers/convolution.h>
 #include <keratin/layers/internal/options.h>

@@ -66,6 +66,7 @@ Format format_of(const char* who, const Model& model, const std::string& path) {
        path);
 }
 
+/// Adds the groups and arrays of one file to those of the others.
 void merge(Hdf5Group& whole, const Hdf5Group& part) {
   for (const auto& [name, inner] : part.groups) merge(whole.make_group(name), inner);
   whole.arrays.insert(whole.arrays.end(), part.arrays.begin(), part.arrays.end());

@@ -1,4 +1,4 @@
-// What the options of convolutions and poolings say about windows; and a convolution with relu.
+// What the options of convolutions and poolings say about windows.
 #pragma once
 
 #include <optional>
@@ -29,9 +29,5 @@ std::int64_t pad_axis(const char* who, const std::string& padding, Windows::Axis
 /// For a transposed convolution: sets what is missing, and gives the extent that m windows cover.
 std::int64_t transposed_extent(const std::string& padding, Windows::Axis& axis, std::int64_t m,
                                const std::optional<std::int64_t>& output_padding);
-
-/// relu(conv(x, kernel, bias, options)), in one pass over the result.
-Tensor conv_relu(const Tensor& x, const Tensor& kernel, const Tensor& bias,
-                 const ConvOptions& options);
 
 }  // namespace keratin

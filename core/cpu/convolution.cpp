@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <type_traits>
 #include <vector>
 
 #include <keratin/core/cpu/convolution.h>
@@ -165,11 +164,6 @@ struct Factors {
     return {k + group * width, c.filters, 1};
   }
 };
-
-template <class T>
-const KernelTable& kernels_for() {
-  return table_for(std::is_same_v<T, double> ? float64 : float32);
-}
 
 // x = relu(x)
 template <class T>

@@ -1,19 +1,10 @@
 #include <algorithm>
-#include <type_traits>
 
 #include <keratin/core/cpu/depthwise.h>
 #include <keratin/core/cpu/dispatch.h>
 #include <keratin/core/cpu/window.h>
 
 namespace keratin::cpu {
-namespace {
-
-template <class T>
-const ChannelKernels& products_of() {
-  return table_for(std::is_same_v<T, double> ? float64 : float32).channels;
-}
-
-}  // namespace
 
 template <class T>
 void depthwise(const Convolution& c, T* y, const T* x, const T* kernel, const T* bias) {
@@ -21,8 +12,8 @@ void depthwise(const Convolution& c, T* y, const T* x, const T* kernel, const T*
     Window seen(c);
     for (std::int64_t row = begin; row < end; ++row) {
       seen.look(row);
-      products_of<T>().sum(y + row * c.channels, bias, x + seen.start(), seen.x(), kernel,
-                           seen.kernel(), seen.size(), c.channels);
+      kernels_for<T>().channels.sum(y + row * c.channels, bias, x + seen.start(), seen.x(), kernel,
+                                    seen.kernel(), seen.size(), c.channels);
     }
   });
 }
@@ -35,8 +26,8 @@ void depthwise_input_gradient(const Convolution& c, T* gx, const T* gy, const T*
     Window seen(c);
     for (std::int64_t row = begin * c.outputs(); row < end * c.outputs(); ++row) {
       seen.look(row);
-      products_of<T>().add(gx + seen.start(), seen.x(), kernel, seen.kernel(),
-                           gy + row * c.channels, seen.size(), c.channels);
+      kernels_for<T>().channels.add(gx + seen.start(), seen.x(), kernel, seen.kernel(),
+                                    gy + row * c.channels, seen.size(), c.channels);
     }
   });
 }
@@ -47,8 +38,8 @@ void depthwise_kernel_gradient(const Convolution& c, T* gk, const T* x, const T*
     Window seen(c);
     for (std::int64_t row = begin; row < end; ++row) {
       seen.look(row);
-      products_of<T>().add(sum, seen.kernel(), x + seen.start(), seen.x(), gy + row * c.channels,
-                           seen.size(), c.channels);
+      kernels_for<T>().channels.add(sum, seen.kernel(), x + seen.start(), seen.x(),
+                                    gy + row * c.channels, seen.size(), c.channels);
     }
   };
   sum_over_rows(c.batch * c.outputs(), 256, c.windows.size() * c.channels, c.worth(), gk, add);

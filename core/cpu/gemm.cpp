@@ -177,8 +177,9 @@ ProductKernel choose_product(std::int64_t m, std::int64_t n, std::int64_t k, boo
   // Where BLAS has kernels for small products, ours is faster for tall ones and for the gradients
   // of weights, which are summed over many rows.
   constexpr std::int64_t cached = 1 << 17;
-  bool few_columns = a_by_rows || k <= 32;  // or a cache line of each, for a tile of rows
-  bool tall = few_columns && m >= 64 && k >= 8;
+  // A tile of rows reads a cache line of each column; the lines of a few columns stay in the cache.
+  bool stays_cached = a_by_rows || k <= 32;
+  bool tall = stays_cached && m >= 64 && k >= 8;
   bool gradient = !a_by_rows && b_by_rows && m >= 16 && k >= 64 && (m <= 256 || m * k <= cached);
   return tall || gradient ? ProductKernel::packed : ProductKernel::blas;
 }
