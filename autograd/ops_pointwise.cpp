@@ -1,6 +1,7 @@
 // The pointwise ops: most are one line of the catalogue. Written out are those whose gradient needs
 // no arithmetic at all.
 
+#include <keratin/autograd/internal/cross_entropy.h>
 #include <keratin/autograd/internal/pointwise_op.h>
 #include <keratin/core/internal/message.h>
 
@@ -81,6 +82,10 @@ Tensor soft_shrink(const Tensor& x, double threshold) {
   if (!(threshold >= 0)) fail("soft_shrink: expected a threshold >= 0, got {}", threshold);
   return pointwise_op("soft_shrink", fn::SoftShrink{threshold}, x);
 }
+Tensor cross_entropy(const Tensor& y, const Tensor& p, const Tensor& sum) {
+  return pointwise_op("cross_entropy", fn::CrossEntropy{}, y, p, sum);
+}
+
 Tensor squareplus(const Tensor& x, double b) {
   if (!(b > 0)) fail("squareplus: expected b > 0, got {}", b);
   return pointwise_op("squareplus", fn::Squareplus{b}, x);

@@ -70,9 +70,12 @@ Scan::Scan(const ScanInputs& inputs, bool recorded)
       features_(in_.x.size(2)),
       units_(in_.recurrent_kernel.size(0)),
       gates_(in_.recurrent_kernel.size(1) / units_),
-      cell_{in_.cell, units_, in_.initial_states.empty(), {}, zeros({}, dtype_, device_)} {
+      cell_{in_.cell, units_, time_, in_.initial_states.empty(), {}, zeros({}, dtype_, device_),
+            {}} {
   if (in_.bias.defined()) in_.bias = contiguous(in_.bias);
   if (is(FusedCell::gru)) cell_.state_bias = bias_row(1);
+  if (is(FusedCell::lstm) && in_.recurrent_dropout.empty())
+    cell_.whole_kernel = in_.recurrent_kernel;
   if (in_.mask.defined()) {
     Strides s = in_.mask.strides();
     in_.mask = make_view(in_.mask, {batch_, time_, 1}, {s[0], s[1], 1});
@@ -239,6 +242,7 @@ void Scan::backward(const Block& b, std::int64_t k, const Gradients& g) const {
   for (std::int64_t t = time_ - 1; t >= 0; --t) step_back(cell_, b, t, own, g.factors);
 
   if (!cell_.at_rest) {
+    product_back(cell_, b, 0, own, g.factors);
     kernels.copy(rows_of(g.states[0], b), own.h);
     if (is(FusedCell::lstm)) kernels.copy(rows_of(g.states[1], b), own.c);
   }

@@ -1,10 +1,45 @@
 #include <keratin/autograd/internal/scan_steps.h>
 
 namespace keratin::scan {
+namespace {
+
+/// Whether a state reaches the next one beside its gates.
+bool reaches_past_gates(const Cell& cell) {
+  return cell.is(FusedCell::gru) || cell.is(FusedCell::gru_reset_before);
+}
+
+// The states after a masked step are those before it.
+void keep_where_masked(const Cell& cell, const Block& b, std::int64_t t) {
+  if (!b.valid.defined()) return;
+  auto keep = [&](const Steps& state) {
+    const Tensor& after = state.at(t + 1);
+    kernels_of(after).select(after, b.valid.at(t), after, state.at(t));
+  };
+  keep(b.h);
+  if (cell.is(FusedCell::lstm)) keep(b.c);
+}
+
+// The step of an LSTM in one launch, and its gradient; false where the device has none for it.
+bool whole_step(const Cell& cell, const Block& b, std::int64_t t) {
+  const Tensor& z = b.z.at(t);
+  return cell.whole_kernel.defined() &&
+         kernels_of(z).lstm_step(b.h.at(t + 1), b.c.at(t + 1), z, b.tanh_c.at(t), b.h.at(t),
+                                 b.c.at(t), cell.whole_kernel);
+}
+bool whole_step_back(const Cell& cell, const Block& b, std::int64_t t, const BlockGradients& g) {
+  const Tensor& z = b.z.at(t);
+  return cell.whole_kernel.defined() && !b.valid.defined() &&
+         kernels_of(z).lstm_step_back(g.c, g.z.at(t), g.z.at(t + 1),
+                                      g.y.defined() ? g.y.at(t) : Tensor(), z, b.tanh_c.at(t),
+                                      b.c.at(t), cell.whole_kernel);
+}
+
+}  // namespace
 
 void step(const Cell& cell, const Block& b, std::int64_t t, const Factors& factors) {
   const Tensor &z = b.z.at(t), &h0 = b.h.at(t), &h1 = b.h.at(t + 1);
   const bool moving = t > 0 || !cell.at_rest;  // otherwise h0 is 0, and so is its product
+  if (moving && whole_step(cell, b, t)) return keep_where_masked(cell, b, t);
   if (moving && !cell.is(FusedCell::gru))
     factors.recurrent.multiply(
         cell.is(FusedCell::gru_reset_before) ? columns(z, 0, 2 * cell.units) : z, h0, {}, true,
@@ -34,17 +69,17 @@ void step(const Cell& cell, const Block& b, std::int64_t t, const Factors& facto
       break;
     }
   }
-  if (!b.valid.defined()) return;
-  const Tensor& valid = b.valid.at(t);
-  kernels_of(h1).select(h1, valid, h1, h0);
-  if (cell.is(FusedCell::lstm))
-    kernels_of(h1).select(b.c.at(t + 1), valid, b.c.at(t + 1), b.c.at(t));
+  keep_where_masked(cell, b, t);
 }
 
 void step_back(const Cell& cell, const Block& b, std::int64_t t, const BlockGradients& g,
                const Factors& transposed) {
   const Tensor &z = b.z.at(t), &h0 = b.h.at(t), &gz = g.z.at(t);
   const Kernels& kernels = kernels_of(h0);
+  if (t + 1 < cell.steps) {
+    if (whole_step_back(cell, b, t, g)) return;
+    product_back(cell, b, t + 1, g, transposed);
+  }
   if (g.y.defined()) run<fn::Add>({g.h}, {g.h, g.y.at(t)});
   auto hold_back = [&](const Tensor& gradient, const Tensor& past) {
     kernels.select(past, b.valid.at(t), cell.zero, gradient);
@@ -54,17 +89,14 @@ void step_back(const Cell& cell, const Block& b, std::int64_t t, const BlockGrad
     hold_back(g.h, g.past_h);
     if (cell.is(FusedCell::lstm)) hold_back(g.c, g.past_c);
   }
-  bool direct = true;  // whether g.h then holds what reaches h0 beside the product
   switch (cell.kind) {
     case FusedCell::simple_rnn: {
       fn::Tanh tanh;
       kernels.pointwise_gradient(Pointwise::Tanh, &tanh, {&gz, 1}, {&b.h.at(t + 1), 1}, {&g.h, 1});
-      direct = false;
       break;
     }
     case FusedCell::lstm:
       run<fn::LstmBackward>({g.c, gz}, {z, b.tanh_c.at(t), b.c.at(t), g.h, g.c});
-      direct = false;
       break;
     case FusedCell::gru:
       run<fn::GruBackward>({g.h, gz, g.hz.at(t)},
@@ -82,16 +114,17 @@ void step_back(const Cell& cell, const Block& b, std::int64_t t, const BlockGrad
       break;
     }
   }
-  if (b.valid.defined()) {
-    direct ? run<fn::Add>({g.h}, {g.h, g.past_h}) : kernels.copy(g.h, g.past_h);
-    direct = true;
-    if (cell.is(FusedCell::lstm)) run<fn::Add>({g.c}, {g.c, g.past_c});
-  }
-  if (t == 0 && cell.at_rest) return;
+  if (!b.valid.defined()) return;
+  reaches_past_gates(cell) ? run<fn::Add>({g.h}, {g.h, g.past_h}) : kernels.copy(g.h, g.past_h);
+  if (cell.is(FusedCell::lstm)) run<fn::Add>({g.c}, {g.c, g.past_c});
+}
+
+void product_back(const Cell& cell, const Block& b, std::int64_t t, const BlockGradients& g,
+                  const Factors& transposed) {
   const Tensor& ghz = g.hz.at(t);
   transposed.recurrent.multiply_transposed(
-      g.h, cell.is(FusedCell::gru_reset_before) ? columns(ghz, 0, 2 * cell.units) : ghz, direct,
-      b.recurrent_masks);
+      g.h, cell.is(FusedCell::gru_reset_before) ? columns(ghz, 0, 2 * cell.units) : ghz,
+      reaches_past_gates(cell) || b.valid.defined(), b.recurrent_masks);
 }
 
 }  // namespace keratin::scan

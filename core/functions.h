@@ -99,6 +99,11 @@ struct GeluTanh    : Elementary { constexpr auto operator()(auto x) const { retu
 struct Clip        : Whole { double low, high;
                      constexpr auto operator()(auto x) const { return where(x < low, low, where(x > high, high, x)); } };
 
+// A term of the crossentropy, of the probability p / sum; away from 0 and 1, where the logarithm or
+// its derivative would be infinite (keras/src/backend/jax/nn.py).
+struct CrossEntropy : Elementary { static constexpr double epsilon = 1e-7;
+                     constexpr auto operator()(auto y, auto p, auto sum) const { return -y * log(Clip{{}, epsilon, 1 - epsilon}(p / sum)); } };
+
 // Jumps and kinks: the derivative there is 0. NaN is neither small nor replaced.
 struct Threshold   { double threshold, default_value;
                      constexpr auto operator()(auto x) const { return where(x <= threshold, default_value, x); } };

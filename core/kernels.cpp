@@ -74,6 +74,15 @@ void for_groups(const Tensor& x, const Tensor& y, const Tensor& kernel, const F&
 
 }  // namespace
 
+bool Kernels::lstm_step(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                        const Tensor&, const Tensor&) const {
+  return false;
+}
+bool Kernels::lstm_step_back(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                             const Tensor&, const Tensor&, const Tensor&, const Tensor&) const {
+  return false;
+}
+
 void Kernels::conv(const Tensor& y, const Tensor& x, const Tensor& kernel, const Tensor& bias,
                    const Windows& windows, bool relu) const {
   const Tensor wide = padded(*this, x, windows);

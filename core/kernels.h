@@ -108,6 +108,18 @@ class Kernels {
   /// c = a b for each matrix of a batch (batch, ., .); a stride of 0 repeats one.
   virtual void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const = 0;
 
+  // --- a step of an LSTM: gates i f g o side by side in z (rows, 4 units), states (rows, units),
+  // the recurrent kernel (units, 4 units); all dense but gy. A device that has no use for it, or
+  // none at this size, returns false and has done nothing.
+  /// z = z + h0 recurrent, activated; then h1, c1 and tanh_c = tanh(c1).
+  virtual bool lstm_step(const Tensor& h1, const Tensor& c1, const Tensor& z, const Tensor& tanh_c,
+                         const Tensor& h0, const Tensor& c0, const Tensor& recurrent) const;
+  /// Its gradient, where that of h1 is next_gz recurrent^T + gy, and gy may be undefined: gz, which
+  /// may be z, and gc, which is that of c1 and becomes that of c0.
+  virtual bool lstm_step_back(const Tensor& gc, const Tensor& gz, const Tensor& next_gz,
+                              const Tensor& gy, const Tensor& z, const Tensor& tanh_c,
+                              const Tensor& c0, const Tensor& recurrent) const;
+
   // --- windows; all contiguous: x (batch, n, n, n, channels), y (batch, m, m, m, filters), kernel
   // (size, size, size, channels / groups, filters), floats. A group of filters sees a group of
   // channels. What a device does not override is done by its other kernels (core/kernels.cpp).

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <keratin/autograd/internal/cross_entropy.h>
 #include <keratin/autograd/internal/indices.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
@@ -84,8 +85,8 @@ Tensor categorical_crossentropy(const Tensor& y_true, const Tensor& y_pred, bool
                                 double label_smoothing, int axis) {
   auto [y, p] = fitted("categorical_crossentropy", y_true, y_pred);
   y = smoothed(y, label_smoothing, p.size(axis));
-  Tensor log_p = from_logits ? log_softmax(p, axis) : log(clipped(normalized(p, axis)));
-  return -sum(y * log_p, axis);
+  if (from_logits) return -sum(y * log_softmax(p, axis), axis);
+  return sum(cross_entropy(y, p, sum(p, axis, true)), axis);
 }
 
 Tensor sparse_categorical_crossentropy(const Tensor& y_true, const Tensor& y_pred, bool from_logits,
@@ -104,7 +105,7 @@ Tensor sparse_categorical_crossentropy(const Tensor& y_true, const Tensor& y_pre
   if (ignore_class) p = where(expand_dims(checked.valid, -1), p, 1.0);
   // Only the entry of the right class is needed: of p before its logarithm.
   auto right = [&](const Tensor& x) { return take(reshape(x, {-1}), checked.places, 0); };
-  Tensor values = from_logits ? -right(log_softmax(p)) : -log(clipped(right(p) / sum(p, -1)));
+  Tensor values = from_logits ? -right(log_softmax(p)) : cross_entropy(1, right(p), sum(p, -1));
   return ignore_class ? where(checked.valid, values, 0.0) : values;
 }
 

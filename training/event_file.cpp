@@ -33,7 +33,7 @@ EventFile::EventFile(const std::string& folder) {
 }
 void EventFile::scalar(const std::string&, double, std::int64_t) {}
 void EventFile::histogram(const std::string&, const Tensor&, std::int64_t) {}
-void EventFile::images(const std::string&, const Tensor&, std::int64_t) {}
+void EventFile::images(const std::string&, const Tensor&, std::int64_t, std::int64_t) {}
 void EventFile::graph(const std::string&) {}
 void EventFile::flush() {}
 void EventFile::record(const std::string&) {}
@@ -143,8 +143,8 @@ void EventFile::histogram(const std::string& tag, const Tensor& numbers, std::in
   record(event.SerializeAsString());
 }
 
-void EventFile::images(const std::string& tag, const Tensor& images, std::int64_t step) {
-  constexpr std::int64_t most = 3;  // as many as TensorFlow writes
+void EventFile::images(const std::string& tag, const Tensor& images, std::int64_t step,
+                       std::int64_t most) {
   Event event;
   TensorProto& tensor = add_value(event, tag, step, "images", SummaryMetadata::BLOB_SEQUENCE);
   const std::int64_t count = std::min(images.size(0), most);

@@ -28,6 +28,19 @@ Tensor pictures_of(const Tensor& weight) {
   return shown ? w : Tensor();
 }
 
+// The weights of a layer's attention as pictures (number, rows, columns, 1), the largest one white:
+// (batch, time, 1) as one picture of all samples, (batch, queries, keys) as one for each sample,
+// and of (batch, heads, queries, keys), with any number of axes for both, each head of the first
+// sample.
+Tensor attention_pictures(const Tensor& weights) {
+  const Tensor w = weights / max(weights);
+  if (w.rank() == 3 && w.size(2) == 1) return reshape(w, {1, w.size(0), w.size(1), 1});
+  if (w.rank() == 3) return expand_dims(w, -1);
+  std::int64_t queries = 1;
+  for (int axis = 2; axis < 1 + w.rank() / 2; ++axis) queries *= w.size(axis);
+  return reshape(w[0], {w.size(1), queries, -1, 1});
+}
+
 }  // namespace
 
 TensorBoard::UpdateFrequency::UpdateFrequency(const std::string& word)
@@ -113,6 +126,7 @@ void TensorBoard::on_epoch_end(int epoch, Logs& logs) {
                        seconds_since(epoch_began_),
                    epoch);
   if (options_.histogram_freq > 0 && epoch % options_.histogram_freq == 0) write_weights(epoch);
+  if (!options_.attention_of.empty()) write_attention(epoch);
   train().flush();
   if (validation_ != nullptr) validation_->flush();
 }
@@ -125,6 +139,12 @@ void TensorBoard::write_weights(int epoch) {
       if (const Tensor pictures = pictures_of(weight.value()); pictures.defined())
         train().images(weight.path() + "/image", pictures, epoch);
     }
+}
+
+void TensorBoard::write_attention(int epoch) {
+  for (const auto& [name, weights] : model().capture(options_.attention_of))
+    if (name.ends_with("/attention"))
+      train().images(name, attention_pictures(weights), epoch, /*most=*/16);
 }
 
 }  // namespace keratin

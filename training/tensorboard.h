@@ -10,6 +10,7 @@
 #include <string>
 
 #include <keratin/training/callback.h>
+#include <keratin/training/per_output.h>
 
 namespace keratin {
 
@@ -32,6 +33,10 @@ class TensorBoard : public Callback {
     bool write_images = false;  ///< with the histograms, weights as pictures
     bool write_steps_per_second = false;  ///< how many batches a second takes
     UpdateFrequency update_freq = "epoch";
+    /// Samples, as for predict, on which attention is drawn after each epoch, under the tag
+    /// attention_layer/attention: a picture with a row for each sample, or for each query. Of a
+    /// layer with heads each head of the first sample. Keras has no such option.
+    Arrays attention_of = {};
   };
   TensorBoard() : TensorBoard(Options()) {}
   /// Throws std::invalid_argument for a frequency below 0, and std::runtime_error in a build
@@ -51,6 +56,7 @@ class TensorBoard : public Callback {
   class EventFile& train();
   class EventFile& validation();
   void write_weights(int epoch);
+  void write_attention(int epoch);
 
   Options options_;
   std::shared_ptr<class EventFile> train_, validation_;  // made when something is to be written

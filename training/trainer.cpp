@@ -36,6 +36,13 @@ Batch on_device_of(const Model& model, const Batch& batch) {
   return {moved(batch.x, device), moved(batch.y, device), moved(batch.sample_weight, device)};
 }
 
+/// All that must be finite for a step to be taken.
+Tensors loss_and_gradients(const Step& step) {
+  Tensors all = step.gradients;
+  all.push_back(step.loss);
+  return all;
+}
+
 }  // namespace
 
 Trainer::Trainer(Model& model)
@@ -100,8 +107,7 @@ void Trainer::take_step(StepRecord record) {
   const Step step = differentiate(record.batch);
   state_.update(step);
   const Tensor finite = full({}, 1, boolean, Device());
-  check_finite(finite, {step.loss});
-  check_finite(finite, step.gradients);
+  check_finite(finite, loss_and_gradients(step));
   if (finite.item() == 0) {
     before.restore();
     fail_at(std::move(record), step);
@@ -142,8 +148,7 @@ Step Trainer::differentiate_on_device(const Batch& batch) {
   const LayerMemory before(model_);
   Step step = differentiate(batch);
   if (metrics_in_graph_) state_.update(step);
-  check_finite(allowed_, {step.loss});
-  check_finite(allowed_, step.gradients);
+  check_finite(allowed_, loss_and_gradients(step));
   before.restore_unless(allowed_);
   done_.assign(done_ + allowed_.astype(int32));
   if (metrics_in_graph_) step = {.weights = step.weights, .gradients = step.gradients};

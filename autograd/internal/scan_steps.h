@@ -47,10 +47,11 @@ class Steps {
 /// What is the same in every step.
 struct Cell {
   FusedCell kind;
-  std::int64_t units;
+  std::int64_t units, steps;
   bool at_rest;       // the states before the first step are 0
   Tensor state_bias;  // of h times the recurrent kernel, for a GRU with reset_after; or undefined
   Tensor zero;
+  Tensor whole_kernel;  // the recurrent one, for a device that has a kernel for the whole step
   bool is(FusedCell other) const { return kind == other; }
 };
 
@@ -83,9 +84,11 @@ struct BlockGradients {
 /// The states after step t, from those before it and the inputs' share of the gates.
 void step(const Cell& cell, const Block& b, std::int64_t t, const Factors& factors);
 
-/// Turns the gradients of the states after step t into those of the states before it, and fills in
-/// those of the gates.
+/// Fills in the gradients of step t's gates, given those of the steps after it. The gradient of the
+/// states before it is that in `g`, once product_back has added what goes through the gates.
 void step_back(const Cell& cell, const Block& b, std::int64_t t, const BlockGradients& g,
                const Factors& transposed);
+void product_back(const Cell& cell, const Block& b, std::int64_t t, const BlockGradients& g,
+                  const Factors& transposed);
 
 }  // namespace keratin::scan

@@ -98,32 +98,34 @@ def train_step(work):
 
     def step():
         nonlocal state
-        state = jax.block_until_ready(update(work.kind, state, x, labels))
+        state = update(work.kind, state, x, labels)
 
-    return step
+    return step, lambda: jax.block_until_ready(state)
 
 
 def predict(work):
     w = weights(work)
     x = jnp.asarray(side.data(work)[0])
     probabilities = jax.jit(lambda w, x: jax.nn.softmax(logits(work.kind, w, x, unroll=True)))
-    return lambda: probabilities(w, x).block_until_ready()
+    return lambda: probabilities(w, x).block_until_ready(), lambda: None
 
 
 def prepare(name):
     work = side.workload(name, KINDS)
-    step = train_step(work) if work.training else predict(work)
-    side.per_call(step)
+    step, wait = train_step(work) if work.training else predict(work)
+    side.per_call(step, wait)
     device = jax.devices()[0].platform
     if (device == "gpu") != (side.DEVICE == "cuda"):
         raise side.Skip(f"this JAX computes on {device}")
     where = "CUDA" if device == "gpu" else f"{side.cores()} threads"
     version = f"JAX {jax.__version__} jit, {where}"
-    return version, partial(side.per_call, step)
+    return version, partial(side.per_call, step, wait)
 
 
 def first(name):
-    train_step(side.workload(name, KINDS, training=True))()
+    step, wait = train_step(side.workload(name, KINDS, training=True))
+    step()
+    wait()
 
 
 if __name__ == "__main__":

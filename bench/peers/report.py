@@ -125,7 +125,7 @@ def write_csv(path, results):
 
 COLORS = {
     OURS: "#1f4e9c", "by hand": "#9a9a9a", "products": "#c4c4c4",
-    "torch": "#d9541e", "torch.compile": "#f0a07c",
+    "torch": "#d9541e", "torch.compile": "#f0a07c", "torch graphs": "#8c2f0a",
     "Keras JAX": "#2f8f5b", "Keras TensorFlow": "#c9a227", "Keras torch": "#a8552a",
     "jax.jit": "#7fc29b", "ONNX Runtime": "#7a5ea8",
 }  # fmt: skip

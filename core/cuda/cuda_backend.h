@@ -55,6 +55,8 @@ struct DeviceState {
   Feeder feeder;
   /// In memory that kernels write and the host reads after a wait.
   IndexFault* const fault;
+  /// Held while a product is queued: cuBLAS, with its workspace, serves one thread at a time.
+  std::mutex multiplying;
 
   /// Where work of this thread is queued: in the device's stream, or in that of its capture.
   Stream stream() const;

@@ -85,12 +85,11 @@ class CudaKernels final : public Kernels {
     for (const Tensor& t : x) arrays.push_back({contiguous(t)});
     for_parts(arrays, [&](const Groups& part) {
       const DType dtype = x[0].dtype();
-      const Tensor sums =
-          empty({std::int64_t{part.count} * finite_threads}, dtype, finite.device());
-      const Tensor sum = empty({}, dtype, finite.device());
+      const int count = part.count * finite_blocks;
+      const Tensor sums = empty({count}, dtype, finite.device());
       find_not_finite(dtype, raw<void>(sums), part, on("check_finite"));
-      reduce(Reduction::sum, sum, sums, 0);
-      keep_where_zero(dtype, raw<bool>(finite), raw<void>(sum), device_.fault, on("check_finite"));
+      keep_where_zero(dtype, raw<bool>(finite), raw<void>(sums), count, device_.fault,
+                      on("check_finite"));
     });
   }
 
@@ -123,7 +122,9 @@ class CudaKernels final : public Kernels {
   }
 
   void cumulative_sum(const Tensor& y, const Tensor& x, int axis, bool reverse) const override {
-    cuda::cumulative_sum(x.dtype(), raw<void>(y), raw<void>(x), middle(x.shape(), axis), reverse,
+    const Middle size = middle(x.shape(), axis);
+    if (size.outer * size.inner == 1 && size.n > 2 * summed && !reverse) return long_sum(y, x);
+    cuda::cumulative_sum(x.dtype(), raw<void>(y), raw<void>(x), size, reverse,
                          on("cumulative_sum"));
   }
 
@@ -197,6 +198,34 @@ class CudaKernels final : public Kernels {
     if (!c.is_contiguous()) copy(c, apart);
   }
 
+  bool lstm_step(const Tensor& h1, const Tensor& c1, const Tensor& z, const Tensor& tanh_c,
+                 const Tensor& h0, const Tensor& c0, const Tensor& recurrent) const override {
+    if (!takes_steps(h0, recurrent)) return false;
+    LstmStep step = step_of(recurrent, c0, tanh_c, z);
+    step.h0 = raw<float>(h0);
+    step.h1 = raw<float>(h1);
+    step.c1 = raw<float>(c1);
+    cuda::lstm_step(step, on("lstm"));
+    return true;
+  }
+
+  bool lstm_step_back(const Tensor& gc, const Tensor& gz, const Tensor& next_gz, const Tensor& gy,
+                      const Tensor& z, const Tensor& tanh_c, const Tensor& c0,
+                      const Tensor& recurrent) const override {
+    const bool dense = !gy.defined() || gy.strides()[1] == 1 || gy.size(1) == 1;
+    if (!dense || !takes_steps(c0, recurrent)) return false;
+    LstmStep step = step_of(recurrent, c0, tanh_c, z);
+    step.next_gz = raw<float>(next_gz);
+    if (gy.defined()) {
+      step.gy = raw<float>(gy);
+      step.gy_stride = gy.strides()[0];
+    }
+    step.gc = raw<float>(gc);
+    step.gz = raw<float>(gz);
+    cuda::lstm_step_back(step, on("lstm"));
+    return true;
+  }
+
   void max_pool(const Tensor& y, const Tensor& index, const Tensor& x,
                 const Windows& windows) const override {
     Pooling pooling{windows, x.size(0), {}, {}, x.size(4)};
@@ -209,6 +238,46 @@ class CudaKernels final : public Kernels {
   }
 
  private:
+  // Where the rows and units are many, cuBLAS is faster.
+  static bool takes_steps(const Tensor& state, const Tensor& recurrent) {
+    constexpr std::int64_t multiplications = 1 << 26;
+    return state.dtype() == float32 && recurrent.is_contiguous() &&
+           state.numel() * recurrent.size(1) <= multiplications;
+  }
+
+  static LstmStep step_of(const Tensor& recurrent, const Tensor& c0, const Tensor& tanh_c,
+                          const Tensor& z) {
+    LstmStep step = {};
+    step.rows = static_cast<int>(c0.size(0));
+    step.units = static_cast<int>(c0.size(1));
+    step.recurrent = raw<float>(recurrent);
+    step.c0 = raw<float>(c0);
+    step.tanh_c = raw<float>(tanh_c);
+    step.z = raw<float>(z);
+    return step;
+  }
+
+  // The running sums of one long row: of its pieces, by a block each; then of the pieces' last
+  // sums, which are added to the pieces after.
+  void long_sum(const Tensor& y, const Tensor& x) const {
+    const std::int64_t pieces = x.numel() / summed, rest = x.numel() % summed;
+    auto row = [](const Tensor& t, std::int64_t first, Shape shape, Strides strides) {
+      return make_view(t, shape, strides, first);
+    };
+    auto sum_rows = [&](std::int64_t first, std::int64_t rows, std::int64_t n) {
+      cumulative_sum(row(y, first, {rows, n}, {n, 1}), row(x, first, {rows, n}, {n, 1}), 1, false);
+    };
+    sum_rows(0, pieces, summed);
+    if (rest > 0) sum_rows(pieces * summed, 1, rest);
+    const Tensor before = empty({pieces}, y.dtype(), y.device());
+    copy(before, row(y, summed - 1, {pieces}, {summed}));
+    cumulative_sum(before, before, 0, false);
+    accumulate(row(y, summed, {pieces - 1, summed}, {summed, 1}),
+               row(before, 0, {pieces - 1, 1}, {1, 1}));
+    if (rest > 0)
+      accumulate(row(y, pieces * summed, {rest}, {1}), row(before, pieces - 1, {1}, {1}));
+  }
+
   /// The stream, for work of the op `who`.
   Stream on(const char* who) const {
     device_.begin(who);
@@ -225,7 +294,8 @@ class CudaKernels final : public Kernels {
   }
 
   static constexpr std::int64_t scanned_indices = 1 << 20;  // looks at an index, at most
-  static constexpr std::int64_t piece = 1 << 16;  // of a row that is reduced to one number
+  static constexpr std::int64_t piece = 1 << 16;   // of a row that is reduced to one number
+  static constexpr std::int64_t summed = 1 << 10;  // and of one whose running sums are wanted
 
   [[noreturn]] static void no_packing() {
     throw std::logic_error("cuda: packed_shape offers no packing");
@@ -337,6 +407,7 @@ class CudaKernels final : public Kernels {
     product.ldb = two.leading;
     product.stride_a = one.stride;
     product.stride_b = two.stride;
+    std::lock_guard lock(device_.multiplying);
     cuda::gemm(product, on("matmul"));
   }
 

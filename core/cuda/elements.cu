@@ -65,6 +65,20 @@ __global__ void accumulate_elements(const Loop loop) {
   });
 }
 
+/// The sum of x over the threads of a block, for all of them.
+template <class T>
+__device__ T sum_of_block(T x) {
+  __shared__ T part[block_size];
+  const unsigned thread = threadIdx.x;
+  part[thread] = x;
+  __syncthreads();
+  for (unsigned half = block_size / 2; half > 0; half /= 2) {
+    if (thread < half) part[thread] += part[thread + half];
+    __syncthreads();
+  }
+  return part[0];
+}
+
 // x - x is 0 for all numbers but infinity and NaN.
 template <class T>
 __global__ void sum_differences(const Groups arrays, T* sums) {
@@ -72,12 +86,16 @@ __global__ void sum_differences(const Groups arrays, T* sums) {
   const auto* x = static_cast<const T*>(arrays.data[array][0]);
   T sum(0);
   for_elements(arrays.size[array], [&](std::int64_t i) { sum += x[i] - x[i]; });
-  sums[array * finite_threads + blockIdx.x * blockDim.x + threadIdx.x] = sum;
+  sum = sum_of_block(sum);
+  if (threadIdx.x == 0) sums[array * gridDim.x + blockIdx.x] = sum;
 }
 
 template <class T>
-__global__ void keep_if_zero(bool* finite, const T* number, const IndexFault* fault) {
-  *finite = *finite && *number == T(0) && fault->found == 0;
+__global__ void keep_if_zero(bool* finite, const T* sums, int count, const IndexFault* fault) {
+  T sum(0);
+  for_elements(count, [&](std::int64_t i) { sum += sums[i]; });
+  sum = sum_of_block(sum);
+  if (threadIdx.x == 0) *finite = *finite && sum == T(0) && fault->found == 0;
 }
 
 template <class T>
@@ -130,16 +148,17 @@ void accumulate(DType dtype, const Loop& loop, Stream stream) {
 void find_not_finite(DType dtype, void* sums, const Groups& arrays, Stream stream) {
   with_type<float, double>(dtype, [&](auto type) {
     using T = decltype(type);
-    launch(sum_differences<T>, {finite_threads / block_size, static_cast<unsigned>(arrays.count)},
-           block_size, stream, arrays, static_cast<T*>(sums));
+    launch(sum_differences<T>, {finite_blocks, static_cast<unsigned>(arrays.count)}, block_size,
+           stream, arrays, static_cast<T*>(sums));
   });
 }
 
-void keep_where_zero(DType dtype, bool* finite, const void* number, const IndexFault* fault,
-                     Stream stream) {
+void keep_where_zero(DType dtype, bool* finite, const void* sums, int count,
+                     const IndexFault* fault, Stream stream) {
   with_type<float, double>(dtype, [&](auto type) {
     using T = decltype(type);
-    launch(keep_if_zero<T>, 1, 1, stream, finite, static_cast<const T*>(number), fault);
+    launch(keep_if_zero<T>, 1, block_size, stream, finite, static_cast<const T*>(sums), count,
+           fault);
   });
 }
 

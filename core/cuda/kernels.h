@@ -69,13 +69,13 @@ void pointwise_gradient(Pointwise op, const void* functor, DType dtype, const Lo
 /// Nothing happens where `allowed`, which may be null, is false.
 void step(Pointwise op, const void* functor, DType dtype, const Groups& groups, const bool* allowed,
           Stream stream);
-/// For each group of one array: sums[group * finite_threads + thread] = 0, or NaN where what that
-/// thread has seen is not finite; float32 or float64.
-inline constexpr int finite_threads = 4096;
+/// For each group of one array: sums[group * finite_blocks + block] = 0, or NaN where what that
+/// block has seen is not finite; float32 or float64.
+inline constexpr int finite_blocks = 16;
 void find_not_finite(DType dtype, void* sums, const Groups& arrays, Stream stream);
-/// finite = finite, and the number is 0, and no index was at fault.
-void keep_where_zero(DType dtype, bool* finite, const void* number, const IndexFault* fault,
-                     Stream stream);
+/// finite = finite, and the `count` sums are 0, and no index was at fault.
+void keep_where_zero(DType dtype, bool* finite, const void* sums, int count,
+                     const IndexFault* fault, Stream stream);
 /// Operands y (boolean), a and b of `dtype`.
 void compare(Comparison op, DType dtype, const Loop& loop, Stream stream);
 /// Operands y, condition (boolean), a, b.
@@ -123,6 +123,29 @@ void scatter_add_sorted(DType dtype, void* y, const void* x, const std::int32_t*
 /// channels) that each window sees, and where it lies; float32 or float64. index may be null.
 void max_pool(DType dtype, void* y, std::int32_t* index, const void* x, const Pooling& pooling,
               Stream stream);
+
+/// A step of an LSTM on some rows of a batch; float32. Gates stand side by side, i f g o. All is
+/// dense, but for rows of gy.
+struct LstmStep {
+  int rows, units;
+  const float* recurrent;  // (units, 4 units)
+  const float* c0;         // (rows, units): before the step
+  float* tanh_c;           // (rows, units): of the cell state after the step
+  float* z;                // (rows, 4 units): the gates
+  // forward
+  const float* h0;  // (rows, units)
+  float *h1, *c1;   // (rows, units)
+  // backward
+  const float* next_gz;    // (rows, 4 units): gradient of the gates of the step after this one
+  const float* gy;         // (rows, units): gradient of the output, or null
+  std::int64_t gy_stride;  // from one row of it to the next
+  float* gc;               // (rows, units): gradient of c1, then of c0
+  float* gz;               // (rows, 4 units)
+};
+/// z = z + h0 recurrent, activated; then h1, c1 and tanh_c.
+void lstm_step(const LstmStep& step, Stream stream);
+/// The gradient of h1 is next_gz recurrent^T + gy; then gz, and gc in place.
+void lstm_step_back(const LstmStep& step, Stream stream);
 
 /// One pass of a stable radix sort, by the digit of `digit_bits` bits from bit `shift` on. First
 /// counts[d * threads + t], how often thread t, of sort_threads(count), has digit d; the caller

@@ -68,6 +68,7 @@ struct Gemm {
   std::int64_t stride_a = 0, stride_b = 0,
                stride_c = 0;  // from one matrix to the next, in elements
 };
+/// One thread at a time.
 void gemm(const Gemm& product, Stream stream);
 
 // launch(kernel, grid, block, stream, arguments...) queues a kernel.

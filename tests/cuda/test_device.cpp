@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <functional>
@@ -152,6 +153,24 @@ CUDA_TEST_CASE("products take the matrices of a batch from last to first") {
   CHECK(distance(product("cpu"), product("cuda:0")) < 1e-6);
 }
 
+CUDA_TEST_CASE("threads that multiply at the same time get the bits of one that is alone") {
+  auto scope = device("cuda:0");
+  const Tensor a = Random(1).normal({20, 700}), b = Random(2).normal({700, 30});
+  const Tensor alone = matmul(a, b);
+  std::array<double, 8> differences;
+  differences.fill(1);
+  std::vector<std::thread> threads;
+  for (double& difference : differences)
+    threads.emplace_back([&] {
+      double largest = 0;
+      for (int i = 0; i < 20; ++i)
+        largest = std::max(largest, max(abs(matmul(a, b) - alone)).item());
+      difference = largest;
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (double difference : differences) CHECK(difference == 0);
+}
+
 CUDA_TEST_CASE("random numbers are those of the processor") {
   auto draw = [](Device device) {
     Random random(7);
@@ -239,6 +258,48 @@ CUDA_TEST_CASE("gathered gradients are added in the order of the indices, few or
     };
     CHECK(distance(gradient(x), gradient(x.to("cuda:0"))) == 0);
   }
+}
+
+CUDA_TEST_CASE("running sums of a long row are those of the processor") {
+  for (std::int64_t n : {2048, 2049, 4096, 70'001}) {
+    const Tensor x = Random(1).integers({n}, -9, 9), z = Random(2).normal({n}, 0, 1, float64);
+    CHECK(distance(cumsum(x.to("cuda:0"), 0), cumsum(x, 0)) == 0);
+    CHECK(distance(cumsum(z.to("cuda:0"), 0), cumsum(z, 0)) < 1e-10);
+  }
+}
+
+// On the device a step is one launch, which computes in tiles of 8 rows and 8 units.
+CUDA_TEST_CASE("an LSTM has the processor's values and gradients, whatever its rows and units") {
+  for (auto [batch, units] : {std::pair{1, 1}, {8, 8}, {9, 20}, {33, 7}})
+    for (const bool sequences : {false, true})
+      for (const bool masked : {false, true}) {
+        const Tensor x = Random(4).normal({batch, 6, 5}), h = Random(5).normal({batch, units}),
+                     c = Random(6).normal({batch, units}), mask = Random(7).uniform({batch, 6});
+        LSTM lstm(units, {.return_sequences = sequences});
+        set_random_seed(3);
+        lstm(x);
+        // The output, and the gradients with respect to inputs, states and weights.
+        auto results = [&](const Device& there) {
+          lstm.to(there);
+          Tensors inputs{x.to(there), h.to(there), c.to(there)}, sources = inputs;
+          for (const Weight& weight : lstm.weights()) sources.push_back(weight.value());
+          GradientTape tape;
+          for (const Tensor& input : inputs) tape.watch(input);
+          CallOptions options;
+          if (masked) options.mask = (mask > 0.3).to(there);
+          const Tensor y = lstm(inputs, options)[0];
+          Tensors all = tape.gradient(sum(y * sin(y)), sources);
+          all.push_back(y);
+          return all;
+        };
+        const Tensors here = results("cpu"), there = results("cuda:0");
+        CAPTURE(batch);
+        CAPTURE(units);
+        for (std::size_t i = 0; i < here.size(); ++i) {
+          CAPTURE(i);
+          CHECK(distance(there[i], here[i]) < 1e-5 * (1 + max(abs(here[i])).item()));
+        }
+      }
 }
 
 CUDA_TEST_CASE("views that overlap are added to in order") {

@@ -11,9 +11,13 @@
 #include <keratin/io/internal/checksum.h>
 #include <keratin/io/internal/little_endian.h>
 #include <keratin/io/internal/png.h>
+#include <keratin/layers/attention.h>
+#include <keratin/layers/attention_heads.h>
+#include <keratin/layers/attention_single.h>
 #include <keratin/layers/dense.h>
 #include <keratin/optim/optimizers.h>
 #include <keratin/training/internal/event_file.h>
+#include <keratin/training/model.h>
 #include <keratin/training/sequential.h>
 #include <keratin/training/tensorboard.h>
 
@@ -162,6 +166,39 @@ TEST_CASE("the model is there as JSON, and a picture for each weight") {
   CHECK(image.string_val(1) == "2");
   CHECK(image.string_val(2).substr(1, 3) == "PNG");
   CHECK(numbers_in(trained.directory / "logs/train").count(path + " at 1") == 0);
+}
+
+TEST_CASE("attention is drawn after each epoch, for the samples that were given") {
+  const auto x = Input({5, 4});
+  const auto h = MultiHeadAttention(2, 3, {.name = "heads"})({x, x});
+  const auto s = Attention({.name = "single"})({h, h});
+  const AttentionLayer attention(3);
+  Model model({x}, {Dense(1)(AnyLayer(attention)(s))});
+  model.compile({.optimizer = "sgd", .loss = "mse"});
+  TemporaryDirectory directory;
+  const Tensor samples = Random(1).normal({3, 5, 4});
+  TensorBoard board({.log_dir = directory / "logs", .attention_of = samples});
+  model.fit(samples, ones({3, 1}), {.epochs = 2, .verbose = 0, .callbacks = {board}});
+  const auto weights = model.capture(samples);
+  auto largest_is_white = [](const Tensor& w) { return w / max(w); };
+  const Tensor heads = largest_is_white(weights.at("heads/attention")),
+               single = largest_is_white(weights.at("single/attention")),
+               steps = largest_is_white(weights.at(attention.name() + "/attention"));
+  // What the last epoch has written: width, height, pictures.
+  std::map<std::string, std::vector<std::string>> seen;
+  for (const Event& event : events_in(directory / "logs/train"))
+    for (const auto& value : event.summary().value())
+      if (value.metadata().plugin_data().plugin_name() == "images" && event.step() == 1) {
+        const auto& parts = value.tensor().string_val();
+        seen[value.tag()] = {parts.begin(), parts.end()};
+      }
+  using Pictures = std::vector<std::string>;
+  CHECK(seen.at("heads/attention") ==
+        Pictures{"5", "5", format_png(heads[0][0]), format_png(heads[0][1])});
+  CHECK(seen.at("single/attention") ==
+        Pictures{"5", "5", format_png(single[0]), format_png(single[1]), format_png(single[2])});
+  CHECK(seen.at(attention.name() + "/attention") == Pictures{"5", "3", format_png(squeeze(steps))});
+  CHECK(seen.size() == 3);
 }
 
 TEST_CASE("batches are recorded when they are asked for") {

@@ -21,8 +21,10 @@ class EventFile {
   void scalar(const std::string& tag, double value, std::int64_t step);
   /// How many of the numbers lie where, in 30 parts of equal width.
   void histogram(const std::string& tag, const Tensor& numbers, std::int64_t step);
-  /// (number, height, width, channels), numbers from 0 to 1.
-  void images(const std::string& tag, const Tensor& images, std::int64_t step);
+  /// (number, height, width, channels), numbers from 0 to 1; of more than `most` the first ones. As
+  /// many as TensorFlow writes, if nothing is said.
+  void images(const std::string& tag, const Tensor& images, std::int64_t step,
+              std::int64_t most = 3);
   /// A model's to_json, for the page of graphs.
   void graph(const std::string& json);
   /// What was written is on the disk. Throws std::runtime_error when it cannot be.

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <cstdlib>
@@ -45,6 +46,7 @@ struct StreamState {
   std::int64_t done = 0;                      // pieces of work
   std::optional<std::vector<Work>> captured;  // while a capture is under way
   bool capture_failed = false;
+  std::atomic<bool> multiplying = false;  // a thread is in gemm
 
   std::int64_t queued() const { return done + static_cast<std::int64_t>(queue.size()); }
 };
@@ -395,6 +397,11 @@ void launch_call(dim3 grid, dim3 block, Stream stream, emulator::Call call) {
 }
 
 void gemm(const Gemm& g, Stream stream) {
+  if (stream->multiplying.exchange(true)) fail("gemm: two threads use cuBLAS at the same time");
+  struct End {
+    std::atomic<bool>& multiplying;
+    ~End() { multiplying = false; }
+  } end{stream->multiplying};
   auto lock = locked();
   if (!is_floating(g.dtype)) fail("gemm: float32 or float64");
   if (g.m < 0 || g.n < 0 || g.k < 0 || g.batch < 0) fail("gemm: a negative size");

@@ -382,7 +382,7 @@ TEST_CASE("nvcc's indexing is the emulator's to the last bit") {
 TEST_CASE_TEMPLATE("nvcc's search for numbers that are not finite is the emulator's", T, float,
                    double) {
   const Array<T> bad(numbers<T>(1)), good(plain_numbers<T>(2, elements)),
-      sums(plain_numbers<T>(3, 2 * finite_threads)), zero({T(0)}), one({T(1)});
+      sums(plain_numbers<T>(3, 2 * finite_blocks));
   Groups groups;
   groups.count = 2;
   groups.size[0] = groups.size[1] = elements;
@@ -391,10 +391,30 @@ TEST_CASE_TEMPLATE("nvcc's search for numbers that are not finite is the emulato
   auto* fault = static_cast<IndexFault*>(allocate_host(sizeof(IndexFault)));
   *fault = {};
   const Array<bool> finite({true});
-  keep_where_zero(dtype_for<T>, finite, zero, fault, stream());
-  keep_where_zero(dtype_for<T>, finite, one, fault, stream());
+  keep_where_zero(dtype_for<T>, finite, sums, 2 * finite_blocks, fault, stream());
   CHECK_NOTHROW(synchronize(stream()));
   release_host(fault);
+}
+
+TEST_CASE("nvcc's steps of an LSTM are the emulator's") {
+  for (auto [rows, units] : {std::pair{16, 24}, {5, 13}}) {
+    auto state = [&](unsigned seed) {
+      return Array<float>(plain_numbers<float>(seed, std::int64_t{rows} * units));
+    };
+    auto gates = [&](unsigned seed) {
+      return Array<float>(plain_numbers<float>(seed, std::int64_t{rows} * 4 * units));
+    };
+    const Array<float> recurrent(plain_numbers<float>(1, std::int64_t{units} * 4 * units));
+    const Array<float> c0 = state(2), tanh_c = state(3), h0 = state(4), h1 = state(5),
+                       c1 = state(6), gy = state(7), gc = state(8), z = gates(9),
+                       next_gz = gates(10), gz = gates(11);
+    LstmStep step = {rows, units, recurrent, c0, tanh_c, z, h0, h1, c1, next_gz, gy, units, gc, gz};
+    lstm_step(step, stream());
+    lstm_step_back(step, stream());
+    step.gy = nullptr;
+    lstm_step_back(step, stream());
+    CHECK_NOTHROW(synchronize(stream()));
+  }
 }
 
 TEST_CASE("every kernel that nvcc made has run") {

@@ -94,10 +94,11 @@ struct Result {
 Result result_of(const std::string& name) {
   static const std::regex first_argument("[a-z]I(?:LNS_9ReductionE[0-9]E)?([a-z])");
   static const std::regex inexact(
-      "7forwardI|8gradientI|4stepI|softmax_|12draw_numbersI.LNS_4Draw4KindE[12]E");
+      "7forwardI|8gradientI|4stepI|softmax_|lstm_|12draw_numbersI.LNS_4Draw4KindE[12]E");
   Result result;
   std::smatch m;
   if (std::regex_search(name, m, first_argument)) result.type = *m[1].first;
+  if (name.find("lstm_") != name.npos) result.type = 'f';
   result.exact = !std::regex_search(name, inexact);
   return result;
 }
