@@ -180,6 +180,27 @@ static void resize(const float* x, axis d, axis r, axis c, int channels, float* 
           copy(x + ((o * r.in + p) * c.in + q) * channels, channels, y);
       }
 }
+
+/* Entry i of `size` times as many lies at this place among the old ones, at most at an end. */
+static float place_among(axis a, int i) {
+  const float place = ((float)i + 0.5f) / (float)a.size - 0.5f, end = (float)(a.in - 1);
+  return place < 0.0f ? 0.0f : place > end ? end : place;
+}
+
+/* Each pixel between the four around it. */
+static void enlarge(const float* x, axis r, axis c, int channels, float* y) {
+  for (int i = 0; i < r.out; ++i)
+    for (int j = 0; j < c.out; ++j, y += channels) {
+      const float row = place_among(r, i), column = place_among(c, j);
+      const int p = (int)row, q = (int)column;
+      const float down = row - (float)p, right = column - (float)q;
+      const int below = p + 1 < r.in ? c.in * channels : 0, beside = q + 1 < c.in ? channels : 0;
+      const float* at = x + (p * c.in + q) * channels;
+      for (int k = 0; k < channels; ++k, ++at)
+        y[k] = (1.0f - down) * ((1.0f - right) * at[0] + right * at[beside]) +
+               down * ((1.0f - right) * at[below] + right * at[below + beside]);
+    }
+}
 )c";
 
 std::size_t axes_in(const Layer& layer) {
@@ -410,9 +431,8 @@ Emitter emit_margins(const char* name, int sign) {
 
 Values emit_up_sampling(Writer& w, const Layer& layer, const Values& in) {
   const Config config = layer.get_config();
-  if (const Option* how = find_option(config, "interpolation"))
-    if (text_of(*how) != text_of(Option("nearest")))
-      fail("interpolation {} is not exported", text_of(*how));
+  const Option* how = find_option(config, "interpolation");
+  const bool bilinear = how != nullptr && text_of(*how) == text_of(Option("bilinear"));
   Windows windows(w, layer, in[0].numbers, config);
   const std::vector<int> factors = per_axis(config, "size", windows.axes);
   for (std::size_t i = 0; i < windows.axes; ++i) {
@@ -422,9 +442,12 @@ Values emit_up_sampling(Writer& w, const Layer& layer, const Values& in) {
     windows.add(n, length, fmt::format("{}, 1, 1, 0", factors[i]));
     windows.out.push_back(length);
   }
-  const auto [depths, rows, columns] = windows.names();
+  const auto [depths, rows, columns] = windows.names(bilinear ? 2 : 3);
   const Array y = windows.result(windows.channels());
-  w.call("resize", windows.x, depths, rows, columns, windows.channels(), y);
+  if (bilinear)
+    w.call("enlarge", windows.x, rows, columns, windows.channels(), y);
+  else
+    w.call("resize", windows.x, depths, rows, columns, windows.channels(), y);
   return {{windows.back(y)}};
 }
 

@@ -152,6 +152,12 @@ std::string Writer::constant(const std::string& name, const Tensor& values) {
   return text;
 }
 
+std::string Writer::ints(const std::string& name, const std::vector<std::string>& numbers) {
+  const std::string array = unique(identifier(path) + "_" + name);
+  line(fmt::format("const int {}[] = {{{}}};", array, fmt::join(numbers, ", ")));
+  return array;
+}
+
 std::string Writer::literal(double value) const { return literal_of(value, real_); }
 
 // --- lines
@@ -226,15 +232,11 @@ std::vector<std::size_t> order_with_last(const std::vector<std::size_t>& axes, s
 // y is made of x by steps along its axes: the product of the sizes behind an axis of x.
 Array gathered(Writer& writer, const Array& x, const Sizes& shape,
                const std::vector<std::string>& steps, const std::string& name) {
-  auto list = [&](const char* what, const std::vector<std::string>& texts) {
-    const std::string array = writer.unique(identifier(writer.path) + "_" + what);
-    writer.line(fmt::format("const int {}[] = {{{}}};", array, fmt::join(texts, ", ")));
-    return array;
-  };
   std::vector<std::string> sizes;
   for (const Size& size : shape) sizes.push_back(size.text);
   Array y = writer.numbers(name, shape);
-  const std::string size_list = list("sizes", sizes), step_list = list("steps", steps);
+  const std::string size_list = writer.ints("sizes", sizes),
+                    step_list = writer.ints("steps", steps);
   writer.call("gather", x, shape.size(), size_list, step_list, y);
   return y;
 }

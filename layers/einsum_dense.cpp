@@ -3,18 +3,12 @@
 
 #include <keratin/autograd/ops.h>
 #include <keratin/layers/einsum_dense.h>
+#include <keratin/layers/internal/einsum_equation.h>
 #include <keratin/layers/internal/named.h>
 #include <keratin/layers/internal/options.h>
 
 namespace keratin {
 namespace {
-
-// The letters of "input,kernel->output". Where there is "...", letters of its own stand for it.
-struct Equation {
-  std::string input, kernel, output;
-  std::string given;  // the letters of the output that the output shape is about
-  std::string text() const { return input + "," + kernel + "->" + output; }
-};
 
 bool all_letters(const std::string& text) {
   for (char c : text)
@@ -33,7 +27,9 @@ bool cut(std::string& text, bool front) {
   return true;
 }
 
-Equation parsed(const std::string& text, int rank) {
+}  // namespace
+
+EinsumEquation EinsumEquation::parsed(const std::string& text, int rank) {
   const auto comma = text.find(','), arrow = text.find("->");
   auto malformed = [&] {
     fail(
@@ -42,8 +38,8 @@ Equation parsed(const std::string& text, int rank) {
         text);
   };
   if (comma == std::string::npos || arrow == std::string::npos || arrow < comma) malformed();
-  Equation e{text.substr(0, comma), text.substr(comma + 1, arrow - comma - 1),
-             text.substr(arrow + 2), ""};
+  EinsumEquation e{text.substr(0, comma), text.substr(comma + 1, arrow - comma - 1),
+                   text.substr(arrow + 2), ""};
   const bool left = cut(e.input, true), right = !left && cut(e.input, false);
   if ((left && !cut(e.output, true)) || (right && !cut(e.output, false))) malformed();
   if (!all_letters(e.input) || !all_letters(e.kernel) || !all_letters(e.output)) malformed();
@@ -69,10 +65,12 @@ Equation parsed(const std::string& text, int rank) {
   return e;
 }
 
+namespace {
+
 using Sizes = std::map<char, std::int64_t>;
 
 // The size of each axis, None where it is not known.
-Sizes sizes_of(const Equation& e, const Shape& input, const Shape& output) {
+Sizes sizes_of(const EinsumEquation& e, const Shape& input, const Shape& output) {
   Sizes sizes;
   for (int i = 0; i < input.rank(); ++i) sizes[e.input[static_cast<std::size_t>(i)]] = input[i];
   if (output.rank() != static_cast<int>(e.given.size()))
@@ -116,7 +114,7 @@ EinsumDense::EinsumDense(const std::string& equation, const Shape& output_shape,
                          const EinsumDenseOptions& options)
     : equation_(equation), output_shape_(output_shape), options_(options) {
   try {
-    const Equation e = parsed(equation, 0);
+    const EinsumEquation e = EinsumEquation::parsed(equation, 0);
     for (char c : options.bias_axes)
       if (!contains(e.output, c))
         fail("bias_axes: axis {} is not in the output of \"{}\"", c, equation);
@@ -156,7 +154,7 @@ std::vector<Field> EinsumDense::fields() {
 
 void EinsumDense::build(const Shape& input_shape) {
   const EinsumDenseOptions& o = options_;
-  const Equation e = parsed(equation_, input_shape.rank());
+  const EinsumEquation e = EinsumEquation::parsed(equation_, input_shape.rank());
   const Sizes sizes = sizes_of(e, input_shape, output_shape_);
   const Shape kernel_shape = shape_of(e.kernel, sizes);
   double in = 1, out = 1;
@@ -184,13 +182,13 @@ void EinsumDense::build(const Shape& input_shape) {
 Shape EinsumDense::compute_output_shape(const Shape& input_shape) {
   ensure_built(input_shape);
   return named(*this, [&] {
-    const Equation e = parsed(equation_, input_shape.rank());
+    const EinsumEquation e = EinsumEquation::parsed(equation_, input_shape.rank());
     return shape_of(e.output, sizes_of(e, input_shape, output_shape_));
   });
 }
 
 Tensor EinsumDense::call(const Tensor& inputs) {
-  const Equation e = parsed(equation_, inputs.rank());
+  const EinsumEquation e = EinsumEquation::parsed(equation_, inputs.rank());
   if (inputs.rank() != input_shape().rank())
     fail("expected an input of rank {}, got {}", input_shape().rank(), inputs.shape());
   Sizes sizes = sizes_of(e, inputs.shape(), output_shape_);

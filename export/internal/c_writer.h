@@ -67,6 +67,8 @@ class Writer {
   std::string weight(const Layer& layer, const std::string& name);
   /// An array of constants.
   std::string constant(const std::string& name, const Tensor& values);
+  /// An array of int, which may depend on sizes that are not known.
+  std::string ints(const std::string& name, const std::vector<std::string>& numbers);
   /// A number as C has it.
   std::string literal(double value) const;
 
@@ -161,6 +163,7 @@ struct Part {
   std::vector<LayerKind> kinds;
 };
 Part core_part();
+Part einsum_part();
 Part activation_part();
 Part merge_part();
 Part normalization_part();

@@ -161,6 +161,9 @@ TEST_CASE("convolutions and poolings in C" * with_compiler) {
       CHECK(
           layer_same(Cropping2D({.cropping = {{1, 1}, {0, 2}}, .data_format = format}), {4, 5, 3}));
       CHECK(layer_same(UpSampling2D({.size = {2, 3}, .data_format = format}), {4, 5, 3}));
+      CHECK(layer_same(
+          UpSampling2D({.size = {2, 3}, .data_format = format, .interpolation = "bilinear"}),
+          {4, 5, 3}));
     }
   CHECK(layers_same({InputLayer({None, 3}), ZeroPadding1D(), Conv1D(4, 3, {.padding = "causal"}),
                      Conv1D(4, 2, {.strides = 2, .padding = "same"}), MaxPooling1D(2),
@@ -263,6 +266,16 @@ TEST_CASE("a mask for attention, and an input that nothing reads, in C" * with_c
   auto x = Input({6, 4}), m = Input({6}), may = Input({6, 6}, {.dtype = boolean});
   Model model({x, m, may}, {MultiHeadAttention(2, 3)({x, x, x, may}), LSTM(3)(x)});
   CHECK(same_in_c(model));
+}
+
+TEST_CASE("sums of products along any axes in C" * with_compiler) {
+  CHECK(layers_same({InputLayer({5, 4}), EinsumDense("abc,cd->abd", {None, 6}, {.bias_axes = "d"}),
+                     EinsumDense("abc,bd->acd", {6, 3}, {.activation = "tanh", .bias_axes = "cd"}),
+                     EinsumDense("abc,bcde->ade", {2, 7}, {.bias_axes = "d"}),
+                     EinsumDense("...x,xy->...y", {3})}));
+  CHECK(layers_same({InputLayer({None, 4}),
+                     EinsumDense("...bc,cd->...bd", {None, 3}, {.bias_axes = "d"}), LSTM(2)},
+                    {.max_steps = 6}));
 }
 
 TEST_CASE("a layer or a model on each step in C" * with_compiler) {
