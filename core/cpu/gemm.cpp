@@ -174,13 +174,16 @@ ProductKernel choose_product(std::int64_t m, std::int64_t n, std::int64_t k, boo
   if (!float32_table().packed.blas_has_small_products)
     return n * k < 1 << 20 && (a_by_rows || m <= 1024) ? ProductKernel::packed
                                                        : ProductKernel::blas;
-  // Where BLAS has kernels for small products, ours is faster for tall ones and for the gradients
-  // of weights, which are summed over many rows.
-  constexpr std::int64_t cached = 1 << 17;
+  // Where BLAS has kernels for small products, these are faster if ours has to compute many columns
+  // that there are not, to fill its vectors. Otherwise ours is faster for tall products and for the
+  // gradients of weights, which are summed over many rows.
+  constexpr std::int64_t small = 3'000'000, lanes = 16;
+  const std::int64_t computed = (n + lanes - 1) / lanes * lanes;
+  if (5 * computed >= 6 * n && m * n * k <= small) return ProductKernel::blas;
   // A tile of rows reads a cache line of each column; the lines of a few columns stay in the cache.
   bool stays_cached = a_by_rows || k <= 32;
   bool tall = stays_cached && m >= 64 && k >= 8;
-  bool gradient = !a_by_rows && b_by_rows && m >= 16 && k >= 64 && (m <= 256 || m * k <= cached);
+  bool gradient = !a_by_rows && b_by_rows && m >= 16 && k >= 64;
   return tall || gradient ? ProductKernel::packed : ProductKernel::blas;
 }
 

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 namespace keratin::cpu {
@@ -68,6 +69,13 @@ struct PackedProduct {
                                column_stride);
           continue;
         }
+        if (column_stride == 1) {  // the last panel
+          for (std::int64_t p = p0; p < p1; ++p) {
+            for (std::int64_t l = 0; l < width; l += lanes) Simd(0.0).store(to + p * width + l);
+            copy_few(to + p * width, from + p * row_stride, columns);
+          }
+          continue;
+        }
         for (std::int64_t j = 0; j < width; ++j)
           for (std::int64_t p = p0; p < p1; ++p)
             to[p * width + j] = j < columns ? from[p * row_stride + j * column_stride] : 0.0f;
@@ -105,6 +113,22 @@ struct PackedProduct {
     for (int i = 0; i < 4; ++i) std::memcpy(to + i * to_stride, &column[i], sizeof(Four));
   }
 
+  // Fewer than `width` numbers, in pieces that are powers of two: faster than one by one, or than a
+  // call of memcpy.
+  static void copy_few(float* to, const float* from, std::int64_t n) {
+    auto piece = [&]<int size>(std::integral_constant<int, size>) {
+      if ((n & size) == 0) return;
+      std::memcpy(to, from, size * sizeof(float));
+      to += size;
+      from += size;
+    };
+    piece(std::integral_constant<int, 16>{});
+    piece(std::integral_constant<int, 8>{});
+    piece(std::integral_constant<int, 4>{});
+    piece(std::integral_constant<int, 2>{});
+    piece(std::integral_constant<int, 1>{});
+  }
+
   struct Rows {
     float* c;
     const float *start, *a;
@@ -118,34 +142,40 @@ struct PackedProduct {
                 start_stride,         a_row_stride,
                 a_column_stride};
       constexpr auto rows = std::make_integer_sequence<int, R>{};
-      if (columns == width) return here.tile(panel, k, rows);
-      float first[R * width], whole[R * width];
-      for (int r = 0; r < R; ++r)
-        for (std::int64_t j = 0; j < width; ++j)
-          first[r * width + j] =
-              start != nullptr && j < columns ? here.start[r * start_stride + j] : 0.0f;
-      Rows{whole, first, here.a, width, width, a_row_stride, a_column_stride}.tile(panel, k, rows);
-      for (int r = 0; r < R; ++r)
-        for (std::int64_t j = 0; j < columns; ++j) here.c[r * c_stride + j] = whole[r * width + j];
+      if (columns == width) return here.template tile<2>(panel, k, rows);
+      float first[R * width] = {}, whole[R * width];
+      for (int r = 0; r < R && start != nullptr; ++r)
+        copy_few(first + r * width, here.start + r * start_stride, columns);
+      const Rows apart{
+          whole,          start == nullptr ? start : first, here.a, width, width, a_row_stride,
+          a_column_stride};
+      columns <= lanes ? apart.template tile<1>(panel, k, rows)
+                       : apart.template tile<2>(panel, k, rows);
+      for (int r = 0; r < R; ++r) copy_few(here.c + r * c_stride, whole + r * width, columns);
     }
 
-    // Written out for each row r: a compiler keeps what is indexed by constants in registers.
-    template <int... r>
+    // One or both batches of the columns. Written out for each row r: a compiler keeps what is
+    // indexed by constants in registers.
+    template <int batches, int... r>
     void tile(const float* panel, std::int64_t k, std::integer_sequence<int, r...>) const {
-      Simd left[] = {(start != nullptr ? Simd::load(start + r * start_stride) : Simd(0.0))...};
-      Simd right[] = {
-          (start != nullptr ? Simd::load(start + r * start_stride + lanes) : Simd(0.0))...};
+      constexpr bool both = batches == 2;
+      auto begin = [&](std::int64_t row, std::int64_t column) {
+        return start != nullptr ? Simd::load(start + row * start_stride + column) : Simd(0.0);
+      };
+      Simd left[] = {begin(r, 0)...}, right[] = {both ? begin(r, lanes) : Simd(0.0 * r)...};
       const float* column = a;
       // Less to decode for each multiply-add, on a core that also runs another program's thread.
 #pragma GCC unroll 4
       for (std::int64_t p = 0; p < k; ++p, panel += width, column += a_column_stride) {
-        Simd b0 = Simd::load(panel), b1 = Simd::load(panel + lanes);
+        Simd b0 = Simd::load(panel), b1 = both ? Simd::load(panel + lanes) : b0;
         ((left[r] = multiply_add(Simd::repeat(column + r * a_row_stride), b0, left[r]),
-          right[r] = multiply_add(Simd::repeat(column + r * a_row_stride), b1, right[r])),
+          both
+              ? void(right[r] = multiply_add(Simd::repeat(column + r * a_row_stride), b1, right[r]))
+              : void()),
          ...);
       }
       (left[r].store(c + r * c_stride), ...);
-      (right[r].store(c + r * c_stride + lanes), ...);
+      if (both) (right[r].store(c + r * c_stride + lanes), ...);
     }
   };
 };
