@@ -101,7 +101,7 @@ struct Clip        : Whole { double low, high;
 
 // A term of the crossentropy, of the probability p / sum; away from 0 and 1, where the logarithm or
 // its derivative would be infinite (keras/src/backend/jax/nn.py).
-struct CrossEntropy : Elementary { static constexpr double epsilon = 1e-7;
+struct CrossEntropy : Elementary { static constexpr double epsilon = 1e-7;  // Keras's
                      constexpr auto operator()(auto y, auto p, auto sum) const { return -y * log(Clip{{}, epsilon, 1 - epsilon}(p / sum)); } };
 
 // Jumps and kinks: the derivative there is 0. NaN is neither small nor replaced.

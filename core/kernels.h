@@ -110,7 +110,7 @@ class Kernels {
 
   // --- a step of an LSTM: gates i f g o side by side in z (rows, 4 units), states (rows, units),
   // the recurrent kernel (units, 4 units); all dense but gy. A device that has no use for it, or
-  // none at this size, returns false and has done nothing.
+  // none for these sizes or this dtype, returns false and has done nothing.
   /// z = z + h0 recurrent, activated; then h1, c1 and tanh_c = tanh(c1).
   virtual bool lstm_step(const Tensor& h1, const Tensor& c1, const Tensor& z, const Tensor& tanh_c,
                          const Tensor& h0, const Tensor& c0, const Tensor& recurrent) const;

@@ -31,7 +31,7 @@ Tensor orthogonal(const Shape& shape, DType dtype, Random& random, double gain) 
   std::int64_t columns = shape[-1], rows = shape.numel() / std::max<std::int64_t>(columns, 1);
   std::int64_t tall = std::max(rows, columns), wide = std::min(rows, columns);
   const Device there = default_device();
-  auto here = device("cpu");  // each row is a few small steps
+  auto scope = device("cpu");  // each row is a few small steps
   Tensor q = orthonormal_rows(random.normal({wide, tall}, 0, 1, float64));
   Tensor matrix = rows < columns ? q : q.transpose();
   return (matrix * gain).reshape(shape).astype(dtype).to(there);

@@ -193,14 +193,15 @@ FAULTS = [
     Fault("the sort has no thread for the last few keys", "index.cu",
           "return (count + keys_per_thread - 1) / keys_per_thread;",
           "return std::max<std::int64_t>(1, count / keys_per_thread);"),
-    # --- reductions
     # --- steps of an LSTM, long running sums, one product at a time
     Fault("the rows behind the last are written", "recurrent.cu",
           "return first_row + r < rows && first_unit + u < units;", "return first_unit + u < units;"),
     Fault("the barrier before the gates are read is dropped", "recurrent.cu",
-          "partial[0][thread] = total;\n  __syncthreads();", "partial[0][thread] = total;"),
+          "reads before\n  __syncthreads();", "reads before"),
     Fault("the barrier before the parts are overwritten is dropped", "recurrent.cu",
-          "total += partial[p][thread];\n  __syncthreads();", "total += partial[p][thread];"),
+          "[thread % sums];\n  __syncthreads();", "[thread % sums];"),
+    Fault("the last barrier of a block's sum is dropped", "elements.cu",
+          "part[thread] += part[thread + half];\n    __syncthreads();", "part[thread] += part[thread + half];"),
     Fault("a quarter of the gates' gradients is left out", "recurrent.cu",
           "k < gates * s.units; k += parts", "k < 3 * s.units; k += parts"),
     Fault("the output's gradient has the wrong rows", "recurrent.cu",
@@ -213,6 +214,7 @@ FAULTS = [
           "    std::lock_guard lock(device_.multiplying);\n", ""),
     Fault("only the first block's numbers are looked at", "elements.cu",
           "for_elements(count, [&](std::int64_t i) { sum += sums[i]; });", "if (threadIdx.x == 0) sum = sums[0];"),
+    # --- reductions
     Fault("the barrier after the lanes' shares is dropped", "reduce.cu",
           "part[thread] = x;\n  __syncthreads();", "part[thread] = x;"),
     Fault("the barrier between two levels of the tree is dropped", "reduce.cu",

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <stdexcept>
 
 #include <keratin/autograd/ops.h>
@@ -33,12 +34,23 @@ Tensor pictures_of(const Tensor& weight) {
 // and of (batch, heads, queries, keys), with any number of axes for both, each head of the first
 // sample.
 Tensor attention_pictures(const Tensor& weights) {
-  const Tensor w = weights / max(weights);
-  if (w.rank() == 3 && w.size(2) == 1) return reshape(w, {1, w.size(0), w.size(1), 1});
-  if (w.rank() == 3) return expand_dims(w, -1);
+  Tensor w = weights.rank() > 3 ? weights[0] : weights;
   std::int64_t queries = 1;
-  for (int axis = 2; axis < 1 + w.rank() / 2; ++axis) queries *= w.size(axis);
-  return reshape(w[0], {w.size(1), queries, -1, 1});
+  for (int axis = 1; axis < (1 + w.rank()) / 2; ++axis) queries *= w.size(axis);
+  const bool one_query = weights.rank() == 3 && w.size(2) == 1;
+  w = one_query ? reshape(w, {1, w.size(0), w.size(1), 1})
+                : reshape(w, {w.size(0), queries, -1, 1});
+  return w / max(w);
+}
+
+// Whether a layer has this path: the names of the layers around it and its own.
+bool is_layer(const std::vector<AnyLayer>& layers, const std::string& path) {
+  return std::ranges::any_of(layers, [&](const AnyLayer& layer) {
+    const std::string& name = layer->name();
+    if (!path.starts_with(name)) return false;
+    return path == name ||
+           (path[name.size()] == '/' && is_layer(layer->sublayers(), path.substr(name.size() + 1)));
+  });
 }
 
 }  // namespace
@@ -143,7 +155,7 @@ void TensorBoard::write_weights(int epoch) {
 
 void TensorBoard::write_attention(int epoch) {
   for (const auto& [name, weights] : model().capture(options_.attention_of))
-    if (name.ends_with("/attention"))
+    if (name.ends_with("/attention") && !is_layer(model().sublayers(), name))
       train().images(name, attention_pictures(weights), epoch, /*most=*/16);
 }
 

@@ -33,9 +33,10 @@ class TensorBoard : public Callback {
     bool write_images = false;  ///< with the histograms, weights as pictures
     bool write_steps_per_second = false;  ///< how many batches a second takes
     UpdateFrequency update_freq = "epoch";
-    /// Samples, as for predict, on which attention is drawn after each epoch, under the tag
-    /// attention_layer/attention: a picture with a row for each sample, or for each query. Of a
-    /// layer with heads each head of the first sample. Keras has no such option.
+    /// A batch on which attention is drawn after each epoch, under tags such as
+    /// attention_layer/attention, up to 16 pictures of each layer. AttentionLayer: one, with a row
+    /// for each sample. Attention: one for each sample, with a row for each query.
+    /// MultiHeadAttention: one for each head, of the first sample. Keras has no such option.
     Arrays attention_of = {};
   };
   TensorBoard() : TensorBoard(Options()) {}

@@ -84,10 +84,12 @@ struct BlockGradients {
 /// The states after step t, from those before it and the inputs' share of the gates.
 void step(const Cell& cell, const Block& b, std::int64_t t, const Factors& factors);
 
-/// Fills in the gradients of step t's gates, given those of the steps after it. The gradient of the
-/// states before it is that in `g`, once product_back has added what goes through the gates.
+/// Fills in the gradients of step t's gates, given those of the steps after it; g.h and g.c go from
+/// the states after step t to what reaches the states before it beside the gates.
 void step_back(const Cell& cell, const Block& b, std::int64_t t, const BlockGradients& g,
                const Factors& transposed);
+/// Makes g.h the gradient of the state before step t: adds what goes through the gates, or takes
+/// that alone where nothing else reaches the state. step_back(t - 1) does so itself.
 void product_back(const Cell& cell, const Block& b, std::int64_t t, const BlockGradients& g,
                   const Factors& transposed);
 

@@ -201,6 +201,7 @@ class CudaKernels final : public Kernels {
   bool lstm_step(const Tensor& h1, const Tensor& c1, const Tensor& z, const Tensor& tanh_c,
                  const Tensor& h0, const Tensor& c0, const Tensor& recurrent) const override {
     if (!takes_steps(h0, recurrent)) return false;
+    check_place("lstm", recurrent);
     LstmStep step = step_of(recurrent, c0, tanh_c, z);
     step.h0 = raw<float>(h0);
     step.h1 = raw<float>(h1);
@@ -214,6 +215,7 @@ class CudaKernels final : public Kernels {
                       const Tensor& recurrent) const override {
     const bool dense = !gy.defined() || gy.strides()[1] == 1 || gy.size(1) == 1;
     if (!dense || !takes_steps(c0, recurrent)) return false;
+    for (const Tensor* x : {&recurrent, &gy}) check_place("lstm", *x);
     LstmStep step = step_of(recurrent, c0, tanh_c, z);
     step.next_gz = raw<float>(next_gz);
     if (gy.defined()) {
@@ -238,7 +240,7 @@ class CudaKernels final : public Kernels {
   }
 
  private:
-  // Where the rows and units are many, cuBLAS is faster.
+  // Each tile of 8 rows reads the whole kernel, so that many rows of many units are for cuBLAS.
   static bool takes_steps(const Tensor& state, const Tensor& recurrent) {
     constexpr std::int64_t multiplications = 1 << 26;
     return state.dtype() == float32 && recurrent.is_contiguous() &&
@@ -257,8 +259,8 @@ class CudaKernels final : public Kernels {
     return step;
   }
 
-  // The running sums of one long row: of its pieces, by a block each; then of the pieces' last
-  // sums, which are added to the pieces after.
+  // The running sums of one long row, forward: of its pieces, by a block each; then of the pieces'
+  // last sums, which are added to the pieces after.
   void long_sum(const Tensor& y, const Tensor& x) const {
     const std::int64_t pieces = x.numel() / summed, rest = x.numel() % summed;
     auto row = [](const Tensor& t, std::int64_t first, Shape shape, Strides strides) {

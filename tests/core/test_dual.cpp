@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include <keratin/autograd/internal/cross_entropy.h>
 #include <keratin/core/kernels.h>
 
 #include "autograd/op_table.h"
@@ -251,6 +252,8 @@ TEST_CASE("every functor's backward passes agree with dual numbers") {
                 [](const Inputs& x) { return threshold(x[0], 0.3, -2); });
   check_functor("gelu exact", fn::GeluErf{}, [](const Inputs& x) { return gelu(x[0], false); });
   check_functor("gelu by tanh", fn::GeluTanh{}, [](const Inputs& x) { return gelu(x[0]); });
+  check_functor("cross_entropy", fn::CrossEntropy{},
+                [](const Inputs& x) { return cross_entropy(x[0], x[1], x[2]); });
   check_functor("clip", fn::Clip{{}, -0.5, 1}, [](const Inputs& x) { return clip(x[0], -0.5, 1); });
 }
 

@@ -184,6 +184,28 @@ TEST_CASE("cross-entropy by hand") {
   CHECK(Loss("mse")(tensor({{1, 2}}), tensor({{3, 2}})).item() == 2);
 }
 
+TEST_CASE("second derivatives of cross-entropies are those of the formula") {
+  const Tensor p = Random(1).uniform({5, 3}, 0.1, 2, float64),
+               labels = tensor({2.0, 0.0, 1.0, 1.0, 2.0}, float64),
+               y = one_hot(labels.astype(int32), 3, float64);
+  auto twice = [&](const auto& loss) {
+    GradientTape outer;
+    outer.watch(p);
+    GradientTape inner;
+    inner.watch(p);
+    const Tensor g = inner.gradient(sum(loss(p)), p);
+    return outer.gradient(sum(square(g)), p);
+  };
+  const Tensor expected =
+      twice([&](const Tensor& x) { return -sum(y * log(x / sum(x, -1, true)), -1); });
+  const Tensor dense = twice([&](const Tensor&x) { return categorical_crossentropy(y, x); }),
+               sparse = twice(
+                   [&](const Tensor&x) { return sparse_categorical_crossentropy(labels, x); });
+  CHECK(max(abs(dense - expected)).item() < 1e-10);
+  CHECK(max(abs(sparse - expected)).item() < 1e-10);
+  CHECK(max(abs(expected)).item() > 1);
+}
+
 TEST_CASE("weights and masks by hand") {
   Tensor y = zeros({2, 2, 1}), p = tensor({{{1}, {2}}, {{3}, {4}}});
   Loss mae = "mae";

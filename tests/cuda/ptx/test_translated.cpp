@@ -391,6 +391,8 @@ TEST_CASE_TEMPLATE("nvcc's search for numbers that are not finite is the emulato
   auto* fault = static_cast<IndexFault*>(allocate_host(sizeof(IndexFault)));
   *fault = {};
   const Array<bool> finite({true});
+  const Array<T> zeros(std::vector<T>(2 * finite_blocks));
+  keep_where_zero(dtype_for<T>, finite, zeros, 2 * finite_blocks, fault, stream());
   keep_where_zero(dtype_for<T>, finite, sums, 2 * finite_blocks, fault, stream());
   CHECK_NOTHROW(synchronize(stream()));
   release_host(fault);
