@@ -307,6 +307,12 @@ def machine_line():
     return f"{kind}, {cores} cores, {platform.system()}, {datetime.date.today()}"
 
 
+def gpu_line():
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    found = subprocess.run(query, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return found.splitlines()[0].replace(",", ", driver")
+
+
 def main():
     known = [*WORKLOADS, "op", "op-tanh", "startup"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -335,6 +341,8 @@ def main():
         chosen = [p for p in chosen if p.name in options.participants]
     names = [p.name for p in chosen]
     machine = machine_line()
+    if options.device == "cuda":
+        machine = f"{gpu_line()}; {machine}"
     options.out.mkdir(parents=True, exist_ok=True)
 
     results, cautions = [], {}
