@@ -7,9 +7,11 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <keratin/autograd/ops.h>
+#include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
@@ -44,6 +46,43 @@ TEST_CASE("an op is one launch, and waits for nothing" * on_processor()) {
   CHECK(after.copies == before.copies);
   CHECK(after.waits == before.waits);
   CHECK(z.item(1, 1) == doctest::Approx(0.2));
+}
+
+TEST_CASE("layers and the finite check have the same bits in every order of threads" *
+          on_processor()) {
+  auto scope = device("cuda:0");
+  const Tensor x = Random(1).normal({9, 4, 5});
+  LSTM lstm(10, {.return_sequences = true});
+  lstm(x);
+  Tensors sources{x};
+  for (const Weight& weight : lstm.weights()) sources.push_back(weight.value());
+  auto results = [&](emulation::Order order) {
+    const auto before = std::exchange(emulation::order, order);
+    GradientTape tape;
+    tape.watch(x);
+    const Tensor y = softmax(lstm(x), 1), finite = full({}, 1, boolean);
+    Tensors all = tape.gradient(sum(square(y)), sources);
+    all.push_back(y);
+    kernels_of(y).check_finite(finite, all);
+    all.push_back(finite.astype(float32));
+    for (std::int64_t place : {0, 127, 255}) {  // of the threads of a block
+      const Tensor numbers = zeros({256}), found = full({}, 1, boolean);
+      slice(numbers, {range(place, place + 1)}).assign(std::nan(""));
+      kernels_of(numbers).check_finite(found, {&numbers, 1});
+      all.push_back(found.astype(float32));
+    }
+    for (Tensor& t : all) t = t.to("cpu");  // which waits
+    emulation::order = before;
+    return all;
+  };
+  const Tensors forward = results(emulation::Order::forward);
+  CHECK(forward[forward.size() - 4].item() == 1);
+  for (std::size_t i = forward.size() - 3; i < forward.size(); ++i) CHECK(forward[i].item() == 0);
+  for (auto order : {emulation::Order::backward, emulation::Order::shuffled}) {
+    const Tensors other = results(order);
+    for (std::size_t i = 0; i < forward.size(); ++i)
+      CHECK(max(abs(other[i] - forward[i])).item() == 0);
+  }
 }
 
 TEST_CASE("a step of training waits for nothing" * on_processor()) {
