@@ -399,7 +399,8 @@ TEST_CASE_TEMPLATE("nvcc's search for numbers that are not finite is the emulato
 }
 
 TEST_CASE("nvcc's steps of an LSTM are the emulator's") {
-  for (auto [rows, units] : {std::pair{16, 24}, {5, 13}}) {
+  for (const auto& size : {std::pair{16, 24}, {5, 13}}) {
+    const int rows = size.first, units = size.second;
     auto state = [&](unsigned seed) {
       return Array<float>(plain_numbers<float>(seed, std::int64_t{rows} * units));
     };
