@@ -270,10 +270,11 @@ CUDA_TEST_CASE("running sums of a long row are those of the processor") {
 
 // On the device a step is one launch, which computes in tiles of 8 rows and 8 units.
 CUDA_TEST_CASE("an LSTM has the processor's values and gradients, whatever its rows and units") {
-  for (auto [batch, units] : {std::pair{1, 1}, {8, 8}, {9, 20}, {33, 7}, {0, 3}})
+  for (const auto& size : {std::pair{1, 1}, {8, 8}, {9, 20}, {33, 7}, {0, 3}})
     for (const bool sequences : {false, true})
-      for (const auto& [masked, at_rest] :
-           {std::pair{false, false}, {true, false}, {false, true}}) {
+      for (const auto& kind : {std::pair{false, false}, {true, false}, {false, true}}) {
+        const int batch = size.first, units = size.second;
+        const bool masked = kind.first, at_rest = kind.second;
         const Tensor x = Random(4).normal({batch, 6, 5}), h = Random(5).normal({batch, units}),
                      c = Random(6).normal({batch, units}), mask = Random(7).uniform({batch, 6});
         LSTM lstm(units, {.return_sequences = sequences});
