@@ -296,8 +296,8 @@ class CudaKernels final : public Kernels {
   }
 
   static constexpr std::int64_t scanned_indices = 1 << 20;  // looks at an index, at most
-  static constexpr std::int64_t piece = 1 << 16;   // of a row that is reduced to one number
-  static constexpr std::int64_t summed = 1 << 10;  // and of one whose running sums are wanted
+  // Elements of a piece: of a row that is reduced to one number; of one with running sums.
+  static constexpr std::int64_t piece = 1 << 16, summed = 1 << 10;
 
   [[noreturn]] static void no_packing() {
     throw std::logic_error("cuda: packed_shape offers no packing");

@@ -196,11 +196,10 @@ TEST_CASE("second derivatives of cross-entropies are those of the formula") {
     const Tensor g = inner.gradient(sum(loss(p)), p);
     return outer.gradient(sum(square(g)), p);
   };
-  const Tensor expected =
-      twice([&](const Tensor& x) { return -sum(y * log(x / sum(x, -1, true)), -1); });
-  const Tensor dense = twice([&](const Tensor&x) { return categorical_crossentropy(y, x); }),
-               sparse = twice(
-                   [&](const Tensor&x) { return sparse_categorical_crossentropy(labels, x); });
+  auto formula = [&](const Tensor& x) { return -sum(y * log(x / sum(x, -1, true)), -1); };
+  auto by_rows = [&](const Tensor& x) { return categorical_crossentropy(y, x); };
+  auto by_labels = [&](const Tensor& x) { return sparse_categorical_crossentropy(labels, x); };
+  const Tensor expected = twice(formula), dense = twice(by_rows), sparse = twice(by_labels);
   CHECK(max(abs(dense - expected)).item() < 1e-10);
   CHECK(max(abs(sparse - expected)).item() < 1e-10);
   CHECK(max(abs(expected)).item() > 1);

@@ -201,6 +201,20 @@ TEST_CASE("attention is drawn after each epoch, for the samples that were given"
   CHECK(seen.size() == 3);
 }
 
+TEST_CASE("a layer inside a model that is called attention is not taken for attention") {
+  Sequential encoder({Dense(3, {.name = "attention", .input_shape = {4}})});
+  Sequential model({encoder, Dense(1)});
+  model.compile({.optimizer = "sgd", .loss = "mse"});
+  TemporaryDirectory directory;
+  const Tensor samples = Random(1).normal({5, 4});
+  REQUIRE(model.capture(samples).count(encoder.name() + "/attention") == 1);  // its output
+  TensorBoard board({.log_dir = directory / "logs", .attention_of = samples});
+  model.fit(samples, ones({5, 1}), {.verbose = 0, .callbacks = {board}});
+  for (const Event& event : events_in(directory / "logs/train"))
+    for (const auto& value : event.summary().value())
+      CHECK(value.metadata().plugin_data().plugin_name() != "images");
+}
+
 TEST_CASE("batches are recorded when they are asked for") {
   Trained trained({.write_graph = false, .write_steps_per_second = true, .update_freq = 2});
   const auto train = numbers_in(trained.directory / "logs/train");
