@@ -20,10 +20,9 @@ std::int64_t block_rows(std::int64_t depth) {
 // in a sample of x of a run's first element, or -1 where the run is missing; k is its number among
 // the window's elements, and a run is `length` elements long.
 template <class F>
-void for_runs(const Convolution& c, std::int64_t output, const F& f) {
+void for_runs(const Convolution& c, const Output& output, const F& f) {
   const auto& [first, second, third] = c.windows.axis;
-  const std::int64_t i2 = output % c.m[2], i1 = output / c.m[2] % c.m[1],
-                     i0 = output / c.m[2] / c.m[1];
+  const auto& [i0, i1, i2] = output.i;
   const std::int64_t begin = third.place(i2, 0);
   const bool whole = third.dilation == 1 && begin >= 0 && begin + third.size <= c.n[2];
   std::int64_t k = 0;
@@ -62,22 +61,22 @@ template <class T>
 void gather_rows(const Convolution& c, T* patches, const T* x, std::int64_t begin,
                  std::int64_t rows) {
   const std::int64_t width = c.channels / c.groups, depth = c.depth();
-  for (std::int64_t r = 0; r < rows; ++r, patches += c.groups * depth) {
-    const T* sample = x + (begin + r) / c.outputs() * c.inputs() * c.channels;
-    for_runs(c, (begin + r) % c.outputs(),
-             [&](std::int64_t k, std::int64_t position, std::int64_t length) {
-               if (position < 0) {
-                 for (std::int64_t g = 0; g < c.groups; ++g)
-                   std::fill_n(patches + g * depth + k * width, length * width, T(0));
-               } else if (c.groups == 1) {
-                 copy_run(sample + position * width, length * width, patches + k * width);
-               } else {
-                 for (std::int64_t g = 0; g < c.groups; ++g)
-                   for (std::int64_t j = 0; j < length; ++j)
-                     std::copy_n(sample + (position + j) * c.channels + g * width, width,
-                                 patches + g * depth + (k + j) * width);
-               }
-             });
+  Output output(c, begin);
+  for (std::int64_t r = 0; r < rows; ++r, output.advance(c), patches += c.groups * depth) {
+    const T* sample = x + output.sample * c.inputs() * c.channels;
+    for_runs(c, output, [&](std::int64_t k, std::int64_t position, std::int64_t length) {
+      if (position < 0) {
+        for (std::int64_t g = 0; g < c.groups; ++g)
+          std::fill_n(patches + g * depth + k * width, length * width, T(0));
+      } else if (c.groups == 1) {
+        copy_run(sample + position * width, length * width, patches + k * width);
+      } else {
+        for (std::int64_t g = 0; g < c.groups; ++g)
+          for (std::int64_t j = 0; j < length; ++j)
+            std::copy_n(sample + (position + j) * c.channels + g * width, width,
+                        patches + g * depth + (k + j) * width);
+      }
+    });
   }
 }
 
@@ -125,18 +124,17 @@ void scatter(const Convolution& c, T* x, const T* patches, std::int64_t begin, s
   auto add = [](T* to, const T* from, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
   };
-  for (std::int64_t r = 0; r < rows; ++r, patches += c.groups * depth) {
-    T* sample = x + (begin + r) / c.outputs() * c.inputs() * c.channels;
-    for_runs(c, (begin + r) % c.outputs(),
-             [&](std::int64_t k, std::int64_t position, std::int64_t length) {
-               if (position < 0) return;
-               if (c.groups == 1)
-                 return add(sample + position * width, patches + k * width, length * width);
-               for (std::int64_t g = 0; g < c.groups; ++g)
-                 for (std::int64_t j = 0; j < length; ++j)
-                   add(sample + (position + j) * c.channels + g * width,
-                       patches + g * depth + (k + j) * width, width);
-             });
+  Output output(c, begin);
+  for (std::int64_t r = 0; r < rows; ++r, output.advance(c), patches += c.groups * depth) {
+    T* sample = x + output.sample * c.inputs() * c.channels;
+    for_runs(c, output, [&](std::int64_t k, std::int64_t position, std::int64_t length) {
+      if (position < 0) return;
+      if (c.groups == 1) return add(sample + position * width, patches + k * width, length * width);
+      for (std::int64_t g = 0; g < c.groups; ++g)
+        for (std::int64_t j = 0; j < length; ++j)
+          add(sample + (position + j) * c.channels + g * width,
+              patches + g * depth + (k + j) * width, width);
+    });
   }
 }
 
@@ -261,13 +259,11 @@ void max_pool(const Convolution& c, T* y, std::int32_t* index, const T* x) {
   const ChannelKernels& kernels = kernels_for<T>().channels;
   parallel_for(c.batch * c.outputs(), c.batch * c.outputs() * c.windows.size() * c.channels / 8000,
                [&](std::int64_t begin, std::int64_t end) {
-                 Window seen(c);
-                 for (std::int64_t row = begin; row < end; ++row) {
-                   seen.look(row);
+                 Window seen(c, begin);
+                 for (std::int64_t row = begin; row < end; ++row, seen.advance())
                    kernels.largest(
                        y + row * c.channels, index == nullptr ? nullptr : index + row * c.channels,
                        x + seen.start(), seen.x(), seen.start(), seen.size(), c.channels);
-                 }
                });
 }
 

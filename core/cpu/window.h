@@ -1,5 +1,5 @@
-// What the kernels for windows share: the places of the elements that a window sees, and sums over
-// the windows of a batch.
+// What the kernels for windows share: a walk over the outputs of a batch, the places of the
+// elements that a window sees, and sums over the windows of a batch.
 #pragma once
 
 #include <algorithm>
@@ -10,28 +10,42 @@
 
 namespace keratin::cpu {
 
+/// One output after the other. Only the first costs divisions.
+struct Output {
+  std::int64_t sample = 0, i[3] = {0, 0, 0};
+
+  /// `number` is counted over the whole batch.
+  Output(const Convolution& c, std::int64_t number) {
+    for (int axis = 2; axis >= 0; --axis) {
+      i[axis] = number % c.m[axis];
+      number /= c.m[axis];
+    }
+    sample = number;
+  }
+
+  void advance(const Convolution& c) {
+    for (int axis = 2; axis >= 0; --axis) {
+      if (++i[axis] < c.m[axis]) return;
+      i[axis] = 0;
+    }
+    ++sample;
+  }
+};
+
 /// Where the elements of one window lie in x and in a kernel (size, channels), without those that
 /// are missing. All windows but those at an edge see elements at the same distances.
 class Window {
  public:
-  explicit Window(const Convolution& c) : c_(c) { list(0, 0, 0, /*whole=*/true, whole_); }
+  /// The window of an output, counted over the whole batch.
+  Window(const Convolution& c, std::int64_t output) : c_(c), output_(c, output) {
+    list(0, 0, 0, /*whole=*/true, whole_);
+    look();
+  }
 
-  /// Goes to an output, counted over the whole batch.
-  void look(std::int64_t output) {
-    const std::int64_t sample = output / c_.outputs() * c_.inputs() * c_.channels;
-    const std::int64_t i = output % c_.outputs(), row = i / c_.m[2];
-    const std::int64_t p0 = axis(0).place(row / c_.m[1], 0), p1 = axis(1).place(row % c_.m[1], 0),
-                       p2 = axis(2).place(i % c_.m[2], 0);
-    if (fits(0, p0) && fits(1, p1) && fits(2, p2)) {
-      start_ = sample + ((p0 * c_.n[1] + p1) * c_.n[2] + p2) * c_.channels;
-      seen_ = &whole_;
-      return;
-    }
-    start_ = sample;
-    cut_.x.clear();
-    cut_.kernel.clear();
-    list(p0, p1, p2, /*whole=*/false, cut_);
-    seen_ = &cut_;
+  /// Goes to the next one.
+  void advance() {
+    output_.advance(c_);
+    look();
   }
 
   /// A place in x; those of the elements count from it.
@@ -44,6 +58,22 @@ class Window {
   struct Elements {
     std::vector<std::int64_t> x, kernel;
   };
+
+  void look() {
+    const std::int64_t sample = output_.sample * c_.inputs() * c_.channels;
+    const std::int64_t p0 = axis(0).place(output_.i[0], 0), p1 = axis(1).place(output_.i[1], 0),
+                       p2 = axis(2).place(output_.i[2], 0);
+    if (fits(0, p0) && fits(1, p1) && fits(2, p2)) {
+      start_ = sample + ((p0 * c_.n[1] + p1) * c_.n[2] + p2) * c_.channels;
+      seen_ = &whole_;
+      return;
+    }
+    start_ = sample;
+    cut_.x.clear();
+    cut_.kernel.clear();
+    list(p0, p1, p2, /*whole=*/false, cut_);
+    seen_ = &cut_;
+  }
 
   const Windows::Axis& axis(int i) const { return c_.windows.axis[i]; }
   bool fits(int i, std::int64_t begin) const {
@@ -65,6 +95,7 @@ class Window {
   }
 
   const Convolution& c_;
+  Output output_;
   Elements whole_, cut_;
   const Elements* seen_ = &whole_;
   std::int64_t start_ = 0;
