@@ -55,6 +55,24 @@ AnyOptimizer optimizer_named(const char* error, const std::string& name) {
   fail_unknown(error, name, names);
 }
 
+constexpr const char* loss_scale_class = "LossScaleOptimizer";
+
+AnyOptimizer with_scale_from(const Config& config) {
+  AnyOptimizer inner;
+  LossScaleOptions options;
+  configure(loss_scale_class,
+            {{"name", &options.name},
+             {"inner_optimizer", &inner},
+             {"initial_scale", &options.initial_scale},
+             {"dynamic_growth_steps", &options.dynamic_growth_steps},
+             // Early versions of Keras 3 wrote these, which mean nothing here.
+             Field::without_effect("learning_rate", 0.0),
+             Field::without_effect("ema_momentum", 0.99)},
+            config);
+  if (!inner) fail("{}: expected an inner_optimizer, got none", loss_scale_class);
+  return inner.with_loss_scale(options);
+}
+
 }  // namespace
 
 AnyOptimizer::AnyOptimizer(const std::string& name)
@@ -70,7 +88,14 @@ void register_optimizer_class(const std::type_info& type, const std::string& pac
 Option to_option(const AnyOptimizer& optimizer) {
   if (optimizer->class_name().empty())
     fail("optimizer \"{}\": it has no class name that a config could hold", optimizer->name());
-  return object_option("keras.optimizers", optimizer->class_name(), optimizer->config());
+  Option object = object_option("keras.optimizers", optimizer->class_name(), optimizer->config());
+  if (const std::optional<LossScaleOptions>& scaling = optimizer->loss_scaling())
+    object = object_option("keras.optimizers", loss_scale_class,
+                           {{"name", scaling->name},
+                            {"inner_optimizer", object},
+                            {"initial_scale", scaling->initial_scale},
+                            {"dynamic_growth_steps", scaling->dynamic_growth_steps}});
+  return object;
 }
 bool from_option(const Option& option, AnyOptimizer& optimizer) {
   std::string name;
@@ -80,6 +105,7 @@ bool from_option(const Option& option, AnyOptimizer& optimizer) {
 }
 
 AnyOptimizer AnyOptimizer::from_config(const std::string& class_name, const Config& config) {
+  if (class_name == loss_scale_class) return with_scale_from(config);
   AnyOptimizer made = optimizer_named("unknown optimizer class", class_name);
   made->configure(config);
   return made;

@@ -24,6 +24,12 @@ void shorten(Tensor& g, const Tensor& length, double limit) {
   g = g * where(length <= limit, 1.0, limit / length);
 }
 
+bool all_finite(const Tensor& g) {
+  const Tensor finite = full({}, 1, boolean, g.device());
+  kernels_of(g).check_finite(finite, {&g, 1});
+  return finite.item() != 0;
+}
+
 // What keeps tensors as they are where a step is not allowed.
 class Undo {
  public:
@@ -58,6 +64,9 @@ struct Optimizer::State {
   std::size_t hint = 0;                // where the weight asked for last stands in it
   std::deque<SlotTensors> slots = {};  // a deque: references into it outlive new slots
   std::vector<std::pair<std::string, double>> scalars = {};
+  // With a LossScaleOptimizer: the scale, once a step has changed it, and finite steps since then.
+  std::optional<double> loss_scale = {};
+  int finite_steps = 0;
   // The step at hand: the weights with a gradient, and what is to be done with them.
   std::vector<Weight> step_weights = {};
   std::vector<Tensor> step_gradients = {};
@@ -103,6 +112,21 @@ AnyOptimizer AnyOptimizer::taken_by(const std::shared_ptr<const void>& owner) co
   return taken;
 }
 
+AnyOptimizer AnyOptimizer::with_loss_scale(const LossScaleOptions& options) const {
+  if (!(options.initial_scale > 0) || !std::isfinite(options.initial_scale))
+    fail("LossScaleOptimizer: expected initial_scale above 0, got {}", options.initial_scale);
+  if (options.dynamic_growth_steps < 1)
+    fail("LossScaleOptimizer: expected dynamic_growth_steps of at least 1, got {}",
+         options.dynamic_growth_steps);
+  if (optimizer_->scaling_)
+    fail("LossScaleOptimizer: the optimizer {} is in one already", optimizer_->name());
+  AnyOptimizer scaled = *this;
+  if (copy_ != nullptr) scaled.optimizer_ = copy_(*optimizer_);
+  scaled.optimizer_->scaling_ = options;
+  scaled.optimizer_->options_.loss_scale_factor.reset();
+  return scaled;
+}
+
 bool Optimizer::built() const { return state_->built; }
 double Optimizer::learning_rate() const { return state_->learning_rate.at(state_->calls); }
 const LearningRate& Optimizer::learning_rate_rule() const { return state_->learning_rate; }
@@ -128,6 +152,8 @@ void Optimizer::check_options() const {
   if (o.ema_overwrite_frequency.value_or(1) < 1)
     fail("{}: expected ema_overwrite_frequency of at least 1, got {}", name(),
          *o.ema_overwrite_frequency);
+  if (!(o.loss_scale_factor.value_or(1) > 0))
+    fail("{}: expected loss_scale_factor above 0, got {}", name(), *o.loss_scale_factor);
   if (o.gradient_accumulation_steps.value_or(2) < 2)
     fail("{}: expected gradient_accumulation_steps of at least 2, got {}", name(),
          *o.gradient_accumulation_steps);
@@ -186,6 +212,7 @@ void Optimizer::apply_where(const Tensor& allowed, const std::vector<Tensor>& gr
   NoGradient scope;
   if (!state_->built) build(weights);
   take_gradients(gradients, weights);
+  if (!unscale_gradients()) return;
   state_->allowed = allowed;
   Undo undo;
   if (allowed.defined() && !only_queues()) {
@@ -260,6 +287,33 @@ void Optimizer::take_gradients(const std::vector<Tensor>& gradients,
   }
   if (state_->step_weights.empty() && !weights.empty())
     fail("{}: no weight has a gradient; does the loss depend on them?", name());
+}
+
+Tensor Optimizer::scale_loss(const Tensor& loss) const {
+  return loss_scale() == 1 ? loss : loss * loss_scale();
+}
+
+double Optimizer::loss_scale() const {
+  if (scaling_) return state_->loss_scale.value_or(scaling_->initial_scale);
+  return options_.loss_scale_factor.value_or(1);
+}
+
+// Whether the step is to be done: in a LossScaleOptimizer all gradients must be finite.
+bool Optimizer::unscale_gradients() {
+  const double scale = loss_scale();
+  if (scaling_) {
+    const bool finite = std::ranges::all_of(state_->step_gradients, all_finite);
+    const bool grows = finite && ++state_->finite_steps == scaling_->dynamic_growth_steps;
+    if (!finite || grows) {
+      // A file holds it in float32.
+      state_->loss_scale = std::min(scale * (grows ? 2 : 0.5), 0x1p127);
+      state_->finite_steps = 0;
+    }
+    if (!finite) return false;
+  }
+  if (scale != 1)
+    for (Tensor& g : state_->step_gradients) g = g / scale;
+  return true;
 }
 
 // Whether this call updates the weights; if so, by the mean of the gradients gathered.
@@ -413,8 +467,17 @@ void Optimizer::State::for_each_slot(const F& f) {
 
 std::vector<std::pair<std::string, Tensor>> Optimizer::variables() {
   DType dtype = state_->weights.empty() ? floatx() : state_->weights[0].value().dtype();
-  std::vector<std::pair<std::string, Tensor>> all{
-      {"iteration", full({}, static_cast<double>(state_->calls), int32, Device())}};
+  std::vector<std::pair<std::string, Tensor>> all;
+  // Those of a LossScaleOptimizer come first; it has no iterations and no rate of its own.
+  if (scaling_) {
+    all.emplace_back("iteration", full({}, 0, int32, Device()));
+    all.emplace_back("learning_rate", full({}, 0, float32, Device()));
+  }
+  if (scaling_ && built()) {
+    all.emplace_back("step_counter", full({}, state_->finite_steps, int32, Device()));
+    all.emplace_back("dynamic_scale", full({}, loss_scale(), float32, Device()));
+  }
+  all.emplace_back("iteration", full({}, static_cast<double>(state_->calls), int32, Device()));
   if (!state_->learning_rate.is_schedule())
     all.emplace_back("learning_rate", full({}, learning_rate(), dtype, Device()));
   state_->for_each_slot([&](std::string name, const Tensor& tensor) {
@@ -435,8 +498,12 @@ void Optimizer::set_variables(const std::vector<Tensor>& values) {
       fail("{}: variable {} ({}): expected shape {}, got {}", name(), i, variable, present.shape(),
            values[i].shape());
   }
-  if (!state_->learning_rate.is_schedule()) check_rate(values[1].item());
-  std::size_t next = 0;
+  std::size_t next = scaling_ ? (built() ? 4 : 2) : 0;
+  if (!state_->learning_rate.is_schedule()) check_rate(values[next + 1].item());
+  if (scaling_ && built()) {
+    state_->finite_steps = static_cast<int>(values[2].item());
+    state_->loss_scale = values[3].item();
+  }
   state_->calls = static_cast<std::int64_t>(values[next++].item());
   if (!state_->learning_rate.is_schedule()) {
     // Files hold float32: a rate that is the same there keeps its other digits.
@@ -453,6 +520,12 @@ void Optimizer::snapshot(Snapshot& s) {
   if (kind != class_name())
     s.refuse(fmt::format("the optimizer was {}, and is {}", kind, class_name()));
   s.field("calls", state_->calls);
+  if (scaling_) {
+    double scale = loss_scale();
+    s.field("loss_scale", scale);
+    s.field("finite_steps", state_->finite_steps);
+    if (s.restores()) state_->loss_scale = scale;
+  }
   if (!state_->learning_rate.is_schedule()) {
     double rate = learning_rate();
     s.field("learning_rate", rate);

@@ -45,9 +45,15 @@ struct OptimizerOptions {
   std::optional<int> ema_overwrite_frequency = std::nullopt;      ///< steps
   std::optional<int> gradient_accumulation_steps = std::nullopt;  ///< gradients for each update
   std::string name = {};
-  /// Kept for Keras, which multiplies the loss and divides the gradients by it, so that those of 16
-  /// bits do not vanish. Here it has no effect.
+  /// scale_loss multiplies the loss by it, and apply divides the gradients by it.
   std::optional<double> loss_scale_factor = std::nullopt;
+};
+
+/// Options of a LossScaleOptimizer.
+struct LossScaleOptions {
+  double initial_scale = 32768;
+  int dynamic_growth_steps = 2000;  ///< finite steps in a row, after which the scale is doubled
+  std::string name = "loss_scale_optimizer";
 };
 
 /// Turns gradients into steps of the weights. A reference: copies share the learning rate, the
@@ -66,9 +72,17 @@ class Optimizer {
 
   /// One step: clips the gradients, decays the weights, updates them, averages them, applies their
   /// constraints, and counts. An undefined gradient leaves its weight alone. `weights` may be some
-  /// of those it was built for. Throws std::invalid_argument when counts or shapes do not fit, or
-  /// when no gradient is defined. Nothing of this is recorded by a tape.
+  /// of those it was built for. With a scale for the loss the gradients are those of
+  /// scale_loss(loss). Throws std::invalid_argument when counts or shapes do not fit, or when no
+  /// gradient is defined. Nothing of this is recorded by a tape.
   void apply(const std::vector<Tensor>& gradients, const std::vector<Weight>& weights);
+
+  /// The loss that is to be differentiated: with a loss_scale_factor, or in a LossScaleOptimizer,
+  /// that many times the loss.
+  Tensor scale_loss(const Tensor& loss) const;
+
+  /// Options of the LossScaleOptimizer that it is in, if it is in one.
+  const std::optional<LossScaleOptions>& loss_scaling() const { return scaling_; }
 
   /// Weights that weight_decay leaves alone: these, and those whose path contains one of the names,
   /// such as "bias". Throws std::invalid_argument after build.
@@ -173,6 +187,8 @@ class Optimizer {
   void check_options() const;
   void check_rate(double rate) const;
   void take_gradients(const std::vector<Tensor>& gradients, const std::vector<Weight>& weights);
+  double loss_scale() const;
+  bool unscale_gradients();
   bool accumulate_gradients();
   void clip_gradients();
   bool decays(const Weight& weight) const;
@@ -180,6 +196,7 @@ class Optimizer {
   void average_weights();
 
   OptimizerOptions options_;
+  std::optional<LossScaleOptions> scaling_;  // of a LossScaleOptimizer
   std::shared_ptr<State> state_;
 };
 
@@ -200,6 +217,9 @@ class AnyOptimizer {
 
   /// The optimizer of that Keras class ("Adam") and config.
   static AnyOptimizer from_config(const std::string& class_name, const Config& config);
+
+  /// The same in a LossScaleOptimizer.
+  AnyOptimizer with_loss_scale(const LossScaleOptions& options) const;
 
   /// This optimizer, which begins anew if it has served this owner before; or if it belongs to
   /// another one that still lives, a copy of its own.
@@ -229,6 +249,22 @@ void register_keras_serializable(const std::string& package = "Custom",
                                  std::function<O()> make = nullptr) {
   register_keras_serializable<O>(package, "", std::move(make));
 }
+
+/// Any optimizer, with a scale for the loss that keeps small gradients from vanishing
+/// (loss_scale_optimizer.py). A step whose gradients are not all finite is left out, and halves the
+/// scale; steps that are finite double it now and then. A loss that is not finite is an error as
+/// ever. On a device each step is waited for.
+///
+///   model.compile({.optimizer = LossScaleOptimizer(Adam(1e-3)), ...});
+///
+/// Throws std::invalid_argument for a scale that is not above 0, for a number of steps below 1, and
+/// for an optimizer that has a scale already.
+class LossScaleOptimizer : public AnyOptimizer {
+ public:
+  explicit LossScaleOptimizer(const AnyOptimizer& inner_optimizer,
+                              const LossScaleOptions& options = {})
+      : AnyOptimizer(inner_optimizer.with_loss_scale(options)) {}
+};
 
 /// As an object. Throws std::invalid_argument for a class that is not registered.
 Option to_option(const AnyOptimizer& optimizer);

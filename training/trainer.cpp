@@ -36,9 +36,10 @@ Batch on_device_of(const Model& model, const Batch& batch) {
   return {moved(batch.x, device), moved(batch.y, device), moved(batch.sample_weight, device)};
 }
 
-/// All that must be finite for a step to be taken.
-Tensors loss_and_gradients(const Step& step) {
-  Tensors all = step.gradients;
+/// All that must be finite for a step to be taken. A LossScaleOptimizer looks at the gradients.
+Tensors loss_and_gradients(const Step& step, const Optimizer& optimizer) {
+  Tensors all;
+  if (!optimizer.loss_scaling()) all = step.gradients;
   all.push_back(step.loss);
   return all;
 }
@@ -82,7 +83,9 @@ Logs Trainer::train_step(const Batch& batch) {
   StepRecord record = record_;
   record.batch = batch;  // which a train_step of one's own may have changed
   record.noise.emplace(model_);
-  model_.device().is_cpu() ? take_step(std::move(record)) : queue_step(std::move(record));
+  const bool waits =
+      model_.device().is_cpu() || state_.optimizer.value()->loss_scaling().has_value();
+  waits ? take_step(std::move(record)) : queue_step(std::move(record));
   return logs();
 }
 
@@ -98,7 +101,8 @@ Step Trainer::differentiate(const Batch& batch) {
   GradientTape tape;
   Step step = forward(batch, /*training=*/true);
   step.weights = weights;
-  if (!values.empty()) step.gradients = std::move(tape).gradient(step.loss, values);
+  const Tensor scaled = state_.optimizer.value()->scale_loss(step.loss);
+  if (!values.empty()) step.gradients = std::move(tape).gradient(scaled, values);
   return step;
 }
 
@@ -106,8 +110,8 @@ void Trainer::take_step(StepRecord record) {
   const LayerMemory before(model_);
   const Step step = differentiate(record.batch);
   state_.update(step);
-  const Tensor finite = full({}, 1, boolean, Device());
-  check_finite(finite, loss_and_gradients(step));
+  const Tensor finite = full({}, 1, boolean, step.loss.device());
+  check_finite(finite, loss_and_gradients(step, **state_.optimizer));
   if (finite.item() == 0) {
     before.restore();
     fail_at(std::move(record), step);
@@ -148,7 +152,7 @@ Step Trainer::differentiate_on_device(const Batch& batch) {
   const LayerMemory before(model_);
   Step step = differentiate(batch);
   if (metrics_in_graph_) state_.update(step);
-  check_finite(allowed_, loss_and_gradients(step));
+  check_finite(allowed_, loss_and_gradients(step, **state_.optimizer));
   before.restore_unless(allowed_);
   done_.assign(done_ + allowed_.astype(int32));
   if (metrics_in_graph_) step = {.weights = step.weights, .gradients = step.gradients};

@@ -160,11 +160,18 @@ Hdf5Group weights_as_groups(const Model& model) {
       vars.arrays.emplace_back(token_weights, weights);
   }
   if (!model.compiled()) return root;
-  Hdf5Group& vars = root.make_group("optimizer/vars");
-  vars.texts = {{"name", model.optimizer().name()}};
-  const auto variables = model.optimizer().variables();
-  for (std::size_t i = 0; i < variables.size(); ++i)
-    vars.arrays.emplace_back(std::to_string(i), variables[i].second);
+  Optimizer& optimizer = model.optimizer();
+  const auto variables = optimizer.variables();
+  auto add = [&](const char* path, const std::string& name, std::size_t first) {
+    Hdf5Group& vars = root.make_group(path);
+    vars.texts = {{"name", name}};
+    for (std::size_t i = first; i < variables.size(); ++i)
+      vars.arrays.emplace_back(std::to_string(i - first), variables[i].second);
+  };
+  const auto& scaling = optimizer.loss_scaling();
+  add("optimizer/vars", scaling ? scaling->name : optimizer.name(), 0);
+  // Keras writes the inner optimizer's twice.
+  if (scaling) add("optimizer/inner_optimizer/vars", optimizer.name(), optimizer.built() ? 4 : 2);
   return root;
 }
 

@@ -1,3 +1,4 @@
+#include "../error_of.h"
 #include "../on_processor.h"
 #include "golden.h"
 #include "golden_configs.h"
@@ -403,6 +404,72 @@ TEST_CASE("errors of optimizers name the optimizer, the rule and what came") {
   AnyOptimizer scaled = AnyOptimizer::from_config("Adam", {{"loss_scale_factor", 2.0}});
   const Config kept = scaled->config();
   CHECK(*find_option(kept, "loss_scale_factor") == Option(2.0));
+}
+
+TEST_CASE("a scale multiplies the loss and divides the gradients") {
+  Weight w = weight_of({1, 2});
+  const AnyOptimizer sgd =
+      AnyOptimizer::from_config("SGD", {{"learning_rate", 0.5}, {"loss_scale_factor", 8.0}});
+  GradientTape tape;
+  const Tensor loss = sum(square(w.value())), scaled = sgd->scale_loss(loss);
+  CHECK(scaled.item() == 8 * loss.item());
+  const Tensor gradient = std::move(tape).gradient(scaled, {w.value()})[0];
+  CHECK(gradient.item(1) == 8 * 4);
+  sgd->apply({gradient}, {w});
+  CHECK(w.value().item(0) == 0);
+  CHECK(w.value().item(1) == 0);
+  CHECK(SGD().scale_loss(loss).item() == loss.item());
+  CHECK_THROWS_WITH_AS(AnyOptimizer::from_config("SGD", {{"loss_scale_factor", 0.0}}),
+                       "sgd: expected loss_scale_factor above 0, got 0", std::invalid_argument);
+}
+
+TEST_CASE("a loss scale grows after finite steps, and halves instead of a step that is not") {
+  Weight w = weight_of({1, 2});
+  const SGD given({.learning_rate = 0.5, .clipvalue = 1.0});
+  const LossScaleOptimizer sgd(given, {.initial_scale = 8, .dynamic_growth_steps = 2});
+  auto scale = [&] { return sgd->scale_loss(tensor({1.0})).item(0); };
+  auto step = [&](double g) { sgd->apply({tensor({g, 0.0})}, {w}); };
+  CHECK(scale() == 8);
+  step(4);  // 4 / 8
+  CHECK(w.value().item(0) == 0.75);
+  CHECK(sgd->iterations() == 1);
+  for (double wrong : {NAN, INFINITY}) {
+    const double before = scale();
+    step(wrong);
+    CHECK(scale() == before / 2);
+    CHECK(w.value().item(0) == 0.75);
+    CHECK(sgd->iterations() == 1);
+  }
+  step(1);  // 1 / 2
+  CHECK(w.value().item(0) == 0.5);
+  CHECK(scale() == 2);
+  step(100);  // more than 1, which clipvalue allows
+  CHECK(w.value().item(0) == 0);
+  CHECK(scale() == 4);
+  CHECK(given.scale_loss(tensor({1.0})).item(0) == 1);  // as it was given
+  std::vector<std::string> names;
+  for (const auto& [name, value] : sgd->variables()) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"iteration", "learning_rate", "step_counter",
+                                          "dynamic_scale", "iteration", "learning_rate"});
+  const LossScaleOptimizer huge(SGD(0.0), {.initial_scale = 0x1p126, .dynamic_growth_steps = 1});
+  for (int i = 0; i < 3; ++i) huge->apply({tensor({1.0, 1.0})}, {w});
+  CHECK(huge->scale_loss(tensor({1.0})).item(0) == 0x1p127);  // a file can hold it
+}
+
+TEST_CASE("a loss scale has rules") {
+  const AnyOptimizer scaled = LossScaleOptimizer(SGD());
+  CHECK(error_of([] { LossScaleOptimizer made(SGD(), {.initial_scale = 0}); }) ==
+        "LossScaleOptimizer: expected initial_scale above 0, got 0");
+  CHECK(error_of([] { LossScaleOptimizer made(SGD(), {.dynamic_growth_steps = 0}); }) ==
+        "LossScaleOptimizer: expected dynamic_growth_steps of at least 1, got 0");
+  CHECK(error_of([&] { LossScaleOptimizer again(scaled); }) ==
+        "LossScaleOptimizer: the optimizer sgd is in one already");
+  CHECK(error_of([] { AnyOptimizer::from_config("LossScaleOptimizer", {}); }) ==
+        "LossScaleOptimizer: expected an inner_optimizer, got none");
+  CHECK(error_of([] {
+          AnyOptimizer::from_config("LossScaleOptimizer",
+                                    {{"inner_optimizer", "sgd"}, {"clipnorm", 1.0}});
+        }) == "LossScaleOptimizer: unknown option \"clipnorm\"");
 }
 
 TEST_CASE("weights can be excluded from weight decay, by name or as they are") {

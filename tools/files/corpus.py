@@ -305,6 +305,13 @@ def not_compiled():
     return small()
 
 
+def loss_scale():
+    """Gradients are infinite at first, and again whenever the scale has grown."""
+    inner = keras.optimizers.Adam(0.02, clipnorm=1.0)
+    return trained_by(keras.optimizers.LossScaleOptimizer(inner, initial_scale=2.0**125, dynamic_growth_steps=2),
+                      loss_weights=[64.0])
+
+
 def not_trained():
     return trained_by(keras.optimizers.Adam(0.02))
 
@@ -413,7 +420,7 @@ STRINGS = [string_lookup, string_lookup_vocabulary, integer_lookup, integer_look
 MODELS = [seed_model, custom_not_registered, two_inputs_two_outputs, inputs_by_name, nested_sequential, nested_functional,
           shared_layer, operations, nested_outputs, encoder_decoder, bidirectional, time_distributed, stacked_cells, conv_lstm2d, transformer,
           convolutions, normalizations, spectral_normalization, normalization_adapted, discretization_adapted,
-          embedding_with_mask, masking_and_state, dropout, options_of_layers, not_compiled, not_trained, float64,
+          embedding_with_mask, masking_and_state, dropout, options_of_layers, not_compiled, not_trained, loss_scale, float64,
           metric_objects, loss_object_named, loss_function]  # fmt: skip
 WEIGHTS = ["seed_model", "nested_sequential"]  # also as .weights.h5
 LEGACY = ["seed_model", "two_inputs_two_outputs", "stacked_cells", "not_compiled"]  # also as .h5
