@@ -1,5 +1,6 @@
 // Attention.
 
+#include <algorithm>
 #include <cmath>
 
 #include <keratin/export/internal/c_writer.h>
@@ -153,13 +154,61 @@ const Layer* part_of(const Layer& layer, const std::string& name) {
   return nullptr;
 }
 
+/// How attention sees the axes of a sample but the last: those that it keeps apart come first, then
+/// those that it attends over.
+struct AttendedAxes {
+  AttendedAxes(const Config& config, std::size_t sample_rank) {
+    const auto given = option<std::vector<int>>(config, "attention_axes");
+    for (int axis : given)
+      attended.push_back(static_cast<std::size_t>(
+          normalize_axis(axis, static_cast<int>(sample_rank) + 1, "attention_axes") - 1));
+    for (std::size_t axis = 0; axis + 1 < sample_rank; ++axis)
+      if (given.empty())
+        attended.push_back(axis);
+      else if (std::ranges::find(attended, axis) == attended.end())
+        apart.push_back(axis);
+    order = apart;
+    order.insert(order.end(), attended.begin(), attended.end());
+  }
+  bool are_steps() const { return apart.empty() && attended.size() == 1; }
+
+  /// As (apart, attended, features).
+  Array merged(Writer& w, const Array& x) const {
+    std::vector<std::size_t> all = order;
+    all.push_back(order.size());
+    const Array moved = permuted(w, x, all);
+    return {moved.text,
+            {product(moved.shape, 0, apart.size()),
+             product(moved.shape, apart.size(), order.size()), moved.shape.back()},
+            moved.memory};
+  }
+  /// Numbers in that order, with other axes behind, as the layer has them.
+  Array back(Writer& w, const Array& y) const {
+    std::vector<std::size_t> all(y.shape.size());
+    for (std::size_t i = 0; i < all.size(); ++i) all[i < order.size() ? order[i] : i] = i;
+    return permuted(w, y, all);
+  }
+  Sizes sizes(const Array& x, const std::vector<std::size_t>& axes) const {
+    Sizes list;
+    for (std::size_t axis : axes) list.push_back(x.shape[axis]);
+    return list;
+  }
+
+  std::vector<std::size_t> apart = {}, attended = {}, order = {};
+};
+
 Values emit_heads(Writer& w, const Layer& layer, const Values& in) {
   const Config config = layer.get_config();
   const bool grouped = layer.class_name() != "MultiHeadAttention";
-  const Array &query = in.at(0).numbers, &value = in.at(1).numbers;
   const bool has_key = in.size() > 2;
-  const Array& key = has_key ? in[2].numbers : value;
-  if (query.shape.size() != 2) fail("attention over more than one axis is not exported");
+  const Value& key_value = in.at(has_key ? 2 : 1);
+  AttendedAxes axes(grouped ? Config{{"attention_axes", Option()}} : config,
+                    in[0].numbers.shape.size());
+  const bool masked =
+      in.size() > 3 || std::ranges::any_of(in, [](const Value& x) { return x.mask.has_value(); });
+  if (masked && !axes.are_steps()) fail("masks of several axes are not exported");
+  const Array query = axes.merged(w, in[0].numbers), value = axes.merged(w, in[1].numbers),
+              key = has_key ? axes.merged(w, key_value.numbers) : value;
   const auto heads = option<std::int64_t>(config, grouped ? "num_query_heads" : "num_heads"),
              key_heads = grouped ? option<std::int64_t>(config, "num_key_value_heads") : heads,
              size = option<std::int64_t>(config, grouped ? "head_dim" : "key_dim");
@@ -167,16 +216,16 @@ Values emit_heads(Writer& w, const Layer& layer, const Values& in) {
   if (!grouped)
     if (const auto given = option<std::optional<std::int64_t>>(config, "value_dim"))
       value_size = *given;
-  const Size queries = query.shape[0], keys = key.shape[0];
-  w.must_equal(value.shape[0], keys);
+  const Size outer = query.shape[0], queries = query.shape[1], keys = key.shape[1];
+  w.must_equal(value.shape[1], keys);
 
   auto projected = [&](const char* name, const Array& x, std::int64_t count, std::int64_t width) {
     const Layer& part = *part_of(layer, name);
     const std::string before = w.path;
     w.path += std::string("/") + name;
     const std::string kernel = w.weight(part, "kernel"), bias = w.weight(part, "bias");
-    Array y = w.numbers("out", {x.shape[0], count * width});
-    w.call("dense", x, x.shape[0], x.shape[1], count * width, kernel, bias, y);
+    Array y = w.numbers("out", {x.shape[0], x.shape[1], count * width});
+    w.call("dense", x, rows_of(x.shape), x.shape.back(), count * width, kernel, bias, y);
     w.path = before;
     return y;
   };
@@ -195,19 +244,26 @@ Values emit_heads(Writer& w, const Layer& layer, const Values& in) {
     if (mask.shape[0] != Size(1)) w.must_equal(mask.shape[0], queries);
   }
   const auto window = option<std::optional<int>>(config, "sliding_window");
-  const std::string mask =
-      mask_line(w, mask_of_steps(in[0]), has_key ? mask_of_steps(in[2]) : "0", mask_of_steps(in[1]),
-                given, given_rows, call_option(layer, "use_causal_mask"), window.value_or(0));
-  const Array weights = w.numbers("weights", {heads, queries, keys}),
-              attended = w.numbers("attended", {queries, heads * value_size});
-  const Size each = product({queries, keys});
+  const std::string mask = mask_line(
+      w, mask_of_steps(in[0]), has_key ? mask_of_steps(key_value) : "0", mask_of_steps(in[1]),
+      given, given_rows, call_option(layer, "use_causal_mask"), window.value_or(0));
+  const Array weights = w.numbers("weights", {outer, heads, queries, keys}),
+              attended = w.numbers("attended", {outer, queries, heads * value_size});
   const std::string h = w.unique("h"), own = w.unique("weights");
+  const bool one = outer == Size(1);
+  const std::string o = one ? "0" : w.unique("outer");
+  if (!one) w.open(fmt::format("for (int {0} = 0; {0} < {1}; ++{0}) {{", o, outer.text));
   w.open(fmt::format("for (int {0} = 0; {0} < {1}; ++{0}) {{", h, heads));
-  w.line(fmt::format("float* const {} = {} + {} * {};", own, weights.text, h, each.text));
+  auto at = [&](const Array& x) {
+    return one ? x.text
+               : fmt::format("{} + {} * {}", x.text, o, product(x.shape, 1, x.shape.size()).text);
+  };
+  w.line(fmt::format("float* const {} = {} + {} * {};", own, at(weights), h,
+                     product({queries, keys}).text));
   const std::string key_head =
       heads == key_heads ? h : fmt::format("{} / {}", h, heads / key_heads);
-  auto of_head = [](const Array& x, const std::string& head, std::int64_t width) {
-    return fmt::format("{} + {} * {}", x.text, head, width);
+  auto of_head = [&](const Array& x, const std::string& head, std::int64_t width) {
+    return fmt::format("{} + {} * {}", at(x), head, width);
   };
   w.call("dot_scores", of_head(q, h, size), queries, heads * size, of_head(k, key_head, size), keys,
          key_heads * size, size, w.literal(1 / std::sqrt(static_cast<double>(size))), own);
@@ -215,25 +271,30 @@ Values emit_heads(Writer& w, const Layer& layer, const Values& in) {
   w.call("attend", own, queries, keys, of_head(v, key_head, value_size), key_heads * value_size,
          value_size, heads * value_size, of_head(attended, h, value_size));
   w.close();
+  if (!one) w.close();
   if (option<bool>(config, "use_gate")) {
     const Array gate = projected("gate", query, heads, value_size);
-    w.call("apply_sigmoid", gate, queries, heads * value_size);
+    w.call("apply_sigmoid", gate, rows_of(gate.shape), heads * value_size);
     w.call("multiply", gate, product(gate.shape), attended);
   }
 
   const Layer& output = *part_of(layer, "attention_output");
-  Sizes shape{queries};
-  std::int64_t width = 1;
+  Sizes features;
   for (const Weight& weight : output.weights())
     if (weight.name() == "kernel")
-      for (int axis = 2; axis < weight.shape().rank(); ++axis) {
-        shape.push_back(weight.shape()[axis]);
-        width *= weight.shape()[axis];
-      }
-  Array y = projected("attention_output", attended, 1, width);
-  y.shape = shape;
-  Values out{{y, in[0].mask}};
-  if (call_option(layer, "return_attention_scores")) out.push_back({weights});
+      for (int axis = 2; axis < weight.shape().rank(); ++axis)
+        features.push_back(weight.shape()[axis]);
+  Array y = projected("attention_output", attended, 1, product(features).most);
+  y.shape = axes.sizes(in[0].numbers, axes.order);
+  y.shape.insert(y.shape.end(), features.begin(), features.end());
+  Values out{{axes.back(w, y), in[0].mask}};
+  if (!call_option(layer, "return_attention_scores")) return out;
+  Array scores = weights;
+  scores.shape = axes.sizes(in[0].numbers, axes.apart);
+  scores.shape.push_back(heads);
+  for (const Array& x : {in[0].numbers, key_value.numbers})
+    for (const Size& extent : axes.sizes(x, axes.attended)) scores.shape.push_back(extent);
+  out.push_back({scores});
   return out;
 }
 

@@ -13,9 +13,9 @@
 namespace keratin::c_export {
 
 const std::vector<Part>& parts() {
-  static const std::vector<Part> all{core_part(),      einsum_part(),        activation_part(),
-                                     merge_part(),     normalization_part(), window_part(),
-                                     recurrent_part(), attention_part(),     operation_part()};
+  static const std::vector<Part> all{
+      core_part(),   einsum_part(),    activation_part(), merge_part(),     normalization_part(),
+      window_part(), recurrent_part(), conv_lstm_part(),  attention_part(), operation_part()};
   return all;
 }
 

@@ -211,8 +211,41 @@ Emitter emit_extreme(const char* function) {
 }
 
 Values emit_concatenate(Writer& w, const Layer& layer, const Values& in) {
+  return concatenated(w, option<int>(layer.get_config(), "axis"), in);
+}
+
+Values emit_dot(Writer& w, const Layer& layer, const Values& in) {
+  const Config config = layer.get_config();
+  std::vector<int> axes;
+  if (int one = 0; from_option(*find_option(config, "axes"), one))
+    axes = {one, one};
+  else
+    axes = option<std::vector<int>>(config, "axes");
+  std::vector<Array> rows;  // with the axis that is summed over last
+  for (std::size_t i = 0; i < 2; ++i) {
+    const Array& x = in[i].numbers;
+    Array moved = axes_last(w, x, sample_axes({axes[i]}, x.shape.size()));
+    if (option<bool>(config, "normalize")) {
+      moved = copied(w, moved, "unit");
+      w.call("unit_rows", rows_of(moved.shape), moved.shape.back(), w.literal(1e-7), moved);
+    }
+    rows.push_back(moved);
+  }
+  Sizes shape(rows[0].shape.begin(), rows[0].shape.end() - 1);
+  shape.insert(shape.end(), rows[1].shape.begin(), rows[1].shape.end() - 1);
+  if (shape.empty()) shape.push_back(1);
+  w.must_equal(rows[0].shape.back(), rows[1].shape.back());
+  Array y = w.numbers("out", shape);
+  w.call("products", rows[0], rows_of(rows[0].shape), rows[1], rows_of(rows[1].shape),
+         rows[0].shape.back(), y);
+  return {{y}};
+}
+
+}  // namespace
+
+Values concatenated(Writer& w, int axis_of_batch, const Values& in) {
   const std::size_t rank = in[0].numbers.shape.size();
-  const std::size_t along = sample_axes({option<int>(layer.get_config(), "axis")}, rank)[0];
+  const std::size_t along = sample_axes({axis_of_batch}, rank)[0];
   Sizes shape = in[0].numbers.shape, parts;
   for (const Value& value : in) {
     parts.push_back(value.numbers.shape[along]);
@@ -256,35 +289,6 @@ Values emit_concatenate(Writer& w, const Layer& layer, const Values& in) {
   }
   return {{y, mask}};
 }
-
-Values emit_dot(Writer& w, const Layer& layer, const Values& in) {
-  const Config config = layer.get_config();
-  std::vector<int> axes;
-  if (int one = 0; from_option(*find_option(config, "axes"), one))
-    axes = {one, one};
-  else
-    axes = option<std::vector<int>>(config, "axes");
-  std::vector<Array> rows;  // with the axis that is summed over last
-  for (std::size_t i = 0; i < 2; ++i) {
-    const Array& x = in[i].numbers;
-    Array moved = axes_last(w, x, sample_axes({axes[i]}, x.shape.size()));
-    if (option<bool>(config, "normalize")) {
-      moved = copied(w, moved, "unit");
-      w.call("unit_rows", rows_of(moved.shape), moved.shape.back(), w.literal(1e-7), moved);
-    }
-    rows.push_back(moved);
-  }
-  Sizes shape(rows[0].shape.begin(), rows[0].shape.end() - 1);
-  shape.insert(shape.end(), rows[1].shape.begin(), rows[1].shape.end() - 1);
-  if (shape.empty()) shape.push_back(1);
-  w.must_equal(rows[0].shape.back(), rows[1].shape.back());
-  Array y = w.numbers("out", shape);
-  w.call("products", rows[0], rows_of(rows[0].shape), rows[1], rows_of(rows[1].shape),
-         rows[0].shape.back(), y);
-  return {{y}};
-}
-
-}  // namespace
 
 Part merge_part() {
   return {functions,

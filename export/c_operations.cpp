@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include <keratin/export/internal/c_writer.h>
+#include <keratin/export/internal/c_operation.h>
 #include <keratin/layers/internal/operation.h>
 
 namespace keratin::c_export {
@@ -72,6 +72,24 @@ static void min_rows(const float* x, int rows, int n, float* y) {
     for (int i = 1; i < n; ++i) y[r] = fminf(y[r], x[r * n + i]);
   }
 }
+
+static void any_rows(const float* x, int rows, int n, float* y) {
+  for (int r = 0; r < rows; ++r) {
+    y[r] = 0.0f;
+    for (int i = 0; i < n; ++i)
+      if (x[r * n + i] != 0.0f) y[r] = 1.0f;
+  }
+}
+
+/* y = x where the condition holds. */
+static void choose(const float* condition, const float* x, int n, float* y) {
+  for (int i = 0; i < n; ++i)
+    if (condition[i] != 0.0f) y[i] = x[i];
+}
+
+static void clip(float low, float high, int n, float* y) {
+  for (int i = 0; i < n; ++i) y[i] = fminf(fmaxf(y[i], low), high);
+}
 )c";
 
 std::string functions() {
@@ -118,18 +136,8 @@ Values operands(Writer& w, const Operation& operation, const Values& in) {
   return list;
 }
 
-std::vector<int> axes_of(const Operation& operation) {
-  const Option* axis = find_option(operation.attributes(), "axis");
-  std::vector<int> axes;
-  int one = 0;
-  if (axis == nullptr || axis->is_none()) fail("an operation over the whole batch is not exported");
-  if (from_option(*axis, one)) return {one};
-  if (!from_option(*axis, axes)) fail("its axis is not what the export knows");
-  return axes;
-}
-
 Array reduced(Writer& w, const Operation& operation, const std::string& name, const Array& x) {
-  const std::vector<std::size_t> axes = sample_axes(axes_of(operation), x.shape.size());
+  const std::vector<std::size_t> axes = axes_of(operation, x);
   const Array last = axes_last(w, x, axes);
   const std::size_t rows = x.shape.size() - axes.size();
   const Option* keepdims = find_option(operation.attributes(), "keepdims");
@@ -166,15 +174,29 @@ void check_attributes(const Operation& operation) {
 
 }  // namespace
 
+std::vector<std::size_t> axes_of(const Operation& operation, const Array& x) {
+  const Option* axis = find_option(operation.attributes(), "axis");
+  std::vector<int> axes;
+  int one = 0;
+  if (axis == nullptr || axis->is_none()) fail("an operation over the whole batch is not exported");
+  if (from_option(*axis, one))
+    axes = {one};
+  else if (!from_option(*axis, axes))
+    fail("its axis is not what the export knows");
+  return sample_axes(axes, x.shape.size());
+}
+
 Values emit_operation(Writer& w, const Layer& layer, const Values& in) {
   const auto& operation = static_cast<const Operation&>(layer);
   if (operation.op() == nullptr) fail("a function of one's own is not exported");
   const std::string& name = operation.op()->name;
   const Array& x = in.at(0).numbers;
   if (is_one_of(name, {"stop_gradient", "convert_to_tensor"})) return {{x}};
-  if (is_one_of(name, {"sum", "mean", "max", "min"})) return {{reduced(w, operation, name, x)}};
+  if (std::optional<Values> moved = emit_shape_operation(w, operation, in)) return *moved;
+  if (is_one_of(name, {"sum", "mean", "max", "min", "any"}))
+    return {{reduced(w, operation, name, x)}};
   if (is_one_of(name, {"softmax", "log_softmax", "sparsemax"})) {
-    const std::vector<std::size_t> axes = sample_axes(axes_of(operation), x.shape.size());
+    const std::vector<std::size_t> axes = axes_of(operation, x);
     Array y = axes_last(w, copied(w, x, "out"), axes);
     w.call(("apply_" + name).c_str(), y, rows_of(y.shape), y.shape.back());
     return {{axes_back(w, y, axes)}};
@@ -198,6 +220,20 @@ Values emit_operation(Writer& w, const Layer& layer, const Values& in) {
     check_attributes(operation);
     const Array y = copied(w, x, "out");
     w.call(("apply_" + name).c_str(), y, 1, product(y.shape));
+    return {{y}};
+  }
+  if (name == "where") {
+    const std::vector<Array> list = alike(w, operands(w, operation, in));
+    const Array y = copied(w, list.at(2), "out");
+    w.call("choose", list[0], list[1], product(y.shape), y);
+    return {{y}};
+  }
+  if (name == "clip") {
+    const Array y = copied(w, x, "out");
+    auto limit = [&](const char* which) {
+      return w.literal(option<double>(operation.attributes(), which));
+    };
+    w.call("clip", limit("x_min"), limit("x_max"), product(y.shape), y);
     return {{y}};
   }
   fail("the operation \"{}\" is not exported", name);

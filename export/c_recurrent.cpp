@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include <keratin/export/internal/c_writer.h>
+#include <keratin/export/internal/c_recurrent.h>
 
 namespace keratin::c_export {
 namespace {
@@ -106,17 +106,6 @@ static void reverse(const float* x, int steps, int n, float* y) {
 }
 )c";
 
-/// What a layer gives, and its final states.
-struct Run {
-  Array y;
-  std::vector<Array> states;
-};
-
-/// How one cell goes over the steps: a sequence in C.
-struct Loop {
-  bool backwards, sequences, zero_masked;
-};
-
 std::size_t states_of(const Layer& cell) { return cell.class_name() == "LSTMCell" ? 2 : 1; }
 
 Run run_cell(Writer& w, const Layer& cell, const Array& x, const std::string& mask,
@@ -127,20 +116,11 @@ Run run_cell(Writer& w, const Layer& cell, const Array& x, const std::string& ma
   const Config config = cell.get_config();
   const auto units = option<std::int64_t>(config, "units");
 
-  std::vector<Array> states;
-  for (std::size_t i = 0; i < states_of(cell); ++i) {
-    states.push_back(w.numbers(i == 0 ? "h" : "c", {units}));
-    if (initial.empty())
-      w.call("fill", w.literal(0), units, states.back());
-    else
-      w.call("copy", initial.at(i), units, states.back());
-  }
+  const std::vector<Array> states = initial_states(w, states_of(cell), {units}, initial);
   const std::string kernel = w.weight(cell, "kernel"),
                     recurrent = w.weight(cell, "recurrent_kernel"), bias = w.weight(cell, "bias");
   Array y = w.numbers("out", loop.sequences ? Sizes{x.shape[0], units} : Sizes{units});
-  const std::string q = w.unique(identifier(w.path) + "_sequence");
-  w.line(fmt::format("const sequence {} = {{{}, {}, {}, {:d}, {:d}, {:d}}};", q, x.shape[0].text,
-                     x.shape[1].text, units, loop.backwards, loop.sequences, loop.zero_masked));
+  const std::string q = sequence_of(w, x, units, loop);
   const std::string g = activation_function(config, "activation");
   auto sigma = [&] { return activation_function(config, "recurrent_activation"); };
   if (kind == "LSTMCell") {
@@ -162,7 +142,12 @@ Run run_cell(Writer& w, const Layer& cell, const Array& x, const std::string& ma
 Run run(Writer& w, const Layer& layer, const Value& in, const std::vector<Array>& initial) {
   const Config config = layer.get_config();
   if (option<bool>(config, "stateful")) fail("a layer that is stateful is not exported");
-  Loop loop{option<bool>(config, "go_backwards"), true, false};
+  const bool backwards = option<bool>(config, "go_backwards");
+  const Loop last{backwards, option<bool>(config, "return_sequences"),
+                  option<bool>(config, "zero_output_for_mask")};
+  if (layer.class_name().starts_with("ConvLSTM"))
+    return run_conv_lstm(w, layer, in.numbers, mask_of_steps(in), last, initial);
+  Loop loop{backwards, true, false};
   const Layer& cell = *layer.sublayers().at(0);
   std::vector<const Layer*> cells;
   if (cell.class_name() == "StackedRNNCells")
@@ -175,9 +160,7 @@ Run run(Writer& w, const Layer& layer, const Value& in, const std::vector<Array>
   Run result{in.numbers, {}};
   auto next = initial.begin();
   for (const Layer* one : cells) {
-    if (one == cells.back())
-      loop = {loop.backwards, option<bool>(config, "return_sequences"),
-              option<bool>(config, "zero_output_for_mask")};
+    if (one == cells.back()) loop = {loop.backwards, last.sequences, last.zero_masked};
     std::vector<Array> states;
     for (std::size_t i = 0; i < states_of(*one) && next != initial.end(); ++i)
       states.push_back(*next++);
@@ -225,7 +208,7 @@ Values emit_bidirectional(Writer& w, const Layer& layer, const Values& in) {
   if (sequences) {
     const Array made = b.y;
     b.y = w.numbers("reversed", made.shape);
-    w.call("reverse", made, made.shape[0], made.shape[1], b.y);
+    w.call("reverse", made, made.shape[0], product(made.shape, 1, made.shape.size()), b.y);
   }
   w.path = path;
 
@@ -258,12 +241,36 @@ Values emit_bidirectional(Writer& w, const Layer& layer, const Values& in) {
 
 }  // namespace
 
+std::string sequence_of(Writer& w, const Array& x, const Size& units, const Loop& loop) {
+  const std::string name = w.unique(identifier(w.path) + "_sequence");
+  w.line(fmt::format("const sequence {} = {{{}, {}, {}, {:d}, {:d}, {:d}}};", name, x.shape[0].text,
+                     product(x.shape, 1, x.shape.size()).text, units.text, loop.backwards,
+                     loop.sequences, loop.zero_masked));
+  return name;
+}
+
+std::vector<Array> initial_states(Writer& w, std::size_t count, const Sizes& shape,
+                                  const std::vector<Array>& initial) {
+  std::vector<Array> states;
+  for (std::size_t i = 0; i < count; ++i) {
+    states.push_back(w.numbers(i == 0 ? "h" : "c", shape));
+    if (initial.empty())
+      w.call("fill", w.literal(0), product(shape), states.back());
+    else
+      w.call("copy", initial.at(i), product(shape), states.back());
+  }
+  return states;
+}
+
 Part recurrent_part() {
   return {functions,
           {{"LSTM", emit_rnn, true},
            {"GRU", emit_rnn, true},
            {"SimpleRNN", emit_rnn, true},
            {"RNN", emit_rnn, true},
+           {"ConvLSTM1D", emit_rnn, true},
+           {"ConvLSTM2D", emit_rnn, true},
+           {"ConvLSTM3D", emit_rnn, true},
            {"Bidirectional", emit_bidirectional, true}}};
 }
 

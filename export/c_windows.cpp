@@ -1,11 +1,9 @@
 // Layers whose windows move over one to three axes between the batch and the channels, and those
-// that make such axes longer or shorter. In C there are three; where a layer has fewer, the first
-// ones have size 1.
+// that make such axes longer or shorter.
 
 #include <algorithm>
-#include <array>
 
-#include <keratin/export/internal/c_writer.h>
+#include <keratin/export/internal/c_windows.h>
 
 namespace keratin::c_export {
 namespace {
@@ -208,7 +206,8 @@ std::size_t axes_in(const Layer& layer) {
   return name.find("3D") != name.npos ? 3 : name.find("2D") != name.npos ? 2 : 1;
 }
 
-/// One number for all axes, or one for each.
+}  // namespace
+
 std::vector<int> per_axis(const Config& config, const std::string& name, std::size_t axes) {
   std::vector<int> list;
   if (int one = 0; from_option(*find_option(config, name), one))
@@ -219,64 +218,52 @@ std::vector<int> per_axis(const Config& config, const std::string& name, std::si
   return list;
 }
 
-/// The axes between batch and channels.
-struct Windows {
-  Windows(Writer& w, const Layer& layer, const Array& array, const Config& config)
-      : w(w), axes(axes_in(layer)), x(array) {
-    if (const Option* format = find_option(config, "data_format"))
-      first = text_of(*format) == text_of(Option("channels_first"));
-    if (first) x = axes_last(w, x, {0});
-    if (x.shape.size() != axes + 1) fail("expected a sample of rank {}", axes + 1);
-  }
+Windows::Windows(Writer& w, const Layer& layer, const Array& numbers, const Config& config)
+    : w(w), axes(axes_in(layer)), x(numbers) {
+  if (const Option* format = find_option(config, "data_format"))
+    first = text_of(*format) == text_of(Option("channels_first"));
+  if (first) x = axes_last(w, x, {0});
+  if (x.shape.size() != axes + 1) fail("expected a sample of rank {}", axes + 1);
+}
 
-  const Size& channels() const { return x.shape.back(); }
-  Size in(std::size_t i) const { return x.shape[i]; }
-  /// Adds the axis with the next number, of a layer whose windows are these.
-  void add(int size, int stride, int dilation, const std::string& padding) {
-    const Size n = in(out.size());
-    const int reach = (size - 1) * dilation + 1;
-    const bool valid = padding == "valid";
-    const int room = valid ? stride - reach : stride - 1;
-    const Size count = w.size("length", {n}, (n.most + room) / stride,
-                              fmt::format("({} + {}) / {}", n.text, room, stride));
-    std::string before = "0";
-    if (padding == "causal") before = std::to_string(reach - 1);
-    if (padding == "same")
-      before = n.known
-                   ? std::to_string(
-                         std::max<std::int64_t>((count.most - 1) * stride + reach - n.most, 0) / 2)
-                   : fmt::format("missing({}, {}, {}, {})", n.text, count.text, stride, reach);
-    add(n, count, fmt::format("{}, {}, {}, {}", size, stride, dilation, before));
-    out.push_back(count);
-  }
-  void add(const Size& from, const Size& to, const std::string& rest) {
-    texts.push_back(fmt::format("{}, {}, {}", from.text, to.text, rest));
-  }
-  /// The names of depths, rows and columns, or of the last ones of these, behind their lines.
-  std::array<std::string, 3> names(std::size_t count = 3) {
-    static constexpr std::array<const char*, 3> each{"_depths", "_rows", "_columns"};
-    std::array<std::string, 3> list;
-    while (texts.size() < 3) texts.insert(texts.begin(), "1, 1, 1, 1, 1, 0");
-    for (std::size_t i = 3 - count; i < 3; ++i) {
-      list[i] = w.unique(identifier(w.path) + each[i]);
-      w.line(fmt::format("const axis {} = {{{}}};", list[i], texts[i]));
-    }
-    return list;
-  }
-  Array result(const Size& filters) const {
-    Sizes shape = out;
-    shape.push_back(filters);
-    return w.numbers("out", shape);
-  }
-  Array back(const Array& y) const { return first ? axes_back(w, y, {0}) : y; }
+void Windows::add(int size, int stride, int dilation, const std::string& padding) {
+  const Size n = in(out.size());
+  const int reach = (size - 1) * dilation + 1;
+  const bool valid = padding == "valid";
+  const int room = valid ? stride - reach : stride - 1;
+  const Size count = w.size("length", {n}, (n.most + room) / stride,
+                            fmt::format("({} + {}) / {}", n.text, room, stride));
+  std::string before = "0";
+  if (padding == "causal") before = std::to_string(reach - 1);
+  if (padding == "same")
+    before = n.known
+                 ? std::to_string(
+                       std::max<std::int64_t>((count.most - 1) * stride + reach - n.most, 0) / 2)
+                 : fmt::format("missing({}, {}, {}, {})", n.text, count.text, stride, reach);
+  add(n, count, fmt::format("{}, {}, {}, {}", size, stride, dilation, before));
+  out.push_back(count);
+}
 
-  Writer& w;
-  std::size_t axes;
-  Array x;
-  bool first = false;  // channels first
-  Sizes out = {};
-  std::vector<std::string> texts = {};
-};
+void Windows::add(const Size& from, const Size& to, const std::string& rest) {
+  texts.push_back(fmt::format("{}, {}, {}", from.text, to.text, rest));
+}
+
+std::array<std::string, 3> Windows::names(std::size_t count) {
+  static constexpr std::array<const char*, 3> each{"_depths", "_rows", "_columns"};
+  std::array<std::string, 3> list;
+  while (texts.size() < 3) texts.insert(texts.begin(), "1, 1, 1, 1, 1, 0");
+  for (std::size_t i = 3 - count; i < 3; ++i) {
+    list[i] = w.unique(identifier(w.path) + each[i]);
+    w.line(fmt::format("const axis {} = {{{}}};", list[i], texts[i]));
+  }
+  return list;
+}
+
+Sizes Windows::shape(const Size& filters) const {
+  Sizes all = out;
+  all.push_back(filters);
+  return all;
+}
 
 Windows windows_of(Writer& w, const Layer& layer, const Array& x, const Config& config,
                    const std::string& size) {
@@ -291,6 +278,8 @@ Windows windows_of(Writer& w, const Layer& layer, const Array& x, const Config& 
     windows.add(sizes[i], strides[i], dilation[i], padding);
   return windows;
 }
+
+namespace {
 
 /// In the layout of the layer, through its activation.
 Values finished(const Windows& windows, const Array& y, const Config& config) {

@@ -229,9 +229,11 @@ std::vector<std::size_t> order_with_last(const std::vector<std::size_t>& axes, s
   return order;
 }
 
-// y is made of x by steps along its axes: the product of the sizes behind an axis of x.
+}  // namespace
+
 Array gathered(Writer& writer, const Array& x, const Sizes& shape,
                const std::vector<std::string>& steps, const std::string& name) {
+  if (shape.size() > 8) fail("more than 8 axes are not exported");
   std::vector<std::string> sizes;
   for (const Size& size : shape) sizes.push_back(size.text);
   Array y = writer.numbers(name, shape);
@@ -240,8 +242,6 @@ Array gathered(Writer& writer, const Array& x, const Sizes& shape,
   writer.call("gather", x, shape.size(), size_list, step_list, y);
   return y;
 }
-
-}  // namespace
 
 Array permuted(Writer& writer, const Array& x, const std::vector<std::size_t>& order) {
   if (in_order(order)) return x;

@@ -169,6 +169,7 @@ Part merge_part();
 Part normalization_part();
 Part window_part();
 Part recurrent_part();
+Part conv_lstm_part();
 Part attention_part();
 Part operation_part();
 
@@ -192,6 +193,11 @@ Array permuted(Writer& writer, const Array& x, const std::vector<std::size_t>& o
 /// With these axes last, and back from there.
 Array axes_last(Writer& writer, const Array& x, const std::vector<std::size_t>& axes);
 Array axes_back(Writer& writer, const Array& x, const std::vector<std::size_t>& axes);
+/// y is made of x by steps along its axes: the product of the sizes behind an axis of x.
+Array gathered(Writer& writer, const Array& x, const Sizes& shape,
+               const std::vector<std::string>& steps, const std::string& name);
+/// Along an axis of the batch; a mask of steps goes along.
+Values concatenated(Writer& writer, int axis, const Values& parts);
 /// Broadcast to a shape of the same rank.
 Array broadcast(Writer& writer, const Array& x, const Sizes& shape);
 Array copied(Writer& writer, const Array& x, const std::string& name);

@@ -112,6 +112,35 @@ TEST_CASE("recurrent layers in C" * with_compiler) {
   CHECK(same_in_c(Model({x, h, c}, {LSTM(3)({x, h, c})})));
 }
 
+TEST_CASE("convolutional LSTMs in C" * with_compiler) {
+  for (const char* format : {"channels_last", "channels_first"})
+    for (const bool sequences : {false, true}) {
+      ConvLSTMOptions options{.strides = 2,
+                              .padding = "same",
+                              .data_format = format,
+                              .recurrent_activation = "hard_sigmoid",
+                              .return_sequences = sequences};
+      CHECK(layer_same(ConvLSTM1D(3, 2, options), {4, 5, 6}));
+      options.go_backwards = true;
+      options.use_bias = false;
+      CHECK(layer_same(ConvLSTM2D(3, {2, 3}, options), {4, 5, 6, 7}));
+      options.strides = 1;
+      options.dilation_rate = {2, 1, 1};
+      options.padding = "valid";
+      CHECK(layer_same(ConvLSTM3D(2, 2, options), {3, 4, 3, 3, 4}));
+      CHECK(layer_same(
+          Bidirectional(ConvLSTM1D(3, 2, {.data_format = format, .return_sequences = sequences})),
+          {4, 5, 6}));
+    }
+  CHECK(layers_same({InputLayer({6, 8}), Masking(), TimeDistributed(Reshape({4, 2})),
+                     ConvLSTM1D(3, 3, {.return_sequences = true, .zero_output_for_mask = true})}));
+  CHECK(layers_same({InputLayer({None, 4, 2}), ConvLSTM1D(3, 3)}, {.max_steps = 7}));
+  auto x = Input({3, 2, 6}), h = Input({4, 5}), c = Input({4, 5});
+  const auto all =
+      ConvLSTM1D(4, 2, {.data_format = "channels_first", .return_state = true})({x, h, c});
+  CHECK(same_in_c(Model({x, h, c}, {all[0], all[1], all[2]})));
+}
+
 TEST_CASE("convolutions and poolings in C" * with_compiler) {
   for (const char* format : {"channels_last", "channels_first"})
     for (const char* padding : {"valid", "same"}) {
@@ -212,6 +241,28 @@ TEST_CASE("attention in C" * with_compiler) {
   CHECK(same_in_c(model, {.max_steps = 5}));
 }
 
+TEST_CASE("attention over several axes in C" * with_compiler) {
+  auto x = Input({3, 4, 6}), other = Input({2, 5, 6});
+  for (const std::vector<int>& axes :
+       {std::vector<int>{}, std::vector<int>{1, 2}, std::vector<int>{2, 1}, std::vector<int>{1},
+        std::vector<int>{2}, std::vector<int>{-2}}) {
+    CAPTURE(axes.size());
+    MultiHeadAttention attention(
+        2, 3, {.output_shape = {5}, .attention_axes = axes, .return_attention_scores = true});
+    const auto self = attention({x, x});
+    std::vector<SymbolicTensor> outputs{self[0], self[1]};
+    if (axes.size() != 1)
+      outputs.push_back(MultiHeadAttention(2, 3, {.attention_axes = axes})({x, other}));
+    else
+      outputs.push_back(MultiHeadAttention(2, 3, {.attention_axes = axes})({x, x * 2, x + 1}));
+    std::vector<SymbolicTensor> inputs{x};
+    if (axes.size() != 1) inputs.push_back(other);
+    Model model(inputs, outputs);
+    draw_weights(model);
+    CHECK(same_in_c(model));
+  }
+}
+
 TEST_CASE("merges and shapes in C" * with_compiler) {
   auto a = Input({5, 4}), b = Input({5, 4}), small = Input({4});
   auto x = Masking()(a), y = Masking()(b);
@@ -260,6 +311,43 @@ TEST_CASE("operations between symbolic tensors in C" * with_compiler) {
                                       a + full({4}, 0.25),
                                       a * full({1, 5, 1}, 3.0)};
   CHECK(same_in_c(Model({a, b, column}, outputs)));
+}
+
+TEST_CASE("operations that move numbers, in C" * with_compiler) {
+  auto a = Input({5, 4}), b = Input({5, 4}), image = Input({3, 4, 2});
+  std::vector<SymbolicTensor> outputs{
+      slice(a, {All(), -1}),
+      slice(a, {All(), All(), 2}),
+      slice(image, {All(), range(1, 3), 0, range(Range::open, Range::open, -1)}),
+      slice(image, {All(), All(), range(-1, Range::open, -2)}),
+      reshape(a, {-1, 2, 10}),
+      expand_dims(a, 1),
+      expand_dims(a, -1),
+      squeeze(expand_dims(a, 2), {2}),
+      transpose(a, {0, 2, 1}),
+      transpose(image, {0, 3, 1, 2}),
+      swapaxes(image, 1, -1),
+      moveaxis(image, 1, 3),
+      concatenate({a, b}, 1),
+      concatenate({a, b, a}),
+      stack({a, b}, 1),
+      stack({a, b}, -1),
+      flip(image, {1, 3}),
+      clip(a, -0.5, 0.75),
+      where(a > b, a, b),
+      where(a < 0.0, 0.25, a),
+      any(a > 1.0, {1}),
+      any(a > 0.5, {2}, true)};
+  const auto parts = split(image, 2, 2);
+  outputs.push_back(parts[0]);
+  outputs.push_back(parts[1] * 2);
+  CHECK(same_in_c(Model({a, b, image}, outputs)));
+
+  auto x = Input({None, 4});
+  CHECK(same_in_c(Model({x}, {slice(x, {All(), -2}), slice(x, {All(), All(), range(1, 3)}),
+                              flip(x, {1}), transpose(x, {0, 2, 1}), concatenate({x, x}, 1),
+                              any(x > 1.0, {1}), clip(expand_dims(x, 1), 0, 1)}),
+                  {.max_steps = 6}));
 }
 
 TEST_CASE("a mask for attention, and an input that nothing reads, in C" * with_compiler) {

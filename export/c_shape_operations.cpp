@@ -1,0 +1,239 @@
+// Operations between symbolic tensors that move numbers and compute none.
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include <keratin/export/internal/c_operation.h>
+
+namespace keratin::c_export {
+namespace {
+
+int attribute(const Operation& operation, const std::string& name) {
+  return option<int>(operation.attributes(), name);
+}
+
+std::size_t rank_of_batch(const Array& x) { return x.shape.size() + 1; }
+
+/// An axis of the batch, counted from either end of `rank` axes.
+std::size_t axis_of_batch(int axis, std::size_t rank) {
+  return static_cast<std::size_t>(normalize_axis(axis, static_cast<int>(rank), "axis"));
+}
+
+/// The axes of the batch in another order.
+Values in_order(Writer& w, const Array& x, const std::vector<std::size_t>& order) {
+  if (order.size() != rank_of_batch(x) || order[0] != 0)
+    fail("an operation that moves the axis of the batch is not exported");
+  std::vector<std::size_t> of_sample;
+  for (std::size_t i = 1; i < order.size(); ++i) of_sample.push_back(order[i] - 1);
+  return {{permuted(w, x, of_sample)}};
+}
+
+std::vector<std::size_t> counted(const Array& x) {
+  std::vector<std::size_t> order(rank_of_batch(x));
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  return order;
+}
+
+Values transpose(Writer& w, const Operation& operation, const Values& in) {
+  const Array& x = in[0].numbers;
+  const auto axes = option<std::vector<int>>(operation.attributes(), "axes");
+  std::vector<std::size_t> order;
+  for (int axis : axes) order.push_back(axis_of_batch(axis, rank_of_batch(x)));
+  return in_order(w, x, order);
+}
+
+Values swapaxes(Writer& w, const Operation& operation, const Values& in) {
+  const Array& x = in[0].numbers;
+  std::vector<std::size_t> order = counted(x);
+  std::swap(order[axis_of_batch(attribute(operation, "axis1"), order.size())],
+            order[axis_of_batch(attribute(operation, "axis2"), order.size())]);
+  return in_order(w, x, order);
+}
+
+Values moveaxis(Writer& w, const Operation& operation, const Values& in) {
+  const Array& x = in[0].numbers;
+  std::vector<std::size_t> order = counted(x);
+  const std::size_t from = axis_of_batch(attribute(operation, "source"), order.size()),
+                    to = axis_of_batch(attribute(operation, "destination"), order.size());
+  order.erase(order.begin() + static_cast<std::ptrdiff_t>(from));
+  order.insert(order.begin() + static_cast<std::ptrdiff_t>(to), from);
+  return in_order(w, x, order);
+}
+
+Values with_shape(const Array& x, const Sizes& shape) {
+  Array y = x;
+  y.shape = shape;
+  return {{y}};
+}
+
+Values reshape(Writer&, const Operation& operation, const Values& in) {
+  const Array& x = in[0].numbers;
+  const auto target = option<std::vector<int>>(operation.attributes(), "newshape");
+  if (target.empty() || target[0] != -1)
+    fail("a reshape that changes the axis of the batch is not exported");
+  const Sizes shape(target.begin() + 1, target.end());
+  if (product(shape) != product(x.shape))
+    fail("{} numbers do not fit the new shape", product(x.shape).text);
+  return with_shape(x, shape);
+}
+
+Values expand_dims(Writer&, const Operation& operation, const Values& in) {
+  const Array& x = in[0].numbers;
+  const std::size_t axis = axis_of_batch(attribute(operation, "axis"), rank_of_batch(x) + 1);
+  if (axis == 0) fail("an operation that moves the axis of the batch is not exported");
+  Sizes shape = x.shape;
+  shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis) - 1, 1);
+  return with_shape(x, shape);
+}
+
+Values squeeze(Writer&, const Operation& operation, const Values& in) {
+  const Array& x = in[0].numbers;
+  const std::vector<std::size_t> axes = axes_of(operation, x);
+  Sizes shape;
+  for (std::size_t axis = 0; axis < x.shape.size(); ++axis)
+    if (std::ranges::find(axes, axis) == axes.end()) shape.push_back(x.shape[axis]);
+  return with_shape(x, shape);
+}
+
+/// One axis of a slice: from `begin` on, `count` elements, `step` apart.
+struct AxisRange {
+  std::string begin;
+  Size count;
+  std::int64_t step = 1;
+};
+
+/// What the ranges of all axes choose.
+Array chosen(Writer& w, const Array& x, const std::vector<AxisRange>& ranges) {
+  Sizes shape;
+  std::vector<std::string> steps;
+  std::string place = x.text;
+  for (std::size_t axis = 0; axis < ranges.size(); ++axis) {
+    const std::string stride = product(x.shape, axis + 1, x.shape.size()).text;
+    if (ranges[axis].begin != "0") place += fmt::format(" + {} * {}", ranges[axis].begin, stride);
+    shape.push_back(ranges[axis].count);
+    steps.push_back(fmt::format("{} * {}", ranges[axis].step, stride));
+  }
+  return gathered(w, {place, x.shape, x.memory}, shape, steps, "part");
+}
+
+std::vector<AxisRange> all_of(const Array& x) {
+  std::vector<AxisRange> ranges;
+  for (const Size& size : x.shape) ranges.push_back({"0", size});
+  return ranges;
+}
+
+/// Python's start:stop:step on an axis.
+AxisRange range_of(const Size& size, const Config& limits) {
+  auto limit = [&](const char* name) -> std::optional<std::int64_t> {
+    const Option* given = find_option(limits, name);
+    std::int64_t number = 0;
+    if (given == nullptr || given->is_none() || !from_option(*given, number)) return {};
+    return number;
+  };
+  const std::int64_t step = limit("step").value_or(1);
+  const auto start = limit("start"), stop = limit("stop");
+  if (step == 1 && start.value_or(0) == 0 && !stop) return {"0", size};
+  if (!size.known) fail("a slice of an axis whose size is not known is not exported");
+  const std::int64_t n = size.most, low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1;
+  auto place = [&](const std::optional<std::int64_t>& given, std::int64_t otherwise) {
+    return given ? std::clamp(*given < 0 ? *given + n : *given, low, high) : otherwise;
+  };
+  const std::int64_t begin = place(start, step > 0 ? low : high),
+                     end = place(stop, step > 0 ? high : low);
+  const std::int64_t count = (end - begin + step - (step > 0 ? 1 : -1)) / step;
+  if (count < 1) fail("a slice that chooses nothing is not exported");
+  return {std::to_string(begin), count, step};
+}
+
+Values slice(Writer& w, const Operation& operation, const Values& in) {
+  const Array& x = in[0].numbers;
+  const Option& key = *find_option(operation.attributes(), "key");
+  auto* list = std::get_if<std::vector<Option>>(&key);
+  const std::vector<Option> indices = list != nullptr ? *list : std::vector<Option>{key};
+  std::vector<AxisRange> ranges = all_of(x);
+  std::vector<std::size_t> single;
+  for (std::size_t i = 0; i < indices.size() && i <= x.shape.size(); ++i) {
+    const auto object = object_in(indices[i]);
+    std::int64_t index = 0;
+    if (i == 0) {
+      // The batch is whole.
+      if (!object || range_of(Size(2, "batch"), object->second).count.text != "batch")
+        fail("a slice of the batch is not exported");
+    } else if (object && object->first == "__slice__") {
+      ranges[i - 1] = range_of(x.shape[i - 1], object->second);
+    } else if (from_option(indices[i], index)) {
+      const std::string& n = x.shape[i - 1].text;
+      ranges[i - 1] = {index < 0 ? fmt::format("({} - {})", n, -index) : std::to_string(index), 1};
+      single.push_back(i - 1);
+    } else {
+      fail("a slice of this kind is not exported");
+    }
+  }
+  Array y = chosen(w, x, ranges);
+  for (auto axis = single.rbegin(); axis != single.rend(); ++axis)
+    y.shape.erase(y.shape.begin() + static_cast<std::ptrdiff_t>(*axis));
+  return {{y}};
+}
+
+Values split(Writer& w, const Operation& operation, const Values& in) {
+  const Array& x = in[0].numbers;
+  const int parts = attribute(operation, "indices_or_sections");
+  const std::size_t axis = axes_of(operation, x).at(0);
+  if (!x.shape[axis].known) fail("parts of an axis whose size is not known are not exported");
+  const std::int64_t count = x.shape[axis].most / parts;
+  Values out;
+  for (int part = 0; part < parts; ++part) {
+    std::vector<AxisRange> ranges = all_of(x);
+    ranges[axis] = {std::to_string(part * count), count};
+    out.push_back({chosen(w, x, ranges)});
+  }
+  return out;
+}
+
+Values flip(Writer& w, const Operation& operation, const Values& in) {
+  const Array& x = in[0].numbers;
+  std::vector<AxisRange> ranges = all_of(x);
+  for (std::size_t axis : axes_of(operation, x))
+    ranges[axis] = {fmt::format("({} - 1)", x.shape[axis].text), x.shape[axis], -1};
+  return {{chosen(w, x, ranges)}};
+}
+
+/// Operations know nothing of masks.
+Values without_masks(Values in) {
+  for (Value& value : in) value.mask.reset();
+  return in;
+}
+
+Values concatenate(Writer& w, const Operation& operation, const Values& in) {
+  return concatenated(w, attribute(operation, "axis"), without_masks(in));
+}
+
+Values stack(Writer& w, const Operation& operation, const Values& in) {
+  Values parts;
+  for (const Value& value : in) parts.push_back(expand_dims(w, operation, {value})[0]);
+  return concatenated(w, attribute(operation, "axis"), parts);
+}
+
+}  // namespace
+
+std::optional<Values> emit_shape_operation(Writer& w, const Operation& operation,
+                                           const Values& in) {
+  using Emit = Values (*)(Writer&, const Operation&, const Values&);
+  static const std::map<std::string, Emit> known{{"concatenate", concatenate},
+                                                 {"expand_dims", expand_dims},
+                                                 {"flip", flip},
+                                                 {"moveaxis", moveaxis},
+                                                 {"reshape", reshape},
+                                                 {"slice", slice},
+                                                 {"split", split},
+                                                 {"squeeze", squeeze},
+                                                 {"stack", stack},
+                                                 {"swapaxes", swapaxes},
+                                                 {"transpose", transpose}};
+  const auto found = known.find(operation.op()->name);
+  if (found == known.end()) return {};
+  return found->second(w, operation, in);
+}
+
+}  // namespace keratin::c_export
