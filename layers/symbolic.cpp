@@ -80,7 +80,8 @@ std::string path_to(const SymbolicTensor& tensor) {
 // --- calling a layer
 
 SymbolicTensor call_symbolic(const AnyLayer& layer, const SymbolicTensors& tensors,
-                             const std::optional<SymbolicTensor>& mask) {
+                             const std::optional<SymbolicTensor>& mask,
+                             std::optional<bool> training) {
   const SymbolicTensors inputs = flat(tensors);
   if (inputs.empty()) fail("{} ({}): called on no input", layer->name(), layer->class_name());
   Shapes shapes;
@@ -94,7 +95,7 @@ SymbolicTensor call_symbolic(const AnyLayer& layer, const SymbolicTensors& tenso
   }
   std::vector<DType> dtypes(shapes.size(), layer->dtype());
   return GraphNode::outputs_of(
-      std::make_shared<GraphNode>(GraphNode{layer, inputs, shapes, dtypes, mask}));
+      std::make_shared<GraphNode>(GraphNode{layer, inputs, shapes, dtypes, mask, training}));
 }
 
 SymbolicTensor Layer::operator()(const SymbolicTensor& inputs) {

@@ -115,6 +115,7 @@ ModelGraph::ModelGraph(const SymbolicTensors& inputs, const SymbolicTensors& out
     call.index = calls_of[call.layer]++;
     for (const SymbolicTensor& input : node->inputs) call.inputs.push_back(value_of(input));
     if (node->mask) call.mask = value_of(*node->mask);
+    call.training = node->training;
     for (const SymbolicTensor& output : flat({GraphNode::outputs_of(node)}))
       call.outputs.push_back(value_of(output));
     calls_.push_back(call);

@@ -124,6 +124,7 @@ class GraphWriter {
       args = List{Option(args)};  // several inputs are one argument, a list
     }
     if (call.mask) kwargs.emplace_back("mask", tensor(*call.mask));
+    if (call.training) kwargs.emplace_back("training", *call.training);
     return {{"args", args}, {"kwargs", kwargs}};
   }
 
@@ -382,6 +383,7 @@ class GraphReader {
         continue;
       }
       bool flag = false;
+      if (name == "training" && from_option(value, flag)) continue;          // call_layer keeps it
       if (value.is_none() || (from_option(value, flag) && !flag)) continue;  // at rest
       if ((name != "initial_state" && name != "mask") || layer.op != nullptr)
         fail("Functional: the layer \"{}\" is called with {}, which is not known", layer.name,
@@ -390,23 +392,25 @@ class GraphReader {
     }
     layer.outputs.push_back(layer.op != nullptr
                                 ? operation(*layer.op, attributes, operands, layer.name)
-                                : call_layer(layer, operands, masks));
+                                : call_layer(layer, operands, masks, kwargs));
     ++layer.next;
     return true;
   }
 
   static SymbolicTensor call_layer(const Pending& layer, const std::vector<Operand>& operands,
-                                   const std::vector<Operand>& masks) {
+                                   const std::vector<Operand>& masks, const Config& kwargs) {
     SymbolicTensors inputs;
     for (const Operand& operand : operands) {
       if (!operand.symbolic)
         fail("Functional: the layer \"{}\" is called on a constant", layer.name);
       inputs.push_back(*operand.symbolic);
     }
-    if (masks.empty()) return call_symbolic(*layer.layer, inputs);
+    std::optional<bool> training;
+    if (const Option* given = find_option(kwargs, "training")) from_option(*given, training);
+    if (masks.empty()) return call_symbolic(*layer.layer, inputs, {}, training);
     if (masks.size() != 1 || !masks[0].symbolic)
       fail("Functional: the mask of layer \"{}\" is no tensor of the graph", layer.name);
-    return call_symbolic(*layer.layer, inputs, masks[0].symbolic);
+    return call_symbolic(*layer.layer, inputs, masks[0].symbolic, training);
   }
 
   /// A list may be inside another one, as that of the states that a layer returned.

@@ -16,7 +16,8 @@ struct GraphNode {
   Shapes shapes;                  // of the outputs
   std::vector<DType> dtypes;
   std::optional<SymbolicTensor> mask =
-      {};  // given in the call, in place of that of the first input
+      {};                             // given in the call, in place of that of the first input
+  std::optional<bool> training = {};  // of the call in Keras's config; a model's own overrules it
 
   /// The outputs of this call, as one.
   static SymbolicTensor outputs_of(std::shared_ptr<const GraphNode> node);
@@ -27,9 +28,10 @@ struct GraphNode {
   static std::size_t output_of(const SymbolicTensor& tensor) { return tensor.output_; }
 };
 
-/// The layer called on these inputs, and with this mask if there is one.
+/// The layer called on these inputs, and with this mask and `training` if there are any.
 SymbolicTensor call_symbolic(const AnyLayer& layer, const SymbolicTensors& inputs,
-                             const std::optional<SymbolicTensor>& mask = {});
+                             const std::optional<SymbolicTensor>& mask = {},
+                             std::optional<bool> training = {});
 /// What an InputLayer gives.
 SymbolicTensor begin_graph(const AnyLayer& input_layer);
 /// A graph's beginning without a layer of its own, as in a Sequential.

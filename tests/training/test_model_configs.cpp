@@ -189,6 +189,25 @@ TEST_CASE("a layer takes the mask that a config gives in its call, and the confi
   CHECK(any(y != alone(values)).item() == 1);
 }
 
+TEST_CASE("the config keeps `training` in a layer's call, which fit and predict overrule") {
+  clear_session();
+  auto x = Input({40}, {.name = "x"});
+  const Model model({x}, {Dropout(0.5, {.name = "drop"})(x)}, "always");
+  const std::string text = format_json(model.get_config()), kwargs = R"("kwargs":{})";
+  for (const char* flag : {"true", "false"}) {
+    std::string changed = text;
+    changed.replace(changed.find(kwargs), kwargs.size(),
+                    std::string(R"("kwargs":{"training":)") + flag + "}");
+    const AnyLayer read =
+        layer_from_config("Functional", std::get<Config>(parse_json(changed, "text")));
+    CHECK(format_json(read->get_config()) == changed);
+    const Tensor at_rest = read(ones({2, 40})),
+                 in_training = read(ones({2, 40}), {.training = true});
+    CHECK(min(at_rest).item() == 1);
+    CHECK(min(in_training).item() == 0);
+  }
+}
+
 TEST_CASE("what is wrong in a model's config is named") {
   clear_session();
   auto x = Input({3}, {.name = "x"});
