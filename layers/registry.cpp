@@ -207,8 +207,8 @@ LayerClass class_named(const std::string& name) {
     names.push_back(full_name(known));
   }
   if (in_package != nullptr) return *in_package;
-  std::ranges::sort(names);
-  fail_unknown("unknown layer class", name, names);
+  fail("unknown layer class \"{}\".{} A class of one's own joins by register_keras_serializable",
+       name, suggestion(name, names));
 }
 
 // Whether the layer's config has this type by itself, as that of Hashing has int64.

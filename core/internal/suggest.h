@@ -40,13 +40,17 @@ inline std::string closest_name(std::string_view word, const std::vector<std::st
   return best;
 }
 
+/// ` Did you mean "adam"?`, or nothing when no name is close.
+inline std::string suggestion(std::string_view word, const std::vector<std::string>& known) {
+  const std::string guess = closest_name(word, known);
+  return guess.empty() ? "" : fmt::format(" Did you mean \"{}\"?", guess);
+}
+
 /// Throws `compile: unknown optimizer "adamm". Known: adam, sgd. Did you mean "adam"?`, given
 /// "compile: unknown optimizer", "adamm" and {"adam", "sgd"}.
 [[noreturn]] inline void fail_unknown(std::string_view what, std::string_view word,
                                       const std::vector<std::string>& known) {
-  std::string guess = closest_name(word, known);
-  fail("{} \"{}\". Known: {}.{}", what, word, fmt::join(known, ", "),
-       guess.empty() ? "" : fmt::format(" Did you mean \"{}\"?", guess));
+  fail("{} \"{}\". Known: {}.{}", what, word, fmt::join(known, ", "), suggestion(word, known));
 }
 
 /// The same, the known names being the keys of a map.

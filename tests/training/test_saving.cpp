@@ -331,8 +331,11 @@ TEST_CASE("what is wrong with a file is said, with the file's name and the place
                                 [&](const std::string& text) { return replaced(text, from, to); }));
     return error_of([&] { load_model(bad); });
   };
-  CHECK(error_with("config.json", "\"class_name\":\"LSTM\"", "\"class_name\":\"LTSM\"")
-            .starts_with(bad + ": config.json: unknown layer class \"LTSM\". Known: "));
+  CHECK(error_with("config.json", "\"class_name\":\"LSTM\"", "\"class_name\":\"LTSM\"") ==
+        bad +
+            ": config.json: unknown layer class \"LTSM\". Did you mean \"LSTM\"? A class of one's "
+            "own "
+            "joins by register_keras_serializable");
   CHECK(error_with("config.json", "\"units\":6", "\"units\":-6") ==
         bad + ": config.json: LSTM: expected units of at least 1, got -6");
   CHECK(error_with("config.json", "\"units\":6", "\"units\":1000000000000")
