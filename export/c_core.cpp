@@ -263,9 +263,11 @@ Part core_part() {
                                {"Rescaling", emit_rescaling},
                                {"TimeDistributed", emit_time_distributed, true},
                                {"SpectralNormalization", emit_spectral, true}};
-  for (const char* name : {"InputLayer", "Identity", "ActivityRegularization", "Dropout",
-                           "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D",
-                           "SpatialDropout2D", "SpatialDropout3D"})
+  for (const char* name :
+       {"InputLayer", "Identity", "ActivityRegularization", "Dropout", "AlphaDropout",
+        "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D",
+        "SpatialDropout3D", "RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation",
+        "RandomTranslation", "RandomZoom"})
     kinds.push_back({name, emit_same});
   return {functions, kinds};
 }

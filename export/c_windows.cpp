@@ -203,6 +203,7 @@ static void enlarge(const float* x, axis r, axis c, int channels, float* y) {
 
 std::size_t axes_in(const Layer& layer) {
   const std::string name = layer.class_name();
+  if (name == "CenterCrop") return 2;
   return name.find("3D") != name.npos ? 3 : name.find("2D") != name.npos ? 2 : 1;
 }
 
@@ -418,6 +419,22 @@ Emitter emit_margins(const char* name, int sign) {
   };
 }
 
+Values emit_center_crop(Writer& w, const Layer& layer, const Values& in) {
+  const Config config = layer.get_config();
+  Windows windows(w, layer, in[0].numbers, config);
+  for (const char* name : {"height", "width"}) {
+    const Size n = windows.in(windows.out.size());
+    const auto to = option<std::int64_t>(config, name);
+    if (!n.known || n.most < to) fail("a crop of images that may be smaller is not exported");
+    windows.add(n, to, fmt::format("1, 1, 1, {}", -(n.most - to) / 2));
+    windows.out.push_back(to);
+  }
+  const auto [depths, rows, columns] = windows.names();
+  const Array y = windows.result(windows.channels());
+  w.call("resize", windows.x, depths, rows, columns, windows.channels(), y);
+  return {{windows.back(y)}};
+}
+
 Values emit_up_sampling(Writer& w, const Layer& layer, const Values& in) {
   const Config config = layer.get_config();
   const Option* how = find_option(config, "interpolation");
@@ -472,6 +489,7 @@ Part window_part() {
            {"Cropping1D", emit_margins("cropping", -1)},
            {"Cropping2D", emit_margins("cropping", -1)},
            {"Cropping3D", emit_margins("cropping", -1)},
+           {"CenterCrop", emit_center_crop},
            {"UpSampling1D", emit_up_sampling},
            {"UpSampling2D", emit_up_sampling},
            {"UpSampling3D", emit_up_sampling}}};

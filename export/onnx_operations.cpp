@@ -220,25 +220,6 @@ Values searchsorted(Call& call) {
   return {reduce(sum, cast(right ? sequence <= values : sequence < values, Type::int32), {-1})};
 }
 
-Values resize(Call& call) {
-  for (const char* other : {"antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio"})
-    if (call.flag(other)) fail("resize with {} has no form in ONNX here", other);
-  if (!is_floating(call.x().type)) fail("resize of integers has no form in ONNX here");
-  const auto size = call.option<std::vector<int>>("size");
-  const bool channels_first = call.channels_first(), batched = call.x().rank() == 4;
-  Value x = batched ? call.x() : expand_dims(call.x(), {0});
-  if (!channels_first) x = moveaxis(x, -1, 1);
-  const bool nearest =
-      call.has_option("interpolation") && call.option<std::string>("interpolation") == "nearest";
-  Attributes attributes{{"mode", nearest ? "nearest" : "linear"}};
-  if (nearest) attributes.emplace_back("nearest_mode", "round_prefer_ceil");
-  const Value sizes = shape_value(call.writer, {size_of(x, 0), size_of(x, 1), size[0], size[1]});
-  Value y = node("Resize", {x, Value(), Value(), sizes}, {x.shape[0], x.shape[1], size[0], size[1]},
-                 x.type, attributes);
-  if (!channels_first) y = moveaxis(y, 1, -1);
-  return {batched ? y : squeeze(y, {0})};
-}
-
 // One factor after the other.
 Values cumprod(Call& call) {
   const int axis = normalize_axis(axis_of(call), call.x().rank(), "axis");
@@ -325,6 +306,24 @@ Value infinite(const Value& x, bool or_nan) {
 
 }  // namespace
 
+Values resize(Call& call, int height, int width) {
+  for (const char* other : {"antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio"})
+    if (call.flag(other)) fail("resize with {} has no form in ONNX here", other);
+  if (!is_floating(call.x().type)) fail("resize of integers has no form in ONNX here");
+  const bool channels_first = call.channels_first(), batched = call.x().rank() == 4;
+  Value x = batched ? call.x() : expand_dims(call.x(), {0});
+  if (!channels_first) x = moveaxis(x, -1, 1);
+  const bool nearest =
+      call.has_option("interpolation") && call.option<std::string>("interpolation") == "nearest";
+  Attributes attributes{{"mode", nearest ? "nearest" : "linear"}};
+  if (nearest) attributes.emplace_back("nearest_mode", "round_prefer_ceil");
+  const Value sizes = shape_value(call.writer, {size_of(x, 0), size_of(x, 1), height, width});
+  Value y = node("Resize", {x, Value(), Value(), sizes}, {x.shape[0], x.shape[1], height, width},
+                 x.type, attributes);
+  if (!channels_first) y = moveaxis(y, 1, -1);
+  return {batched ? y : squeeze(y, {0})};
+}
+
 // clang-format off
 const ExportTable& operation_exports() {
   static const ExportTable table{
@@ -408,7 +407,10 @@ const ExportTable& operation_exports() {
       {"take", [](Call& c) -> Values {
          return {gather(c.x(), cast(c.inputs[1], Type::int32), axis_of(c))};
        }},
-      {"searchsorted", searchsorted}, {"resize", resize},
+      {"searchsorted", searchsorted}, {"resize", [](Call& c) -> Values {
+         const auto size = c.option<std::vector<int>>("size");
+         return resize(c, size.at(0), size.at(1));
+       }},
       {"astype", [](Call& c) -> Values { return {cast(c.x(), type_option(c, c.x().type))}; }},
       {"convert_to_tensor",
        [](Call& c) -> Values { return {cast(c.x(), type_option(c, c.x().type))}; }},

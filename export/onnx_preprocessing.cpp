@@ -129,15 +129,40 @@ Values integer_lookup(Call& call) {
   })};
 }
 
+Values same(Call& call) { return {call.x()}; }
+
+Values center_crop(Call& call) {
+  Value y = call.x();
+  const int first = call.channels_first() ? 2 : 1;
+  for (int i = 0; i < 2; ++i) {
+    const std::int64_t n = y.shape[first + i], to = call.option<int>(i == 0 ? "height" : "width");
+    if (n == None || n < to) fail("a crop of images that may be smaller has no form in ONNX here");
+    y = slice(y, first + i, (n - to) / 2, (n - to) / 2 + to);
+  }
+  return {y};
+}
+
+Values resizing(Call& call) {
+  return resize(call, call.option<int>("height"), call.option<int>("width"));
+}
+
 }  // namespace
 
 const ExportTable& preprocessing_exports() {
   static const ExportTable table{
       {"CategoryEncoding", category_encoding},
+      {"CenterCrop", center_crop},
       {"Discretization", discretization},
       {"IntegerLookup", integer_lookup},
       {"Normalization", normalization},
+      {"RandomBrightness", same},
+      {"RandomContrast", same},
+      {"RandomFlip", same},
+      {"RandomRotation", same},
+      {"RandomTranslation", same},
+      {"RandomZoom", same},
       {"Rescaling", rescaling},
+      {"Resizing", resizing},
   };
   return table;
 }

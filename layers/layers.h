@@ -13,6 +13,7 @@
 #include <keratin/layers/einsum_dense.h>
 #include <keratin/layers/embedding.h>
 #include <keratin/layers/hashing.h>
+#include <keratin/layers/images.h>
 #include <keratin/layers/lambda.h>
 #include <keratin/layers/lookup.h>
 #include <keratin/layers/merge.h>

@@ -63,6 +63,8 @@ const ExportTable& preprocessing_exports();
 const ExportTable& convolution_exports();
 const ExportTable& recurrent_exports();
 const ExportTable& attention_exports();
+/// Images of this size, with the options of `resize` or Resizing.
+Values resize(Call& call, int height, int width);
 /// By the names of the ops. Their attributes are the options of the call.
 const ExportTable& operation_exports();
 

@@ -313,6 +313,13 @@ TEST_CASE("operations between symbolic tensors in C" * with_compiler) {
   CHECK(same_in_c(Model({a, b, column}, outputs)));
 }
 
+TEST_CASE("images in C" * with_compiler) {
+  CHECK(layers_same({InputLayer({7, 8, 2}), RandomFlip(), RandomRotation(0.1), RandomZoom(0.1),
+                     RandomTranslation(0.1, 0.1), RandomBrightness(0.1), RandomContrast(0.1),
+                     CenterCrop(4, 5), Flatten()}));
+  CHECK(layer_same(CenterCrop(4, 4, {.data_format = "channels_first"}), {2, 7, 8}));
+}
+
 TEST_CASE("operations that move numbers, in C" * with_compiler) {
   auto a = Input({5, 4}), b = Input({5, 4}), image = Input({3, 4, 2});
   std::vector<SymbolicTensor> outputs{

@@ -35,7 +35,7 @@ void check_all(const std::string& kind, std::size_t count, const F& config_by_wa
 }  // namespace
 
 TEST_CASE("a layer made from Keras's config gives that config back") {
-  check_all("layer", 528, [](const std::string& name, const Config& config) {
+  check_all("layer", 552, [](const std::string& name, const Config& config) {
     return layer_from_config(name, config)->get_config();
   });
 }

@@ -271,6 +271,22 @@ def dropout():
     return model, [numbers(8, 6, 3)], [numbers(8, 2)]
 
 
+def images():
+    """As in Keras's guide to transfer learning: pictures that vary, and a base that is called with training=False."""
+    base = keras.Sequential([L.Input((6, 6, 3)), L.Conv2D(4, 3), L.BatchNormalization(), L.ReLU(6.0)], name="base")
+    x = keras.Input((9, 10, 3))
+    h = L.RandomFlip("horizontal")(x)
+    h = L.RandomRotation(0.1, fill_mode="nearest", seed=3)(h)
+    h = L.RandomZoom(0.2, [0.1, 0.3])(h)
+    h = L.RandomTranslation(0.1, [-0.2, 0.1], fill_mode="constant", fill_value=1.0)(h)
+    h = L.RandomContrast(0.25, value_range=(-3.0, 3.0))(L.RandomBrightness(0.25, value_range=(-3.0, 3.0))(h))
+    h = L.Rescaling(0.5, offset=-1.0)(L.Resizing(6, 6)(L.CenterCrop(8, 7)(h)))
+    h = L.Dropout(0.2)(L.GlobalAveragePooling2D()(base(h, training=False)))
+    model = keras.Model(x, L.Dense(2)(h), name="images")
+    model.compile("adam", "mse")
+    return model, [numbers(8, 9, 10, 3)], [numbers(8, 2)]
+
+
 def options_of_layers():
     """Regularizers, constraints, initializers, activations that are layers, frozen layers."""
     frozen = L.Dense(4, trainable=False, name="frozen")
@@ -420,7 +436,7 @@ STRINGS = [string_lookup, string_lookup_vocabulary, integer_lookup, integer_look
 MODELS = [seed_model, custom_not_registered, two_inputs_two_outputs, inputs_by_name, nested_sequential, nested_functional,
           shared_layer, operations, nested_outputs, encoder_decoder, bidirectional, time_distributed, stacked_cells, conv_lstm2d, transformer,
           convolutions, normalizations, spectral_normalization, normalization_adapted, discretization_adapted,
-          embedding_with_mask, masking_and_state, dropout, options_of_layers, not_compiled, not_trained, loss_scale, float64,
+          embedding_with_mask, masking_and_state, dropout, images, options_of_layers, not_compiled, not_trained, loss_scale, float64,
           metric_objects, loss_object_named, loss_function]  # fmt: skip
 WEIGHTS = ["seed_model", "nested_sequential"]  # also as .weights.h5
 LEGACY = ["seed_model", "two_inputs_two_outputs", "stacked_cells", "not_compiled"]  # also as .h5
@@ -436,7 +452,7 @@ def save(folder, name, made):
         train(model, x, y, TRAINED)
     path = folder / f"{name}.keras"
     model.save(path)
-    np.savez_compressed(path.with_suffix(".npz"), **reference(path, x, y, trains=model.compiled and name != "dropout"))
+    np.savez_compressed(path.with_suffix(".npz"), **reference(path, x, y, trains=model.compiled and name not in ("dropout", "images")))
     if name in WEIGHTS:
         model.save_weights(folder / f"{name}.weights.h5")
     if name in LEGACY:

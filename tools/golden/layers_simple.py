@@ -14,6 +14,7 @@ CELLS = np.array([[0, 1, 1, 1], [0, 0, 0, 0], [1, 0, 0, 1]], dtype=bool)        
 ENTRIES = np.stack([STEPS, ~STEPS], axis=-1)                                       # each number of CUBE
 MASKED = {"mask": STEPS}
 TRAINING = {"training": True}
+AT_REST = {"training": False}
 GAMMA_AND_BETA = {"gamma_regularizer": "l2", "beta_regularizer": regularizers.L1(0.5), "gamma_constraint": "non_neg",
                   "beta_constraint": "unit_norm", "gamma_initializer": "he_normal", "beta_initializer": "ones"}
 
@@ -60,6 +61,36 @@ LAYERS = {
     "alpha_dropout/training": (lambda: L.AlphaDropout(0.0, noise_shape=(None, 1, 2), seed=3), CUBE, TRAINING),
     "activity_regularization/default": (lambda: L.ActivityRegularization(), CUBE, {}),
     "activity_regularization/mask": (lambda: L.ActivityRegularization(l1=0.5, l2=0.25), CUBE, MASKED),
+
+    # --- images: where nothing is drawn, or from a range of one number
+    "resizing/bilinear": (lambda: L.Resizing(5, 3), IMAGE, {}),
+    "resizing/nearest_first": (lambda: L.Resizing(2, 6, interpolation="nearest", **FIRST), (2, 2, 3, 4), {}),
+    "resizing/crop": (lambda: L.Resizing(4, 4, crop_to_aspect_ratio=True), IMAGE, {}),
+    "resizing/pad": (lambda: L.Resizing(4, 4, pad_to_aspect_ratio=True, fill_value=0.5), IMAGE, {}),
+    "resizing/antialias": (lambda: L.Resizing(2, 3, antialias=True), (2, 5, 6, 1), {}),
+    "center_crop/default": (lambda: L.CenterCrop(2, 1), IMAGE, {}),
+    "center_crop/first": (lambda: L.CenterCrop(2, 3, **FIRST), (2, 2, 3, 4), {}),
+    "center_crop/larger": (lambda: L.CenterCrop(5, 3), IMAGE, {}),
+    "random_flip/inference": (lambda: L.RandomFlip("horizontal", seed=3), IMAGE, AT_REST),
+    "random_rotation/inference": (lambda: L.RandomRotation(0.25), IMAGE, AT_REST),
+    "random_rotation/training_reflect": (lambda: L.RandomRotation([0.125, 0.125], seed=3), IMAGE, TRAINING),
+    "random_rotation/training_constant": (
+        lambda: L.RandomRotation([-0.0625, -0.0625], fill_mode="constant", fill_value=0.5), IMAGE, TRAINING),
+    "random_rotation/training_nearest_first": (
+        lambda: L.RandomRotation([0.3125, 0.3125], fill_mode="nearest", **FIRST), (2, 2, 3, 4), TRAINING),
+    "random_zoom/inference": (lambda: L.RandomZoom(0.25), IMAGE, AT_REST),
+    "random_zoom/training_out": (lambda: L.RandomZoom([0.75, 0.75]), IMAGE, TRAINING),
+    "random_zoom/training_wrap": (
+        lambda: L.RandomZoom([0.875, 0.875], [-0.5, -0.5], fill_mode="wrap"), IMAGE, TRAINING),
+    "random_zoom/training_nearest": (lambda: L.RandomZoom([-0.375, -0.375], interpolation="nearest"), IMAGE, TRAINING),
+    "random_translation/inference": (lambda: L.RandomTranslation(0.25, [0.125, 0.25]), IMAGE, AT_REST),
+    "random_translation/training_reflect": (lambda: L.RandomTranslation([0.75, 0.75], [-0.875, -0.875]), IMAGE, TRAINING),
+    "random_translation/training_constant": (
+        lambda: L.RandomTranslation([-0.5, -0.5], [0.3125, 0.3125], fill_mode="constant"), IMAGE, TRAINING),
+    "random_brightness/inference": (lambda: L.RandomBrightness(0.5), IMAGE, AT_REST),
+    "random_brightness/training": (lambda: L.RandomBrightness([0.25, 0.25], value_range=[-1.0, 1.5]), IMAGE, TRAINING),
+    "random_contrast/inference": (lambda: L.RandomContrast(0.5), IMAGE, AT_REST),
+    "random_contrast/training": (lambda: L.RandomContrast(0.0, value_range=[-0.5, 1.0]), IMAGE, TRAINING),
 
     # --- normalisation
     "group_norm/default": (lambda: L.GroupNormalization(), (2, 3, 64), {}),
