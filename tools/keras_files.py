@@ -3,6 +3,7 @@
     keras-venv/bin/python tools/keras_files.py write FOLDER --seeds 0 300    # random models, 4 kB to 100 kB each
     KERATIN_KERAS_FILES=FOLDER build/tests/keratin_tests -tc="files of Keras*"
     keras-venv/bin/python tools/keras_files.py check FOLDER                  # exit status 1 where something disagrees
+    keras-venv/bin/python tools/keras_files.py applications FOLDER           # the nets of keras.applications, 0.8 GB
     keras-venv/bin/python tools/keras_files.py rehearse FOLDER               # Keras itself plays Keratin's part
     keras-venv/bin/python tools/keras_files.py corpus tests/golden/files     # chosen models, also with --only NAMES
     KERAS_BACKEND=tensorflow keras-venv/bin/python tools/keras_files.py corpus tests/golden/files   # those with strings
@@ -207,6 +208,30 @@ def write(folder, seeds):
         print(f"  {count}  {reason}")
 
 
+# Nets that people train further, and the smallest pictures that suit them. ConvNeXt and InceptionResNetV2 have layers of
+# their own, which a program would have to register.
+APPLICATIONS = {"MobileNet": 96, "MobileNetV2": 96, "MobileNetV3Small": 96, "EfficientNetB0": 64, "EfficientNetV2B0": 64,
+                "ResNet50": 64, "ResNet50V2": 64, "VGG16": 32, "DenseNet121": 64, "Xception": 96, "InceptionV3": 96}
+
+
+def applications(folder):
+    """Saves these nets for ten classes, with random weights, and their predictions for two random pictures."""
+    for name, size in APPLICATIONS.items():
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(1)
+        model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
+        rng = np.random.default_rng(1)
+        for weight in model.weights:
+            if weight.name == "moving_variance":
+                weight.assign(rng.uniform(0.5, 2, weight.shape))
+            elif weight.name == "moving_mean":
+                weight.assign(rng.normal(0, 0.1, weight.shape))
+        x = [rng.uniform(0, 255, (2, size, size, 3)).astype("float32")]
+        model.save(folder / f"{name}.keras")
+        np.savez(folder / f"{name}.npz", x_0=x[0], p_0=predictions(model, x)[0])
+        print(f"{name}: {model.count_params()} parameters", flush=True)
+
+
 def names_in(folder):
     """The names of all files with arrays beside them."""
     return sorted((path.stem for path in folder.glob("*.npz")), key=lambda name: (len(name), name))
@@ -264,7 +289,7 @@ def rehearse(folder):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("command", choices=["write", "check", "rehearse", "corpus", "hostile"])
+    parser.add_argument("command", choices=["write", "applications", "check", "rehearse", "corpus", "hostile"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", nargs=2, type=int, default=(0, 300), metavar=("FIRST", "END"))
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
@@ -274,6 +299,8 @@ def main():
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.command == "write":
         write(options.folder, range(*options.seeds))
+    elif options.command == "applications":
+        applications(options.folder)
     elif options.command == "check":
         sys.exit(0 if check(options.folder) else 1)
     elif options.command == "rehearse":

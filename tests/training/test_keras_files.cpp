@@ -94,7 +94,8 @@ int compare_all(const std::string& folder, const std::string& out,
     CAPTURE(path);
     std::string found;
     const std::string error = error_of([&] {
-      found = compare_with_keras(path, arrays, out.empty() ? "" : out + stem + ".out.keras");
+      const std::string saved = out + (name.ends_with(".h5") ? name : stem) + ".out.keras";
+      found = compare_with_keras(path, arrays, out.empty() ? "" : saved);
     });
     if (auto reason = refused.find(name); reason != refused.end()) {
       CHECK(error.find(reason->second) != std::string::npos);
