@@ -217,7 +217,11 @@ Values emit_heads(Writer& w, const Layer& layer, const Values& in) {
     if (const auto given = option<std::optional<std::int64_t>>(config, "value_dim"))
       value_size = *given;
   const Size outer = query.shape[0], queries = query.shape[1], keys = key.shape[1];
-  w.must_equal(value.shape[1], keys);
+  for (std::size_t axis : axes.apart)
+    for (std::size_t i = 1; i < std::min<std::size_t>(in.size(), 3); ++i)
+      w.must_equal(in[i].numbers.shape[axis], in[0].numbers.shape[axis]);
+  for (std::size_t axis : axes.attended)
+    w.must_equal(in[1].numbers.shape[axis], key_value.numbers.shape[axis]);
 
   auto projected = [&](const char* name, const Array& x, std::int64_t count, std::int64_t width) {
     const Layer& part = *part_of(layer, name);

@@ -88,7 +88,7 @@ static void choose(const float* condition, const float* x, int n, float* y) {
 }
 
 static void clip(float low, float high, int n, float* y) {
-  for (int i = 0; i < n; ++i) y[i] = fminf(fmaxf(y[i], low), high);
+  for (int i = 0; i < n; ++i) y[i] = y[i] < low ? low : y[i] > high ? high : y[i];
 }
 )c";
 
@@ -178,7 +178,7 @@ std::vector<std::size_t> axes_of(const Operation& operation, const Array& x) {
   const Option* axis = find_option(operation.attributes(), "axis");
   std::vector<int> axes;
   int one = 0;
-  if (axis == nullptr || axis->is_none()) fail("an operation over the whole batch is not exported");
+  if (axis == nullptr || axis->is_none()) fail("an operation over all axes is not exported");
   if (from_option(*axis, one))
     axes = {one};
   else if (!from_option(*axis, axes))

@@ -21,7 +21,7 @@ std::size_t axis_of_batch(int axis, std::size_t rank) {
 }
 
 /// The axes of the batch in another order.
-Values in_order(Writer& w, const Array& x, const std::vector<std::size_t>& order) {
+Values reordered(Writer& w, const Array& x, const std::vector<std::size_t>& order) {
   if (order.size() != rank_of_batch(x) || order[0] != 0)
     fail("an operation that moves the axis of the batch is not exported");
   std::vector<std::size_t> of_sample;
@@ -40,7 +40,7 @@ Values transpose(Writer& w, const Operation& operation, const Values& in) {
   const auto axes = option<std::vector<int>>(operation.attributes(), "axes");
   std::vector<std::size_t> order;
   for (int axis : axes) order.push_back(axis_of_batch(axis, rank_of_batch(x)));
-  return in_order(w, x, order);
+  return reordered(w, x, order);
 }
 
 Values swapaxes(Writer& w, const Operation& operation, const Values& in) {
@@ -48,7 +48,7 @@ Values swapaxes(Writer& w, const Operation& operation, const Values& in) {
   std::vector<std::size_t> order = counted(x);
   std::swap(order[axis_of_batch(attribute(operation, "axis1"), order.size())],
             order[axis_of_batch(attribute(operation, "axis2"), order.size())]);
-  return in_order(w, x, order);
+  return reordered(w, x, order);
 }
 
 Values moveaxis(Writer& w, const Operation& operation, const Values& in) {
@@ -58,7 +58,7 @@ Values moveaxis(Writer& w, const Operation& operation, const Values& in) {
                     to = axis_of_batch(attribute(operation, "destination"), order.size());
   order.erase(order.begin() + static_cast<std::ptrdiff_t>(from));
   order.insert(order.begin() + static_cast<std::ptrdiff_t>(to), from);
-  return in_order(w, x, order);
+  return reordered(w, x, order);
 }
 
 Values with_shape(const Array& x, const Sizes& shape) {
@@ -70,11 +70,9 @@ Values with_shape(const Array& x, const Sizes& shape) {
 Values reshape(Writer&, const Operation& operation, const Values& in) {
   const Array& x = in[0].numbers;
   const auto target = option<std::vector<int>>(operation.attributes(), "newshape");
-  if (target.empty() || target[0] != -1)
+  const Sizes shape(target.begin() + (target.empty() ? 0 : 1), target.end());
+  if (target.empty() || target[0] != -1 || product(shape) != product(x.shape))
     fail("a reshape that changes the axis of the batch is not exported");
-  const Sizes shape(target.begin() + 1, target.end());
-  if (product(shape) != product(x.shape))
-    fail("{} numbers do not fit the new shape", product(x.shape).text);
   return with_shape(x, shape);
 }
 
@@ -123,17 +121,22 @@ std::vector<AxisRange> all_of(const Array& x) {
   return ranges;
 }
 
-/// Python's start:stop:step on an axis.
+/// One of the limits of Python's start:stop:step.
+std::optional<std::int64_t> limit(const Config& limits, const char* name) {
+  const Option* given = find_option(limits, name);
+  std::int64_t number = 0;
+  if (given == nullptr || given->is_none() || !from_option(*given, number)) return {};
+  return number;
+}
+bool is_whole(const Config& limits) {
+  return limit(limits, "step").value_or(1) == 1 && limit(limits, "start").value_or(0) == 0 &&
+         !limit(limits, "stop");
+}
+
 AxisRange range_of(const Size& size, const Config& limits) {
-  auto limit = [&](const char* name) -> std::optional<std::int64_t> {
-    const Option* given = find_option(limits, name);
-    std::int64_t number = 0;
-    if (given == nullptr || given->is_none() || !from_option(*given, number)) return {};
-    return number;
-  };
-  const std::int64_t step = limit("step").value_or(1);
-  const auto start = limit("start"), stop = limit("stop");
-  if (step == 1 && start.value_or(0) == 0 && !stop) return {"0", size};
+  if (is_whole(limits)) return {"0", size};
+  const std::int64_t step = limit(limits, "step").value_or(1);
+  const auto start = limit(limits, "start"), stop = limit(limits, "stop");
   if (!size.known) fail("a slice of an axis whose size is not known is not exported");
   const std::int64_t n = size.most, low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1;
   auto place = [&](const std::optional<std::int64_t>& given, std::int64_t otherwise) {
@@ -141,9 +144,12 @@ AxisRange range_of(const Size& size, const Config& limits) {
   };
   const std::int64_t begin = place(start, step > 0 ? low : high),
                      end = place(stop, step > 0 ? high : low);
-  const std::int64_t count = (end - begin + step - (step > 0 ? 1 : -1)) / step;
-  if (count < 1) fail("a slice that chooses nothing is not exported");
-  return {std::to_string(begin), count, step};
+  const std::int64_t distance = step > 0 ? end - begin : begin - end;
+  if (distance < 1) fail("a slice that chooses nothing is not exported");
+  const auto pace = step > 0 ? static_cast<std::uint64_t>(step) : -static_cast<std::uint64_t>(step);
+  const auto count =
+      static_cast<std::int64_t>((static_cast<std::uint64_t>(distance) - 1) / pace) + 1;
+  return {std::to_string(begin), count, count == 1 ? 1 : step};
 }
 
 Values slice(Writer& w, const Operation& operation, const Values& in) {
@@ -157,13 +163,13 @@ Values slice(Writer& w, const Operation& operation, const Values& in) {
     const auto object = object_in(indices[i]);
     std::int64_t index = 0;
     if (i == 0) {
-      // The batch is whole.
-      if (!object || range_of(Size(2, "batch"), object->second).count.text != "batch")
-        fail("a slice of the batch is not exported");
+      if (!object || !is_whole(object->second)) fail("a slice of the batch is not exported");
     } else if (object && object->first == "__slice__") {
       ranges[i - 1] = range_of(x.shape[i - 1], object->second);
     } else if (from_option(indices[i], index)) {
       const std::string& n = x.shape[i - 1].text;
+      if (!x.shape[i - 1].known)
+        w.line(fmt::format("if ({} < {}) return 1;", n, index < 0 ? -index : index + 1));
       ranges[i - 1] = {index < 0 ? fmt::format("({} - {})", n, -index) : std::to_string(index), 1};
       single.push_back(i - 1);
     } else {
@@ -233,6 +239,8 @@ std::optional<Values> emit_shape_operation(Writer& w, const Operation& operation
                                                  {"transpose", transpose}};
   const auto found = known.find(operation.op()->name);
   if (found == known.end()) return {};
+  if (std::ranges::any_of(operation.constants(), &Tensor::defined))
+    fail("the operation \"{}\" on constants is not exported", operation.op()->name);
   return found->second(w, operation, in);
 }
 

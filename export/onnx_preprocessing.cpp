@@ -129,10 +129,15 @@ Values integer_lookup(Call& call) {
   })};
 }
 
-Values same(Call& call) { return {call.x()}; }
+/// Images in floats, as the layers for images make them.
+Value images(Call& call) {
+  return is_floating(call.x().type) ? call.x() : cast(call.x(), type_of(call.layer.dtype()));
+}
+
+Values same_images(Call& call) { return {images(call)}; }
 
 Values center_crop(Call& call) {
-  Value y = call.x();
+  Value y = images(call);
   const int first = call.channels_first() ? 2 : 1;
   for (int i = 0; i < 2; ++i) {
     const std::int64_t n = y.shape[first + i], to = call.option<int>(i == 0 ? "height" : "width");
@@ -143,6 +148,7 @@ Values center_crop(Call& call) {
 }
 
 Values resizing(Call& call) {
+  call.inputs[0] = images(call);
   return resize(call, call.option<int>("height"), call.option<int>("width"));
 }
 
@@ -155,12 +161,12 @@ const ExportTable& preprocessing_exports() {
       {"Discretization", discretization},
       {"IntegerLookup", integer_lookup},
       {"Normalization", normalization},
-      {"RandomBrightness", same},
-      {"RandomContrast", same},
-      {"RandomFlip", same},
-      {"RandomRotation", same},
-      {"RandomTranslation", same},
-      {"RandomZoom", same},
+      {"RandomBrightness", same_images},
+      {"RandomContrast", same_images},
+      {"RandomFlip", same_images},
+      {"RandomRotation", same_images},
+      {"RandomTranslation", same_images},
+      {"RandomZoom", same_images},
       {"Rescaling", rescaling},
       {"Resizing", resizing},
   };

@@ -33,28 +33,37 @@ bool from_option(const Option& option, RandomRange& range) {
 
 namespace {
 
-/// Whether all numbers of a range, if there is one, are good.
-std::function<bool(const Option&)> each(const std::function<bool(double)>& is_good) {
-  return [is_good](const Option& option) {
-    RandomRange range = 0;
-    return option.is_none() ||
-           (from_option(option, range) && std::ranges::all_of(range.given(), is_good));
-  };
+/// A rule for the numbers of a range as they were given; None stands for another range.
+Check each(const std::string& rule, const std::function<bool(double)>& is_good) {
+  return {rule, [is_good](const Option& option) {
+            RandomRange range = 0;
+            return option.is_none() ||
+                   (from_option(option, range) && std::ranges::all_of(range.given(), is_good));
+          }};
 }
-
 Check within(double least, double most) {
-  return {fmt::format("from {} to {}", least, most),
-          each([least, most](double x) { return x >= least && x <= most; })};
-}
-Check zoom() {
-  return {"above -1 and at most 1", each([](double x) { return x > -1 && x <= 1; })};
+  return each(fmt::format("from {} to {}", least, most),
+              [least, most](double x) { return x >= least && x <= most; });
 }
 
-/// Keras writes this range as a list.
-Field as_list(const char* name, RandomRange& range, double least, double most) {
-  auto written = [&range] { return to_option(std::vector<double>{range.low(), range.high()}); };
+/// A factor that Keras writes as a list. It refuses one number outside of these limits, and a list
+/// that begins beyond the upper one or ends below the lower one.
+Field factor_field(RandomRange& range, double least, double most) {
+  auto low = [&range, least] {
+    const double given = range.given().size() == 2 ? range.low()
+                         : least < 0               ? -std::abs(range.given()[0])
+                                                   : 0;
+    // Where no factor is negative, Keras makes one number x the list [0, x], whose 0 is whole.
+    return least == 0 && given == 0 && !std::signbit(given) ? Option(0) : Option(given);
+  };
+  auto written = [&range, low]() -> Option { return std::vector<Option>{low(), range.high()}; };
   auto read = [&range](const Option& value) { return from_option(value, range); };
-  return {name, written, read, within(least, most)};
+  auto holds = [&range, least, most](const Option&) {
+    const std::vector<double>& given = range.given();
+    return given[0] <= most && given.back() >= least && (given.size() == 2 || given[0] >= least) &&
+           std::isfinite(range.high() - range.low());
+  };
+  return {"factor", written, read, {fmt::format("from {} to {}", least, most), holds}};
 }
 
 Field value_range_field(std::array<double, 2>& range) {
@@ -69,7 +78,10 @@ Field value_range_field(std::array<double, 2>& range) {
     range = {std::min(list[0], list[1]), std::max(list[0], list[1])};
     return true;
   };
-  return {"value_range", written, read};
+  auto holds = [&range](const Option&) {
+    return range[0] <= range[1] && std::isfinite(range[1] - range[0]);
+  };
+  return {"value_range", written, read, {"of two numbers, the smaller one first", holds}};
 }
 
 }  // namespace
@@ -232,6 +244,8 @@ Tensor RandomMotion::draw(const RandomRange& range, const Tensor& images) const 
 Tensor RandomMotion::changed(const Tensor& images) {
   if (!training()) return images;
   const std::int64_t height = images.size(1), width = images.size(2);
+  if (images.size(0) * height * width > INT32_MAX)
+    fail("expected at most {} pixels in all images, got {}", INT32_MAX, images.shape());
   const Tensor i = reshape(arange(height, images.dtype(), images.device()), {1, height, 1}),
                j = reshape(arange(width, images.dtype(), images.device()), {1, 1, width});
   const Sources from = sources(images);
@@ -253,7 +267,7 @@ RandomRotation::RandomRotation(const RandomRange& factor, const RandomMotionOpti
 }
 
 std::vector<Field> RandomRotation::fields() {
-  std::vector<Field> fields = with_motion_fields({as_list("factor", factor_, -1, 1)});
+  std::vector<Field> fields = with_motion_fields({factor_field(factor_, -1, 1)});
   std::rotate(fields.end() - 3, fields.end() - 1, fields.end());  // fill_value after fill_mode
   return fields;
 }
@@ -275,14 +289,15 @@ RandomZoom::RandomZoom(const RandomRange& height_factor, const RandomZoomOptions
 }
 
 std::vector<Field> RandomZoom::fields() {
+  const Check zoom = each("above -1 and at most 1", [](double x) { return x > -1 && x <= 1; });
   return with_motion_fields(
-      {{"height_factor", &height_factor_, zoom()},
+      {{"height_factor", &height_factor_, zoom},
        {"width_factor", [this] { return width_factor_ ? to_option(*width_factor_) : Option(); },
         [this](const Option& value) {
           width_factor_.reset();
           return value.is_none() || from_option(value, width_factor_.emplace(0.0));
         },
-        zoom()}});
+        zoom}});
 }
 
 RandomMotion::Sources RandomZoom::sources(const Tensor& images) {
@@ -325,7 +340,7 @@ RandomBrightness::RandomBrightness(const RandomRange& factor, const RandomColorO
 
 std::vector<Field> RandomBrightness::fields() {
   return {data_format_field(data_format_),
-          as_list("factor", factor_, -1, 1),
+          factor_field(factor_, -1, 1),
           value_range_field(options_.value_range),
           {"seed", &options_.seed}};
 }
@@ -347,15 +362,8 @@ RandomContrast::RandomContrast(const RandomRange& factor, const RandomColorOptio
 }
 
 std::vector<Field> RandomContrast::fields() {
-  auto written = [this]() -> Option {
-    const double low = factor_.given().size() == 1 ? 0 : factor_.given()[0];
-    // Keras makes one number x the list [0, x], whose 0 is whole.
-    const bool whole = low == 0 && !std::signbit(low);
-    return std::vector<Option>{whole ? Option(0) : Option(low), factor_.high()};
-  };
-  auto read = [this](const Option& value) { return from_option(value, factor_); };
   return {data_format_field(data_format_),
-          {"factor", written, read, within(0, 1)},
+          factor_field(factor_, 0, 1),
           value_range_field(options_.value_range),
           {"seed", &options_.seed}};
 }
@@ -363,9 +371,10 @@ std::vector<Field> RandomContrast::fields() {
 Tensor RandomContrast::changed(const Tensor& images) {
   if (!training()) return images;
   const auto [low, high] = options_.value_range;
+  const double least = factor_.given().size() == 1 ? 0 : factor_.low();
   const Tensor factor = random(options_.seed)
-                            .uniform({images.size(0), 1, 1, 1}, 1 - std::max(factor_.low(), 0.0),
-                                     1 + factor_.high(), images.dtype(), images.device());
+                            .uniform({images.size(0), 1, 1, 1}, 1 - least, 1 + factor_.high(),
+                                     images.dtype(), images.device());
   const Tensor middle = mean(images, {1, 2}, /*keepdims=*/true);
   return clip((images - middle) * factor + middle, low, high);
 }

@@ -14,7 +14,8 @@
 
 namespace keratin {
 
-/// A range in which numbers are drawn: {low, high}, or from -x to x for one number x.
+/// A range in which numbers are drawn: two ends in any order, or from -x to x for one number x. The
+/// layers say which numbers they take, and throw std::invalid_argument for others.
 class RandomRange {
  public:
   RandomRange(double around_zero) : given_{around_zero} {}
@@ -111,7 +112,7 @@ struct RandomFlipOptions {
   Shape input_shape = {};
 };
 
-/// Every second image is mirrored.
+/// Each image is mirrored with a probability of one half.
 class RandomFlip : public ImageLayer {
  public:
   explicit RandomFlip(const RandomFlipOptions& options = {});
@@ -155,7 +156,7 @@ class RandomMotion : public ImageLayer {
   RandomMotionOptions motion_;
 };
 
-/// Turns each image by a part of a full turn, counter-clockwise where it is positive.
+/// Turns each image by a part of a full turn, from -1 to 1, counter-clockwise where it is positive.
 class RandomRotation : public RandomMotion {
  public:
   explicit RandomRotation(const RandomRange& factor, const RandomMotionOptions& options = {});
@@ -179,7 +180,8 @@ struct RandomZoomOptions {
   Shape input_shape = {};
 };
 
-/// Each image 1 + factor times as far away: smaller where the factor is positive.
+/// Each image 1 + factor times as far away: smaller where the factor is positive. Factors are above
+/// -1 and at most 1.
 class RandomZoom : public RandomMotion {
  public:
   explicit RandomZoom(const RandomRange& height_factor, const RandomZoomOptions& options = {});
@@ -193,7 +195,7 @@ class RandomZoom : public RandomMotion {
   std::optional<RandomRange> width_factor_;
 };
 
-/// Moves each image down and to the right by parts of its height and width.
+/// Moves each image down and to the right by parts of its height and width, from -1 to 1.
 class RandomTranslation : public RandomMotion {
  public:
   RandomTranslation(const RandomRange& height_factor, const RandomRange& width_factor,
@@ -215,7 +217,7 @@ struct RandomColorOptions {
   Shape input_shape = {};
 };
 
-/// Adds a part of the value range to each image.
+/// Adds a part of the value range to each image, from -1 to 1.
 class RandomBrightness : public ImageLayer {
  public:
   explicit RandomBrightness(const RandomRange& factor, const RandomColorOptions& options = {});
@@ -229,8 +231,9 @@ class RandomBrightness : public ImageLayer {
   RandomColorOptions options_;
 };
 
-/// Numbers move away from the mean of their channel, by 1 + factor: (x - mean) (1 + factor) + mean.
-/// For {low, high} the factor is drawn from -low to high; one number stands for {0, high}.
+/// Numbers lie 1 + factor times as far from the mean of their channel: (x - mean) (1 + factor) +
+/// mean. For {low, high}, from 0 to 1, the factor is drawn from -low to high; one number stands for
+/// {0, high}.
 class RandomContrast : public ImageLayer {
  public:
   explicit RandomContrast(const RandomRange& factor, const RandomColorOptions& options = {});

@@ -24,9 +24,20 @@ void shorten(Tensor& g, const Tensor& length, double limit) {
   g = g * where(length <= limit, 1.0, limit / length);
 }
 
-bool all_finite(const Tensor& g) {
-  const Tensor finite = full({}, 1, boolean, g.device());
-  kernels_of(g).check_finite(finite, {&g, 1});
+// What a scale for the loss may be, so that float32 holds it and its reciprocal.
+constexpr double least_scale = 0x1p-100, largest_scale = 0x1p127;
+
+double as_scale(double x) { return std::clamp(x, least_scale, largest_scale); }
+
+void check_scale(const std::string& who, const char* option, double scale) {
+  if (!(scale >= least_scale && scale <= largest_scale))
+    fail("{}: expected {} from 2^-100 to 2^127, got {}", who, option, scale);
+}
+
+bool all_finite(const std::vector<Tensor>& gradients) {
+  if (gradients.empty()) return true;
+  const Tensor finite = full({}, 1, boolean, gradients[0].device());
+  for (const Tensor& g : gradients) kernels_of(g).check_finite(finite, {&g, 1});
   return finite.item() != 0;
 }
 
@@ -113,8 +124,8 @@ AnyOptimizer AnyOptimizer::taken_by(const std::shared_ptr<const void>& owner) co
 }
 
 AnyOptimizer AnyOptimizer::with_loss_scale(const LossScaleOptions& options) const {
-  if (!(options.initial_scale > 0) || !std::isfinite(options.initial_scale))
-    fail("LossScaleOptimizer: expected initial_scale above 0, got {}", options.initial_scale);
+  if (optimizer_ == nullptr) fail("LossScaleOptimizer: the optimizer is empty");
+  check_scale("LossScaleOptimizer", "initial_scale", options.initial_scale);
   if (options.dynamic_growth_steps < 1)
     fail("LossScaleOptimizer: expected dynamic_growth_steps of at least 1, got {}",
          options.dynamic_growth_steps);
@@ -152,8 +163,7 @@ void Optimizer::check_options() const {
   if (o.ema_overwrite_frequency.value_or(1) < 1)
     fail("{}: expected ema_overwrite_frequency of at least 1, got {}", name(),
          *o.ema_overwrite_frequency);
-  if (!(o.loss_scale_factor.value_or(1) > 0))
-    fail("{}: expected loss_scale_factor above 0, got {}", name(), *o.loss_scale_factor);
+  check_scale(name(), "loss_scale_factor", o.loss_scale_factor.value_or(1));
   if (o.gradient_accumulation_steps.value_or(2) < 2)
     fail("{}: expected gradient_accumulation_steps of at least 2, got {}", name(),
          *o.gradient_accumulation_steps);
@@ -302,11 +312,10 @@ double Optimizer::loss_scale() const {
 bool Optimizer::unscale_gradients() {
   const double scale = loss_scale();
   if (scaling_) {
-    const bool finite = std::ranges::all_of(state_->step_gradients, all_finite);
+    const bool finite = all_finite(state_->step_gradients);
     const bool grows = finite && ++state_->finite_steps == scaling_->dynamic_growth_steps;
     if (!finite || grows) {
-      // A file holds it in float32.
-      state_->loss_scale = std::min(scale * (grows ? 2 : 0.5), 0x1p127);
+      state_->loss_scale = as_scale(scale * (grows ? 2 : 0.5));
       state_->finite_steps = 0;
     }
     if (!finite) return false;
@@ -500,11 +509,19 @@ void Optimizer::set_variables(const std::vector<Tensor>& values) {
   }
   std::size_t next = scaling_ ? (built() ? 4 : 2) : 0;
   if (!state_->learning_rate.is_schedule()) check_rate(values[next + 1].item());
+  const double calls = values[next].item();
+  if (!(calls >= 0 && calls <= INT32_MAX))
+    fail("{}: expected an iteration from 0 to {}, got {}", name(), INT32_MAX, calls);
   if (scaling_ && built()) {
-    state_->finite_steps = static_cast<int>(values[2].item());
-    state_->loss_scale = values[3].item();
+    const double steps = values[2].item(), scale = values[3].item();
+    if (!(steps >= 0 && steps <= INT32_MAX && scale > 0))
+      fail("{}: expected at least 0 finite steps and a scale above 0, got {} and {}", name(), steps,
+           scale);
+    state_->finite_steps = std::min(static_cast<int>(steps), scaling_->dynamic_growth_steps - 1);
+    state_->loss_scale = as_scale(scale);
   }
-  state_->calls = static_cast<std::int64_t>(values[next++].item());
+  state_->calls = static_cast<std::int64_t>(calls);
+  ++next;
   if (!state_->learning_rate.is_schedule()) {
     // Files hold float32: a rate that is the same there keeps its other digits.
     double rate = values[next++].item();
@@ -515,10 +532,10 @@ void Optimizer::set_variables(const std::vector<Tensor>& values) {
 }
 
 void Optimizer::snapshot(Snapshot& s) {
-  std::string kind = class_name();
+  const std::string present = (scaling_ ? "LossScaleOptimizer of " : "") + class_name();
+  std::string kind = present;
   s.field("class", kind);
-  if (kind != class_name())
-    s.refuse(fmt::format("the optimizer was {}, and is {}", kind, class_name()));
+  if (kind != present) s.refuse(fmt::format("the optimizer was {}, and is {}", kind, present));
   s.field("calls", state_->calls);
   if (scaling_) {
     double scale = loss_scale();

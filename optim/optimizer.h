@@ -45,7 +45,8 @@ struct OptimizerOptions {
   std::optional<int> ema_overwrite_frequency = std::nullopt;      ///< steps
   std::optional<int> gradient_accumulation_steps = std::nullopt;  ///< gradients for each update
   std::string name = {};
-  /// scale_loss multiplies the loss by it, and apply divides the gradients by it.
+  /// scale_loss multiplies the loss by it, and apply divides the gradients by it: from 2^-100 to
+  /// 2^127.
   std::optional<double> loss_scale_factor = std::nullopt;
 };
 
@@ -108,10 +109,12 @@ class Optimizer {
   const std::string& name() const { return options_.name; }
 
   /// State in the order and with the names of Keras' `optimizer/vars`: "iteration" (int32),
-  /// "learning_rate" (float32; absent with a schedule), averages, accumulators, slots.
+  /// "learning_rate" (float32; absent with a schedule), averages, accumulators, slots. Those of a
+  /// LossScaleOptimizer come first: "iteration" and "learning_rate", which are 0, and once it is
+  /// built "step_counter" and "dynamic_scale".
   std::vector<std::pair<std::string, Tensor>> variables();
   /// Restores what variables() gave. Throws std::invalid_argument, and changes nothing, when the
-  /// number or a shape differs.
+  /// number or a shape differs, or where a count, a rate or a scale cannot be one.
   void set_variables(const std::vector<Tensor>& values);
   /// The same state to the last bit, with slots that were made on first use.
   void snapshot(Snapshot& s);
@@ -218,7 +221,8 @@ class AnyOptimizer {
   /// The optimizer of that Keras class ("Adam") and config.
   static AnyOptimizer from_config(const std::string& class_name, const Config& config);
 
-  /// The same in a LossScaleOptimizer.
+  /// Gives this optimizer in a LossScaleOptimizer. It shares the state of this one, and is this one
+  /// where it was given as a shared_ptr. Throws std::invalid_argument as LossScaleOptimizer does.
   AnyOptimizer with_loss_scale(const LossScaleOptions& options) const;
 
   /// This optimizer, which begins anew if it has served this owner before; or if it belongs to
@@ -251,14 +255,15 @@ void register_keras_serializable(const std::string& package = "Custom",
 }
 
 /// Any optimizer, with a scale for the loss that keeps small gradients from vanishing
-/// (loss_scale_optimizer.py). A step whose gradients are not all finite is left out, and halves the
-/// scale; steps that are finite double it now and then. A loss that is not finite is an error as
-/// ever. On a device each step is waited for.
+/// (loss_scale_optimizer.py). A step whose gradients are not all finite leaves the weights alone
+/// and halves the scale; states and statistics of layers have moved on. After dynamic_growth_steps
+/// finite steps in a row the scale is doubled. A loss that is not finite is an error as ever. On a
+/// device each step is waited for.
 ///
 ///   model.compile({.optimizer = LossScaleOptimizer(Adam(1e-3)), ...});
 ///
-/// Throws std::invalid_argument for a scale that is not above 0, for a number of steps below 1, and
-/// for an optimizer that has a scale already.
+/// Throws std::invalid_argument for a scale beyond 2^-100..2^127, for a number of steps below 1,
+/// and for an AnyOptimizer that is empty or has a scale already.
 class LossScaleOptimizer : public AnyOptimizer {
  public:
   explicit LossScaleOptimizer(const AnyOptimizer& inner_optimizer,

@@ -42,13 +42,13 @@ for name in seed_model bidirectional convolutions embedding_with_mask encoder_de
   check_with_sanitizers "$name"
   check_as_cpp "$name"
 done
-for name in dropout inputs_by_name nested_functional nested_sequential old_2.15.0 old_3.15.1 shared_layer; do
+for name in conv_lstm2d operations dropout inputs_by_name nested_functional nested_sequential old_2.15.0 old_3.15.1 shared_layer; do
   check "$name" --max-steps 20
 done
 
 # What no C file can be made of is refused by name, and an old file stays.
 echo old >old.c
-for name in masking_and_state conv_lstm2d operations; do
+for name in masking_and_state images discretization_adapted; do
   if "$keratin" export "$files/$name.keras" -o old.c --max-steps 20 2>printed; then fail "$name is exported"; fi
   grep -qE '^keratin: export_c: [^ ]+ \([A-Za-z0-9]+\): ' printed || { cat printed; fail "$name: no layer is named"; }
   [ "$(cat old.c)" = old ] || fail "$name: the old file is gone"

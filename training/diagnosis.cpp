@@ -86,6 +86,9 @@ void fail_not_finite(Model& model, const FailedStep& step) {
       cause = fmt::format("{} holds NaN or inf since a step before", weight.path());
   if (cause.empty()) cause = bad_sample("x", step.batch.x, step);
   if (cause.empty()) cause = bad_sample("y", step.batch.y, step);
+  const double scaled = model.optimizer().scale_loss(full({}, step.loss)).item();
+  if (cause.empty() && std::isfinite(step.loss) && !std::isfinite(scaled))
+    cause = fmt::format("the loss is {:.4g}, and times its scale {}", step.loss, scaled);
   if (cause.empty() && !step.gradient.empty())
     cause = fmt::format(
         "the loss is {:.4g}, so the derivative of an op is not finite where its value is, as that "

@@ -177,7 +177,8 @@ std::string Model::summary_text(int line_length) const {
   if (compiled())
     for (const auto& variable : this->optimizer().variables()) optimizer.add(variable.second);
   Sizes total{trainable.count + fixed.count, trainable.bytes + fixed.bytes};
-  bool started = compiled() && this->optimizer().variables().size() > 2;
+  bool started =
+      compiled() && this->optimizer().built() && this->optimizer().variables().size() > 2;
   if (started) total = {total.count + optimizer.count, total.bytes + optimizer.bytes};
   text += fmt::format(" Total params: {}\n", total.text());
   text += fmt::format(" Trainable params: {}\n", trainable.text());

@@ -17,7 +17,7 @@ struct GraphNode {
   std::vector<DType> dtypes;
   std::optional<SymbolicTensor> mask =
       {};                             // given in the call, in place of that of the first input
-  std::optional<bool> training = {};  // of the call in Keras's config; a model's own overrules it
+  std::optional<bool> training = {};  // as Keras's config has it; running the model overrules it
 
   /// The outputs of this call, as one.
   static SymbolicTensor outputs_of(std::shared_ptr<const GraphNode> node);

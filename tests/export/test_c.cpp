@@ -110,6 +110,29 @@ TEST_CASE("an axis of unknown size is an argument, of which the largest is given
         "export_c: expected max_steps of at least 1, got -1");
 }
 
+TEST_CASE(
+    "operations that a C file cannot do are refused, and indices beyond an axis are checked") {
+  TemporaryDirectory folder;
+  auto x = Input({5, 4}), any_length = Input({None, 4});
+  auto reason = [&](const SymbolicTensor& input, const SymbolicTensor& y) {
+    const std::string error =
+        error_of([&] { export_c(Model({input}, {y}), folder / "model.c", {.max_steps = 6}); });
+    const auto end_of_name = error.rfind(": ");
+    return end_of_name == error.npos ? error : error.substr(end_of_name + 2);
+  };
+  CHECK(reason(x, reshape(x, {-1, 4})) ==
+        "a reshape that changes the axis of the batch is not exported");
+  CHECK(reason(x, transpose(x, {1, 0, 2})) ==
+        "an operation that moves the axis of the batch is not exported");
+  CHECK(reason(x, slice(x, {range(0, 1)})) == "a slice of the batch is not exported");
+  CHECK(reason(x, sum(x)) == "an operation over all axes is not exported");
+  CHECK(reason(any_length, slice(any_length, {All(), range(1, Range::open)})) ==
+        "a slice of an axis whose size is not known is not exported");
+  CHECK(reason(any_length, slice(any_length, {All(), -2})) == "no error");
+  CHECK(read_file(folder / "model.c").find("< 2) return 1;") != std::string::npos);
+  CHECK(reason(x, slice(x, {All(), range(4, 0, INT64_MIN + 1)})) == "no error");
+}
+
 TEST_CASE("what the export does not know is refused by layer and class, and an old file stays") {
   TemporaryDirectory folder;
   write_file(folder / "model.c", "old");

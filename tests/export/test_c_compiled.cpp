@@ -246,7 +246,7 @@ TEST_CASE("attention over several axes in C" * with_compiler) {
   for (const std::vector<int>& axes :
        {std::vector<int>{}, std::vector<int>{1, 2}, std::vector<int>{2, 1}, std::vector<int>{1},
         std::vector<int>{2}, std::vector<int>{-2}}) {
-    CAPTURE(axes.size());
+    for (int axis : axes) CAPTURE(axis);
     MultiHeadAttention attention(
         2, 3, {.output_shape = {5}, .attention_axes = axes, .return_attention_scores = true});
     const auto self = attention({x, x});

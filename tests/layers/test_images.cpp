@@ -94,8 +94,15 @@ TEST_CASE("ids of colours become floats, and other ranks and wrong options are r
         }).starts_with("RandomFlip: expected mode horizontal, vertical or "));
   CHECK(error_of([] { RandomRotation(1.5); }) ==
         "RandomRotation: expected factor from -1 to 1, got [-1.5, 1.5]");
-  CHECK(error_of([] { RandomContrast(RandomRange(-0.5, 0.5)); }) ==
-        "RandomContrast: expected factor from 0 to 1, got [-0.5, 0.5]");
+  CHECK(error_of([] { RandomContrast(-0.5); }) ==
+        "RandomContrast: expected factor from 0 to 1, got [0, 0.5]");
+  CHECK(error_of([] { RandomContrast(RandomRange(-0.5, -0.1)); }) ==
+        "RandomContrast: expected factor from 0 to 1, got [-0.5, -0.1]");
+  CHECK(error_of([] {
+          RandomBrightness(0.1, {.value_range = {255, 0}});
+        }) ==
+        "RandomBrightness: expected value_range of two numbers, the smaller one first, got "
+        "[255, 0]");
   CHECK(error_of([] { RandomZoom(-1); }) ==
         "RandomZoom: expected height_factor above -1 and at most 1, got -1");
   CHECK(error_of([] {

@@ -400,6 +400,10 @@ TEST_CASE("errors of optimizers name the optimizer, the rule and what came") {
   CHECK_THROWS_WITH_AS(
       adam.set_variables({full({}, 7), full({}, NAN), zeros({3, 2}), zeros({3, 2})}),
       "adam: expected a learning rate of at least 0, got nan", std::invalid_argument);
+  for (double wrong : {-1.0, 1e10, double(NAN)})
+    CHECK(error_of([&] {
+            adam.set_variables({full({}, wrong), full({}, 0.1), zeros({3, 2}), zeros({3, 2})});
+          }).starts_with("adam: expected an iteration from 0 to 2147483647, got "));
   CHECK(adam.iterations() == 0);
   AnyOptimizer scaled = AnyOptimizer::from_config("Adam", {{"loss_scale_factor", 2.0}});
   const Config kept = scaled->config();
@@ -420,7 +424,8 @@ TEST_CASE("a scale multiplies the loss and divides the gradients") {
   CHECK(w.value().item(1) == 0);
   CHECK(SGD().scale_loss(loss).item() == loss.item());
   CHECK_THROWS_WITH_AS(AnyOptimizer::from_config("SGD", {{"loss_scale_factor", 0.0}}),
-                       "sgd: expected loss_scale_factor above 0, got 0", std::invalid_argument);
+                       "sgd: expected loss_scale_factor from 2^-100 to 2^127, got 0",
+                       std::invalid_argument);
 }
 
 TEST_CASE("a loss scale grows after finite steps, and halves instead of a step that is not") {
@@ -451,15 +456,35 @@ TEST_CASE("a loss scale grows after finite steps, and halves instead of a step t
   for (const auto& [name, value] : sgd->variables()) names.push_back(name);
   CHECK(names == std::vector<std::string>{"iteration", "learning_rate", "step_counter",
                                           "dynamic_scale", "iteration", "learning_rate"});
+  for (int i = 0; i < 300; ++i) step(NAN);
+  step(0x1p-100);
+  CHECK(w.value().item(0) == -0.5);
   const LossScaleOptimizer huge(SGD(0.0), {.initial_scale = 0x1p126, .dynamic_growth_steps = 1});
   for (int i = 0; i < 3; ++i) huge->apply({tensor({1.0, 1.0})}, {w});
   CHECK(huge->scale_loss(tensor({1.0})).item(0) == 0x1p127);  // a file can hold it
 }
 
 TEST_CASE("a loss scale has rules") {
+  const LossScaleOptimizer built(SGD(0.5), {.dynamic_growth_steps = 5});
+  built->build({weight_of({1, 2})});
+  auto state = [](double steps, double scale) {
+    return std::vector<Tensor>{zeros({}, int32), zeros({}),   full({}, steps),
+                               full({}, scale),  full({}, 3), full({}, 0.25)};
+  };
+  using Pairs = std::vector<std::pair<double, double>>;
+  for (const auto& wrong : Pairs{{1e10, 8}, {-1, 8}, {0, 0}, {0, NAN}})
+    CHECK(error_of([&] {
+            built->set_variables(state(wrong.first, wrong.second));
+          }).starts_with("sgd: expected at least 0 finite steps and a scale above 0, got "));
+  CHECK(built->iterations() == 0);
+  built->set_variables(state(2, INFINITY));  // which Keras may write
+  CHECK(built->scale_loss(tensor({1.0})).item(0) == 0x1p127);
+  CHECK(built->iterations() == 3);
   const AnyOptimizer scaled = LossScaleOptimizer(SGD());
   CHECK(error_of([] { LossScaleOptimizer made(SGD(), {.initial_scale = 0}); }) ==
-        "LossScaleOptimizer: expected initial_scale above 0, got 0");
+        "LossScaleOptimizer: expected initial_scale from 2^-100 to 2^127, got 0");
+  CHECK(error_of([] { LossScaleOptimizer made((AnyOptimizer())); }) ==
+        "LossScaleOptimizer: the optimizer is empty");
   CHECK(error_of([] { LossScaleOptimizer made(SGD(), {.dynamic_growth_steps = 0}); }) ==
         "LossScaleOptimizer: expected dynamic_growth_steps of at least 1, got 0");
   CHECK(error_of([&] { LossScaleOptimizer again(scaled); }) ==

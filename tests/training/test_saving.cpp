@@ -91,21 +91,30 @@ TEST_CASE("a process killed at any point of saving leaves the old model or the n
     model.set_weights(weights);
     models.push_back(model);
   }
-  // The child is killed within the time that a few savings take here.
+  // The child is killed behind none to three of its savings, at any time in the next one.
   const auto begin = std::chrono::steady_clock::now();
-  for (int i = 0; i < 4; ++i) models[0].save(path);
-  const std::chrono::duration<double, std::micro> few = std::chrono::steady_clock::now() - begin;
+  models[0].save(path);
+  const std::chrono::duration<double, std::micro> one = std::chrono::steady_clock::now() - begin;
   Random random(5);
   int of_second = 0;
   for (int round = 0; round < 200; ++round) {
+    int saved[2];
+    REQUIRE(::pipe(saved) == 0);
     const pid_t child = ::fork();
     if (child == 0) {
-      for (std::size_t i = static_cast<std::size_t>(round) + 1;; ++i) models[i % 2].save(path);
+      for (std::size_t i = static_cast<std::size_t>(round) + 1;; ++i) {
+        models[i % 2].save(path);
+        if (::write(saved[1], "x", 1) != 1) ::_exit(1);
+      }
     }
     REQUIRE(child > 0);
-    ::usleep(static_cast<useconds_t>(few.count() * random.uniform({}).item()));
+    char byte = 0;
+    for (int i = 0; i < round % 4; ++i) REQUIRE(::read(saved[0], &byte, 1) == 1);
+    ::usleep(static_cast<useconds_t>(one.count() * random.uniform({}).item()));
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
+    ::close(saved[0]);
+    ::close(saved[1]);
     const Sequential loaded = load_model(path);
     const double value = loaded.get_weights()[0].to_vector<double>()[0];
     of_second += value == 2;

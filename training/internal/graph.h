@@ -26,7 +26,7 @@ class ModelGraph {
     int index = 0;  ///< which call of its layer
     std::vector<std::size_t> inputs = {}, outputs = {};
     std::optional<std::size_t> mask = {};    ///< in place of that of the first input
-    std::optional<bool> training = {};       ///< kept for Keras; run's own overrules it
+    std::optional<bool> training = {};       ///< Keras's config has it; run overrules it
     std::vector<std::size_t> finished = {};  ///< values that no later call reads
   };
 
