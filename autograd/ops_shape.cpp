@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include <keratin/autograd/internal/record.h>
+#include <keratin/autograd/internal/walk.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
@@ -229,22 +230,10 @@ Tensor slice(const Tensor& x, const std::vector<Index>& indices) {
         window.offset += (i < 0 ? i + extent : i) * strides[axis];
         continue;
       }
-      auto [start, stop, step] = index.range();
-      if (step == 0) fail("slice: the step is 0");
-      // Python's rule: count from the end, then limit to where a walk in this direction can be.
-      std::int64_t lowest = step > 0 ? 0 : -1, highest = step > 0 ? extent : extent - 1;
-      auto bounded = [&](std::int64_t i, std::int64_t open) {
-        if (i == Range::open) return open;
-        return std::clamp(i < 0 ? i + extent : i, lowest, highest);
-      };
-      start = bounded(start, step > 0 ? lowest : highest);
-      stop = bounded(stop, step > 0 ? highest : lowest);
-      std::int64_t distance = step > 0 ? stop - start : start - stop;
-      std::int64_t stride = step > 0 ? step : -step;
-      std::int64_t n = distance > 0 ? (distance - 1) / stride + 1 : 0;
-      if (n > 0) window.offset += start * strides[axis];
-      window.shape.push_back(n);
-      window.strides.push_back(strides[axis] * (n > 1 ? step : 1));
+      const Walk walk = walk_of(index.range(), extent);
+      if (walk.count > 0) window.offset += walk.start * strides[axis];
+      window.shape.push_back(walk.count);
+      window.strides.push_back(strides[axis] * walk.step);
     }
     if (window.shape.numel() == 0) window.offset = 0;
     return window;

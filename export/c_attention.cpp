@@ -157,8 +157,8 @@ const Layer* part_of(const Layer& layer, const std::string& name) {
 /// How attention sees the axes of a sample but the last: those that it keeps apart come first, then
 /// those that it attends over.
 struct AttendedAxes {
-  AttendedAxes(const Config& config, std::size_t sample_rank) {
-    const auto given = option<std::vector<int>>(config, "attention_axes");
+  /// As the option attention_axes gives them; none: all.
+  AttendedAxes(const std::vector<int>& given, std::size_t sample_rank) {
     for (int axis : given)
       attended.push_back(static_cast<std::size_t>(
           normalize_axis(axis, static_cast<int>(sample_rank) + 1, "attention_axes") - 1));
@@ -172,7 +172,7 @@ struct AttendedAxes {
   }
   bool are_steps() const { return apart.empty() && attended.size() == 1; }
 
-  /// As (apart, attended, features).
+  /// Gives x as (apart, attended, features).
   Array merged(Writer& w, const Array& x) const {
     std::vector<std::size_t> all = order;
     all.push_back(order.size());
@@ -182,7 +182,7 @@ struct AttendedAxes {
              product(moved.shape, apart.size(), order.size()), moved.shape.back()},
             moved.memory};
   }
-  /// Numbers in that order, with other axes behind, as the layer has them.
+  /// Puts the axes of y, which come in that order, where the layer has them.
   Array back(Writer& w, const Array& y) const {
     std::vector<std::size_t> all(y.shape.size());
     for (std::size_t i = 0; i < all.size(); ++i) all[i < order.size() ? order[i] : i] = i;
@@ -202,8 +202,9 @@ Values emit_heads(Writer& w, const Layer& layer, const Values& in) {
   const bool grouped = layer.class_name() != "MultiHeadAttention";
   const bool has_key = in.size() > 2;
   const Value& key_value = in.at(has_key ? 2 : 1);
-  AttendedAxes axes(grouped ? Config{{"attention_axes", Option()}} : config,
-                    in[0].numbers.shape.size());
+  AttendedAxes axes(
+      grouped ? std::vector<int>() : option<std::vector<int>>(config, "attention_axes"),
+      in[0].numbers.shape.size());
   const bool masked =
       in.size() > 3 || std::ranges::any_of(in, [](const Value& x) { return x.mask.has_value(); });
   if (masked && !axes.are_steps()) fail("masks of several axes are not exported");

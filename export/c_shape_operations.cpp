@@ -4,6 +4,7 @@
 #include <map>
 #include <numeric>
 
+#include <keratin/autograd/internal/walk.h>
 #include <keratin/export/internal/c_operation.h>
 
 namespace keratin::c_export {
@@ -121,64 +122,42 @@ std::vector<AxisRange> all_of(const Array& x) {
   return ranges;
 }
 
-/// One of the limits of Python's start:stop:step.
-std::optional<std::int64_t> limit(const Config& limits, const char* name) {
-  const Option* given = find_option(limits, name);
-  std::int64_t number = 0;
-  if (given == nullptr || given->is_none() || !from_option(*given, number)) return {};
-  return number;
-}
-bool is_whole(const Config& limits) {
-  return limit(limits, "step").value_or(1) == 1 && limit(limits, "start").value_or(0) == 0 &&
-         !limit(limits, "stop");
+bool is_whole(const Index& index) {
+  const Range& range = index.range();
+  return !index.is_single() && range.step == 1 && range.stop == Range::open &&
+         (range.start == Range::open || range.start == 0);
 }
 
-AxisRange range_of(const Size& size, const Config& limits) {
-  if (is_whole(limits)) return {"0", size};
-  const std::int64_t step = limit(limits, "step").value_or(1);
-  const auto start = limit(limits, "start"), stop = limit(limits, "stop");
+AxisRange range_of(const Size& size, const Index& index) {
+  if (is_whole(index)) return {"0", size};
   if (!size.known) fail("a slice of an axis whose size is not known is not exported");
-  const std::int64_t n = size.most, low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1;
-  auto place = [&](const std::optional<std::int64_t>& given, std::int64_t otherwise) {
-    return given ? std::clamp(*given < 0 ? *given + n : *given, low, high) : otherwise;
-  };
-  const std::int64_t begin = place(start, step > 0 ? low : high),
-                     end = place(stop, step > 0 ? high : low);
-  const std::int64_t distance = step > 0 ? end - begin : begin - end;
-  if (distance < 1) fail("a slice that chooses nothing is not exported");
-  const auto pace = step > 0 ? static_cast<std::uint64_t>(step) : -static_cast<std::uint64_t>(step);
-  const auto count =
-      static_cast<std::int64_t>((static_cast<std::uint64_t>(distance) - 1) / pace) + 1;
-  return {std::to_string(begin), count, count == 1 ? 1 : step};
+  const Walk walk = walk_of(index.range(), size.most);
+  if (walk.count == 0) fail("a slice that chooses nothing is not exported");
+  return {std::to_string(walk.start), walk.count, walk.step};
 }
 
 Values slice(Writer& w, const Operation& operation, const Values& in) {
   const Array& x = in[0].numbers;
-  const Option& key = *find_option(operation.attributes(), "key");
-  auto* list = std::get_if<std::vector<Option>>(&key);
-  const std::vector<Option> indices = list != nullptr ? *list : std::vector<Option>{key};
+  const auto indices = indices_of(*find_option(operation.attributes(), "key"));
+  if (!indices) fail("a slice of this kind is not exported");
+  if (!indices->empty() && !is_whole(indices->front()))
+    fail("a slice of the batch is not exported");
   std::vector<AxisRange> ranges = all_of(x);
-  std::vector<std::size_t> single;
-  for (std::size_t i = 0; i < indices.size() && i <= x.shape.size(); ++i) {
-    const auto object = object_in(indices[i]);
-    std::int64_t index = 0;
-    if (i == 0) {
-      if (!object || !is_whole(object->second)) fail("a slice of the batch is not exported");
-    } else if (object && object->first == "__slice__") {
-      ranges[i - 1] = range_of(x.shape[i - 1], object->second);
-    } else if (from_option(indices[i], index)) {
-      const std::string& n = x.shape[i - 1].text;
-      if (!x.shape[i - 1].known)
-        w.line(fmt::format("if ({} < {}) return 1;", n, index < 0 ? -index : index + 1));
-      ranges[i - 1] = {index < 0 ? fmt::format("({} - {})", n, -index) : std::to_string(index), 1};
-      single.push_back(i - 1);
+  Sizes kept;
+  for (std::size_t axis = 0; axis < x.shape.size(); ++axis) {
+    const Size& n = x.shape[axis];
+    const Index index = axis + 1 < indices->size() ? (*indices)[axis + 1] : Index(All());
+    if (index.is_single()) {
+      const std::int64_t i = index.range().start;
+      if (!n.known) w.line(fmt::format("if ({} < {}) return 1;", n.text, i < 0 ? -i : i + 1));
+      ranges[axis] = {i < 0 ? fmt::format("({} - {})", n.text, -i) : std::to_string(i), 1};
     } else {
-      fail("a slice of this kind is not exported");
+      ranges[axis] = range_of(n, index);
+      kept.push_back(ranges[axis].count);
     }
   }
   Array y = chosen(w, x, ranges);
-  for (auto axis = single.rbegin(); axis != single.rend(); ++axis)
-    y.shape.erase(y.shape.begin() + static_cast<std::ptrdiff_t>(*axis));
+  y.shape = kept;
   return {{y}};
 }
 

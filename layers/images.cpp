@@ -33,7 +33,7 @@ bool from_option(const Option& option, RandomRange& range) {
 
 namespace {
 
-/// A rule for the numbers of a range as they were given; None stands for another range.
+/// A rule for the numbers of a range as they were given. None is good: a range may be left out.
 Check each(const std::string& rule, const std::function<bool(double)>& is_good) {
   return {rule, [is_good](const Option& option) {
             RandomRange range = 0;
@@ -60,8 +60,7 @@ Field factor_field(RandomRange& range, double least, double most) {
   auto read = [&range](const Option& value) { return from_option(value, range); };
   auto holds = [&range, least, most](const Option&) {
     const std::vector<double>& given = range.given();
-    return given[0] <= most && given.back() >= least && (given.size() == 2 || given[0] >= least) &&
-           std::isfinite(range.high() - range.low());
+    return given[0] <= most && given.back() >= least && std::isfinite(range.high() - range.low());
   };
   return {"factor", written, read, {fmt::format("from {} to {}", least, most), holds}};
 }
@@ -104,17 +103,24 @@ Shape ImageLayer::compute_output_shape(const Shape& input_shape) {
   return input_shape.with(height, size[0]).with(height + 1, size[1]);
 }
 
+Tensor ImageLayer::draw(const Tensor& images, double low, double high,
+                        const std::optional<std::uint64_t>& seed) const {
+  return random(seed).uniform({images.size(0), 1, 1, 1}, low, high, images.dtype(),
+                              images.device());
+}
+
 // --- other sizes
 
 Resizing::Resizing(int height, int width, const ResizingOptions& options)
     : height_(height), width_(width), options_(options) {
-  configured();
+  data_format_ = options.data_format;
+  check_fields("Resizing", fields());
   apply_common(*this, options);
 }
 
 std::vector<Field> Resizing::fields() {
   ResizingOptions& o = options_;
-  return {data_format_field(o.data_format),
+  return {data_format_field(data_format_),
           {"height", &height_, at_least(1)},
           {"width", &width_, at_least(1)},
           {"interpolation", &o.interpolation, one_of({"bilinear", "nearest"})},
@@ -123,11 +129,6 @@ std::vector<Field> Resizing::fields() {
           Field::fixed("fill_mode", "constant"),
           {"fill_value", &o.fill_value},
           {"antialias", &o.antialias}};
-}
-
-void Resizing::configured() {
-  check_fields("Resizing", fields());
-  data_format_ = options_.data_format;
 }
 
 Tensor Resizing::changed(const Tensor& images) {
@@ -162,7 +163,8 @@ Tensor CenterCrop::changed(const Tensor& images) {
 
 // --- mirrored
 
-RandomFlip::RandomFlip(const RandomFlipOptions& options) : options_(options) {
+RandomFlip::RandomFlip(const RandomFlipOptions& options)
+    : mode_(options.mode), seed_(options.seed) {
   data_format_ = options.data_format;
   check_fields("RandomFlip", fields());
   apply_common(*this, options);
@@ -170,18 +172,14 @@ RandomFlip::RandomFlip(const RandomFlipOptions& options) : options_(options) {
 
 std::vector<Field> RandomFlip::fields() {
   return {data_format_field(data_format_),
-          {"seed", &options_.seed},
-          {"mode", &options_.mode, one_of({"horizontal", "vertical", "horizontal_and_vertical"})}};
+          {"seed", &seed_},
+          {"mode", &mode_, one_of({"horizontal", "vertical", "horizontal_and_vertical"})}};
 }
 
 Tensor RandomFlip::changed(const Tensor& images) {
   if (!training()) return images;
-  const std::string& mode = options_.mode;
-  const Axes axes = mode == "horizontal" ? Axes{2} : mode == "vertical" ? Axes{1} : Axes{1, 2};
-  const Tensor drawn =
-      random(options_.seed)
-          .uniform({images.size(0), 1, 1, 1}, 0, 1, images.dtype(), images.device());
-  return where(drawn <= 0.5, flip(images, axes), images);
+  const Axes axes = mode_ == "horizontal" ? Axes{2} : mode_ == "vertical" ? Axes{1} : Axes{1, 2};
+  return where(draw(images, 0, 1, seed_) <= 0.5, flip(images, axes), images);
 }
 
 // --- moved
@@ -236,9 +234,8 @@ RandomMotion::RandomMotion(const RandomMotionOptions& options) : motion_(options
   data_format_ = options.data_format;
 }
 
-Tensor RandomMotion::draw(const RandomRange& range, const Tensor& images) const {
-  return random(motion_.seed)
-      .uniform({images.size(0), 1, 1}, range.low(), range.high(), images.dtype(), images.device());
+Tensor RandomMotion::draw_factor(const RandomRange& range, const Tensor& images) const {
+  return squeeze(draw(images, range.low(), range.high(), motion_.seed), {3});
 }
 
 Tensor RandomMotion::changed(const Tensor& images) {
@@ -273,7 +270,7 @@ std::vector<Field> RandomRotation::fields() {
 }
 
 RandomMotion::Sources RandomRotation::sources(const Tensor& images) {
-  const Tensor angle = 2 * std::numbers::pi * draw(factor_, images);
+  const Tensor angle = 2 * std::numbers::pi * draw_factor(factor_, images);
   const Tensor c = cos(angle), s = sin(angle);
   const double x = static_cast<double>(images.size(2) - 1) / 2,
                y = static_cast<double>(images.size(1) - 1) / 2;
@@ -301,8 +298,8 @@ std::vector<Field> RandomZoom::fields() {
 }
 
 RandomMotion::Sources RandomZoom::sources(const Tensor& images) {
-  const Tensor down = 1 + draw(height_factor_, images);
-  const Tensor across = width_factor_ ? 1 + draw(*width_factor_, images) : down;
+  const Tensor down = 1 + draw_factor(height_factor_, images);
+  const Tensor across = width_factor_ ? 1 + draw_factor(*width_factor_, images) : down;
   const double x = static_cast<double>(images.size(2) - 1) / 2,
                y = static_cast<double>(images.size(1) - 1) / 2;
   const Tensor none = zeros({1}, images.dtype(), images.device());
@@ -323,58 +320,44 @@ std::vector<Field> RandomTranslation::fields() {
 }
 
 RandomMotion::Sources RandomTranslation::sources(const Tensor& images) {
-  const Tensor down = draw(height_factor_, images) * static_cast<double>(images.size(1)),
-               right = draw(width_factor_, images) * static_cast<double>(images.size(2));
+  const Tensor down = draw_factor(height_factor_, images) * static_cast<double>(images.size(1)),
+               right = draw_factor(width_factor_, images) * static_cast<double>(images.size(2));
   const Tensor one = ones({1}, images.dtype(), images.device()), none = zeros_like(one);
   return {one, none, -right, none, one, -down};
 }
 
 // --- colours
 
-RandomBrightness::RandomBrightness(const RandomRange& factor, const RandomColorOptions& options)
-    : factor_(factor), options_(options) {
+RandomColor::RandomColor(const char* class_name, const RandomRange& factor, double least_factor,
+                         const RandomColorOptions& options)
+    : factor_(factor),
+      least_factor_(least_factor),
+      value_range_(options.value_range),
+      seed_(options.seed) {
   data_format_ = options.data_format;
-  check_fields("RandomBrightness", fields());
+  check_fields(class_name, fields());
   apply_common(*this, options);
 }
 
-std::vector<Field> RandomBrightness::fields() {
+std::vector<Field> RandomColor::fields() {
   return {data_format_field(data_format_),
-          factor_field(factor_, -1, 1),
-          value_range_field(options_.value_range),
-          {"seed", &options_.seed}};
+          factor_field(factor_, least_factor_, 1),
+          value_range_field(value_range_),
+          {"seed", &seed_}};
 }
 
 Tensor RandomBrightness::changed(const Tensor& images) {
   if (!training()) return images;
-  const auto [low, high] = options_.value_range;
-  const Tensor drawn = random(options_.seed)
-                           .uniform({images.size(0), 1, 1, 1}, factor_.low(), factor_.high(),
-                                    images.dtype(), images.device());
-  return clip(images + drawn * (high - low), low, high);
-}
-
-RandomContrast::RandomContrast(const RandomRange& factor, const RandomColorOptions& options)
-    : factor_(factor), options_(options) {
-  data_format_ = options.data_format;
-  check_fields("RandomContrast", fields());
-  apply_common(*this, options);
-}
-
-std::vector<Field> RandomContrast::fields() {
-  return {data_format_field(data_format_),
-          factor_field(factor_, 0, 1),
-          value_range_field(options_.value_range),
-          {"seed", &options_.seed}};
+  const auto [low, high] = value_range_;
+  return clip(images + draw(images, factor_.low(), factor_.high(), seed_) * (high - low), low,
+              high);
 }
 
 Tensor RandomContrast::changed(const Tensor& images) {
   if (!training()) return images;
-  const auto [low, high] = options_.value_range;
+  const auto [low, high] = value_range_;
   const double least = factor_.given().size() == 1 ? 0 : factor_.low();
-  const Tensor factor = random(options_.seed)
-                            .uniform({images.size(0), 1, 1, 1}, 1 - least, 1 + factor_.high(),
-                                     images.dtype(), images.device());
+  const Tensor factor = draw(images, 1 - least, 1 + factor_.high(), seed_);
   const Tensor middle = mean(images, {1, 2}, /*keepdims=*/true);
   return clip((images - middle) * factor + middle, low, high);
 }

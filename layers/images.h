@@ -39,12 +39,16 @@ class ImageLayer : public Layer {
   Shape compute_output_shape(const Shape& input_shape) override;
 
  protected:
-  /// Of images (batch, height, width, channels).
+  /// Gives what becomes of images (batch, height, width, channels).
   virtual Tensor changed(const Tensor& images) = 0;
-  /// What becomes of {height, width}.
+  /// Gives what becomes of {height, width}.
   virtual std::array<std::int64_t, 2> new_size(const std::array<std::int64_t, 2>& size) const {
     return size;
   }
+  /// Draws a number for each image, (batch, 1, 1, 1), from low to high.
+  Tensor draw(const Tensor& images, double low, double high,
+              const std::optional<std::uint64_t>& seed) const;
+
   std::string data_format_ = "channels_last";
 };
 
@@ -64,7 +68,6 @@ class Resizing : public ImageLayer {
  public:
   Resizing(int height, int width, const ResizingOptions& options = {});
   std::vector<Field> fields() override;
-  void configured() override;
 
  protected:
   Tensor changed(const Tensor& images) override;
@@ -122,7 +125,8 @@ class RandomFlip : public ImageLayer {
   Tensor changed(const Tensor& images) override;
 
  private:
-  RandomFlipOptions options_;
+  std::string mode_;
+  std::optional<std::uint64_t> seed_;
 };
 
 struct RandomMotionOptions {
@@ -142,14 +146,14 @@ class RandomMotion : public ImageLayer {
  protected:
   explicit RandomMotion(const RandomMotionOptions& options);
   Tensor changed(const Tensor& images) override;
-  /// Where pixel (x, y) of a result comes from: (a x + b y + c, d x + e y + f). Each is (batch, 1,
-  /// 1) or has one number.
+  /// Pixel (x, y) of a result comes from (a x + b y + c, d x + e y + f). Each is (batch, 1, 1) or
+  /// has one number.
   struct Sources {
     Tensor a, b, c, d, e, f;
   };
   virtual Sources sources(const Tensor& images) = 0;
-  /// A number for each image, (batch, 1, 1).
-  Tensor draw(const RandomRange& range, const Tensor& images) const;
+  /// Draws a number for each image, (batch, 1, 1).
+  Tensor draw_factor(const RandomRange& range, const Tensor& images) const;
   std::vector<Field> with_motion_fields(std::vector<Field> fields);
 
  private:
@@ -217,34 +221,42 @@ struct RandomColorOptions {
   Shape input_shape = {};
 };
 
-/// Adds a part of the value range to each image, from -1 to 1.
-class RandomBrightness : public ImageLayer {
+/// The base: other numbers at the same places.
+class RandomColor : public ImageLayer {
  public:
-  explicit RandomBrightness(const RandomRange& factor, const RandomColorOptions& options = {});
   std::vector<Field> fields() override;
 
  protected:
-  Tensor changed(const Tensor& images) override;
+  /// The least factor is -1 or 0, the largest is 1.
+  RandomColor(const char* class_name, const RandomRange& factor, double least_factor,
+              const RandomColorOptions& options);
 
- private:
   RandomRange factor_;
-  RandomColorOptions options_;
+  double least_factor_;
+  std::array<double, 2> value_range_;
+  std::optional<std::uint64_t> seed_;
+};
+
+/// Adds a part of the value range to each image, from -1 to 1.
+class RandomBrightness : public RandomColor {
+ public:
+  explicit RandomBrightness(const RandomRange& factor, const RandomColorOptions& options = {})
+      : RandomColor("RandomBrightness", factor, -1, options) {}
+
+ protected:
+  Tensor changed(const Tensor& images) override;
 };
 
 /// Numbers lie 1 + factor times as far from the mean of their channel: (x - mean) (1 + factor) +
 /// mean. For {low, high}, from 0 to 1, the factor is drawn from -low to high; one number stands for
 /// {0, high}.
-class RandomContrast : public ImageLayer {
+class RandomContrast : public RandomColor {
  public:
-  explicit RandomContrast(const RandomRange& factor, const RandomColorOptions& options = {});
-  std::vector<Field> fields() override;
+  explicit RandomContrast(const RandomRange& factor, const RandomColorOptions& options = {})
+      : RandomColor("RandomContrast", factor, 0, options) {}
 
  protected:
   Tensor changed(const Tensor& images) override;
-
- private:
-  RandomRange factor_;
-  RandomColorOptions options_;
 };
 
 }  // namespace keratin

@@ -67,6 +67,12 @@ bool from_option(const Option& option, std::vector<Index>& value) {
 
 }  // namespace
 
+std::optional<std::vector<Index>> indices_of(const Option& key) {
+  std::vector<Index> indices;
+  if (!from_option(key, indices)) return {};
+  return indices;
+}
+
 /// What a config says of an op. Each attribute has Keras's name; one that is not read must be at
 /// rest (None, false).
 class Attributes {

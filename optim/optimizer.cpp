@@ -13,6 +13,7 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
+#include <keratin/optim/internal/finite.h>
 #include <keratin/optim/internal/fused_step.h>
 #include <keratin/optim/optimizer.h>
 
@@ -37,7 +38,7 @@ void check_scale(const std::string& who, const char* option, double scale) {
 bool all_finite(const std::vector<Tensor>& gradients) {
   if (gradients.empty()) return true;
   const Tensor finite = full({}, 1, boolean, gradients[0].device());
-  for (const Tensor& g : gradients) kernels_of(g).check_finite(finite, {&g, 1});
+  check_finite(finite, gradients);
   return finite.item() != 0;
 }
 

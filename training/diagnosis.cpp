@@ -13,22 +13,6 @@
 
 namespace keratin {
 
-void check_finite(const Tensor& finite, const Tensors& tensors) {
-  for (DType dtype : {float32, float64}) {
-    Tensors of_dtype;
-    for (const Tensor& t : tensors)
-      if (t.defined() && t.dtype() == dtype) of_dtype.push_back(t);
-    if (!of_dtype.empty()) kernels_of(finite).check_finite(finite, of_dtype);
-  }
-}
-
-bool is_finite(const Tensor& t) {
-  if (!t.defined()) return true;
-  const Tensor finite = full({}, 1, boolean, t.device());
-  check_finite(finite, {t});
-  return finite.item() != 0;
-}
-
 namespace {
 
 // Remembers the first op whose output is not finite, and the largest number seen before it.

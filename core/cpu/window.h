@@ -10,11 +10,11 @@
 
 namespace keratin::cpu {
 
-/// One output after the other. Only the first costs divisions.
+/// Counts through the outputs of a batch. Only the first one costs divisions.
 struct Output {
   std::int64_t sample = 0, i[3] = {0, 0, 0};
 
-  /// `number` is counted over the whole batch.
+  /// Begins at the output with this number, counted over the whole batch.
   Output(const Convolution& c, std::int64_t number) {
     for (int axis = 2; axis >= 0; --axis) {
       i[axis] = number % c.m[axis];
@@ -36,13 +36,13 @@ struct Output {
 /// are missing. All windows but those at an edge see elements at the same distances.
 class Window {
  public:
-  /// The window of an output, counted over the whole batch.
+  /// Begins at the window of this output, counted over the whole batch.
   Window(const Convolution& c, std::int64_t output) : c_(c), output_(c, output) {
     list(0, 0, 0, /*whole=*/true, whole_);
     look();
   }
 
-  /// Goes to the next one.
+  /// Goes to the next window.
   void advance() {
     output_.advance(c_);
     look();

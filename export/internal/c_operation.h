@@ -8,11 +8,11 @@
 
 namespace keratin::c_export {
 
-/// Those of a sample that the operation's attribute "axis" names, in order. Throws where it names
-/// none.
+/// Gives the axes of a sample that the operation's attribute "axis" names, in order. Throws where
+/// it names none.
 std::vector<std::size_t> axes_of(const Operation& operation, const Array& x);
 
-/// For an operation that moves numbers and computes none; nothing for any other.
+/// Writes an operation that moves numbers and computes none; gives nothing for any other.
 std::optional<Values> emit_shape_operation(Writer& w, const Operation& operation, const Values& in);
 
 }  // namespace keratin::c_export

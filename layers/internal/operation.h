@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <keratin/autograd/ops.h>
 #include <keratin/layers/symbolic.h>
 
 namespace keratin {
@@ -53,6 +55,9 @@ class Operation : public Layer {
   Tensors constants_;
   OpFunction function_;
 };
+
+/// The indices that a config has as the key of a slice, or nothing where it has something else.
+std::optional<std::vector<Index>> indices_of(const Option& key);
 
 /// Whether Keras passes the inputs after the first as initial_state.
 bool takes_states(const Layer& layer);

@@ -6,18 +6,12 @@
 #include <string>
 
 #include <keratin/layers/internal/layer_state.h>
+#include <keratin/optim/internal/finite.h>
 #include <keratin/training/dataset.h>
 
 namespace keratin {
 
 class Model;
-
-/// finite = finite, and so are all numbers of the tensors; a boolean of rank 0 on their device.
-/// Undefined tensors and integers have no other numbers.
-void check_finite(const Tensor& finite, const Tensors& tensors);
-
-/// Whether all elements are finite numbers.
-bool is_finite(const Tensor& t);
 
 /// A training step: what it was given, and where in fit it stands.
 struct StepRecord {
