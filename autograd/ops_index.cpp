@@ -17,6 +17,11 @@ namespace keratin {
 
 namespace {
 
+/// x, on meta where the indices are.
+Tensor on_meta_with(const Tensor& indices, const Tensor& x) {
+  return indices.device().is_meta() ? on_device(x, indices.device()) : x;
+}
+
 /// Throws where an index into so many entries need not fit int32.
 void check_extent(const char* who, std::int64_t extent) {
   if (extent > INT32_MAX) fail("{}: expected at most {} entries, got {}", who, INT32_MAX, extent);
@@ -64,7 +69,8 @@ Tensor take(const Tensor& x, const Tensor& indices) {
   return take(reshape(x, {-1}), indices, 0);
 }
 
-Tensor take(const Tensor& x, const Tensor& indices, int axis) {
+Tensor take(const Tensor& given, const Tensor& indices, int axis) {
+  const Tensor x = on_meta_with(indices, given);
   int a = normalize_axis(axis, x.rank(), "take");
   Tensor dense = checked_indices("take", indices, x.shape()[a], x.device());
   std::int64_t outer = 1, inner = 1;
@@ -75,7 +81,8 @@ Tensor take(const Tensor& x, const Tensor& indices, int axis) {
   return reshape(gather(reshape(x, {outer, x.shape()[a], inner}), dense), shape);
 }
 
-Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
+Tensor take_along_axis(const Tensor& given, const Tensor& indices, int axis) {
+  const Tensor x = on_meta_with(indices, given);
   int a = normalize_axis(axis, x.rank(), "take_along_axis");
   if (indices.rank() != x.rank())
     fail("take_along_axis: indices of shape {} for shape {}", indices.shape(), x.shape());
@@ -104,6 +111,7 @@ Tensor argsort(const Tensor& x, int axis) {
   int a = normalize_axis(axis, x.rank(), "argsort");
   const std::int64_t n = x.shape()[a];
   check_extent("argsort", n);
+  if (x.device().is_meta()) return empty(x.shape(), int32, x.device());
   Tensor y = empty(x.shape(), int32, Device());              // sorted by the processor
   const std::vector<double> values = x.to_vector<double>();  // which holds every dtype exactly
   auto* out = raw<std::int32_t>(y);
@@ -144,7 +152,8 @@ Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values, std::st
   };
   // How many entries come before a value, bit by bit from the highest: another 2^i do, if the last
   // of them does.
-  Tensor count = zeros(values.shape(), int32, sorted_sequence.device());
+  const Tensor operands[] = {sorted_sequence, values};
+  Tensor count = zeros(values.shape(), int32, device_of(operands));
   for (auto step = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(n)));
        step > 0; step /= 2) {
     const Tensor more = count + static_cast<int>(step), limit(static_cast<int>(n));

@@ -15,6 +15,7 @@
 #include <keratin/autograd/internal/scan_steps.h>
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 
 namespace keratin {
@@ -304,9 +305,24 @@ void define_again(Backward& backward, const ScanInputs& in, const ScanDefinition
 }  // namespace
 }  // namespace scan
 
-std::vector<Tensor> run_scan(const ScanInputs& in, ScanDefinition definition) {
+namespace {
+
+// The kernels of x's device take all of the inputs. Inputs on meta may meet those elsewhere.
+void to_one_device(ScanInputs& in, const std::vector<Tensor>& inputs) {
+  const Device device = device_of(inputs);
+  if (device.is_meta()) in.x = on_device(in.x, device);
+  for (const Tensor& input : inputs)
+    if (input.defined() && input.device() != device && !device.is_meta())
+      fail("{}: operands are on {} and on {}; move one of them with .to(...)",
+           scan::name_of(in.cell), device.str(), input.device().str());
+}
+
+}  // namespace
+
+std::vector<Tensor> run_scan(ScanInputs in, ScanDefinition definition) {
   std::vector<Tensor> inputs{in.x, in.kernel, in.recurrent_kernel, in.bias};
   inputs.insert(inputs.end(), in.initial_states.begin(), in.initial_states.end());
+  to_one_device(in, inputs);
   const bool recorded = follows(inputs);
   auto pass = std::make_shared<const scan::Scan>(in, recorded);
   std::vector<Tensor> results = pass->forward();

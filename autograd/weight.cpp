@@ -28,6 +28,7 @@ const Tensor& Weight::value() const { return state().value; }
 void Weight::assign(const Tensor& value) {
   if (value.shape() != shape())
     fail("{}: expected a value of shape {}, got {}", path(), shape(), value.shape());
+  if (device().is_meta() && !value.device().is_meta()) give_memory(this->value(), default_device());
   state().value.assign(value);
 }
 

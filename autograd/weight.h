@@ -24,8 +24,8 @@ class Weight {
   std::int64_t numel() const { return value().numel(); }
   Device device() const { return value().device(); }
 
-  /// Overwrites the value in place, converted to its dtype. Throws std::invalid_argument naming the
-  /// weight when the shape differs.
+  /// Overwrites the value in place, converted to its dtype; a weight on meta moves to
+  /// default_device(). Throws std::invalid_argument naming the weight when the shape differs.
   void assign(const Tensor& value);
 
   /// "kernel", and "sequential/lstm/lstm_cell/kernel".

@@ -28,6 +28,7 @@ void check_device(Device device) {
 
 Device parse(const std::string& name) {
   if (name == "cpu") return Device();
+  if (name == "meta") return Device(Device::Type::meta);
   if (name == "cuda") return Device(Device::Type::cuda);
   if (name.starts_with("cuda:")) {
     std::uint8_t index = 0;
@@ -35,7 +36,7 @@ Device parse(const std::string& name) {
     if (error == std::errc() && end == name.data() + name.size())
       return Device(Device::Type::cuda, index);
   }
-  fail("device: expected \"cpu\", \"cuda\" or \"cuda:N\", got \"{}\"", name);
+  fail("device: expected \"cpu\", \"cuda\", \"cuda:N\" or \"meta\", got \"{}\"", name);
 }
 
 }  // namespace
@@ -44,7 +45,8 @@ Device::Device(const char* name) : Device(std::string(name)) {}
 Device::Device(const std::string& name) { *this = parse(name); }
 
 std::string Device::str() const {
-  return is_cpu() ? "cpu" : fmt::format("cuda:{}", static_cast<int>(index));
+  if (is_cpu()) return "cpu";
+  return is_meta() ? "meta" : fmt::format("cuda:{}", static_cast<int>(index));
 }
 
 std::ostream& operator<<(std::ostream& out, Device device) { return out << device.str(); }
@@ -72,6 +74,7 @@ DeviceScope::DeviceScope(Device device) : before_(thread_default) {
 DeviceScope::~DeviceScope() { thread_default = before_; }
 
 Backend& backend_of(Device device) {
+  if (device.is_meta()) return meta_backend();
   Backend* backend = cuda_backend();
   if (backend == nullptr)
     fail("device: {}: this build has no CUDA; configure it with -DKERATIN_CUDA=ON", device.str());

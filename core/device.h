@@ -4,6 +4,10 @@
 //   set_default_device("cuda:0");              // from here on, in the whole program
 //   auto scope = keratin::device("cuda:0");    // until the scope ends, in this thread
 //   Tensor y = x.to("cuda:0");                 // this tensor
+//
+// On the device "meta", a tensor has a shape and a type, and no elements: an op there finds the
+// shape and the type of its result, takes neither time nor memory, and asks nothing of its values.
+// Operands on meta may meet those on any device, and the result is on meta.
 #pragma once
 
 #include <cstdint>
@@ -14,20 +18,21 @@
 namespace keratin {
 
 struct Device {
-  enum class Type : std::uint8_t { cpu, cuda };
+  enum class Type : std::uint8_t { cpu, cuda, meta };
   Type type = Type::cpu;
   std::uint8_t index = 0;
 
   constexpr Device() = default;
   constexpr explicit Device(Type type, std::uint8_t index = 0) : type(type), index(index) {}
-  /// "cpu", "cuda" (the first one), "cuda:0", "cuda:1", ... Throws std::invalid_argument for
-  /// another name; whether there is such a device is found when it is used.
+  /// "cpu", "cuda" (the first one), "cuda:0", "cuda:1", ..., "meta". Throws std::invalid_argument
+  /// for another name; whether there is such a device is found when it is used.
   Device(const char* name);
   Device(const std::string& name);
 
-  /// "cpu", "cuda:0"
+  /// "cpu", "cuda:0", "meta"
   std::string str() const;
   constexpr bool is_cpu() const { return type == Type::cpu; }
+  constexpr bool is_meta() const { return type == Type::meta; }
   constexpr bool operator==(const Device&) const = default;
 };
 std::ostream& operator<<(std::ostream& out, Device device);  ///< its name

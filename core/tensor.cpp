@@ -84,6 +84,7 @@ bool Tensor::is_contiguous() const { return checked(data_).contiguous; }
 
 const void* Tensor::address(DType dtype) const {
   if (this->dtype() != dtype) fail("data: the tensor holds {}, not {}", this->dtype(), dtype);
+  if (device().is_meta()) throw NoElements("data");
   if (!device().is_cpu())
     fail("data: the tensor is on {}; take it to the processor with .to(\"cpu\")", device().str());
   return data_->data;
@@ -172,14 +173,19 @@ Tensor empty(const Shape& shape, DType dtype, Device device) {
 }
 
 Device device_of(std::span<const Tensor> operands) {
-  for (const Tensor& x : operands)
-    if (x.defined() && !x.device().is_cpu()) return x.device();
-  return {};
+  Device found;
+  for (const Tensor& x : operands) {
+    if (!x.defined()) continue;
+    if (x.device().is_meta()) return x.device();
+    if (found.is_cpu()) found = x.device();
+  }
+  return found;
 }
 
 Tensor on_device(const Tensor& tensor, Device device) {
   const Device from = tensor.device();
   if (from == device) return tensor;
+  if (device.is_meta()) return empty(tensor.shape(), tensor.dtype(), device);
   if (!from.is_cpu() && !device.is_cpu()) return on_device(on_host(tensor), device);
   const Tensor dense = contiguous(tensor);
   Tensor made = empty(tensor.shape(), tensor.dtype(), device);
@@ -190,6 +196,13 @@ Tensor on_device(const Tensor& tensor, Device device) {
   else
     backend_of(from).to_host(raw<void>(made), raw<void>(dense), bytes, from.index);
   return made;
+}
+
+void give_memory(const Tensor& tensor, Device device) {
+  TensorData& data = TensorData::of(tensor);
+  Storage* storage = Storage::make(data.numel * size_of(data.dtype), device);
+  std::exchange(data.storage, storage)->release();
+  data.data = storage->data;
 }
 
 MemoryOrder memory_order(const Tensor& x) {

@@ -11,6 +11,7 @@
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/layer_state.h>
+#include <keratin/layers/internal/shape_trial.h>
 
 namespace keratin {
 
@@ -36,13 +37,6 @@ NameCounts& name_counts() {
 }
 
 }  // namespace
-
-Shape filled_in(const Shape& shape, std::int64_t size) {
-  Shape filled = shape;
-  for (std::int64_t& extent : filled)
-    if (extent == None) extent = size;
-  return filled;
-}
 
 // --- names
 
@@ -258,31 +252,26 @@ Shapes Layer::compute_output_shape(const Shapes& input_shapes) {
   return tried.empty() ? Shapes{shape} : tried;
 }
 
-// The layer runs on two sizes in place of None; output sizes that differ are None.
 Shapes Layer::tried_shapes(const Shapes& input_shapes) {
   NoGradient scope;
   ensure_built(input_shapes);
-  auto tried = [&](std::int64_t size) {
-    Shapes filled;
-    Tensors inputs;
-    for (const Shape& shape : input_shapes) {
-      filled.push_back(filled_in(shape, size));
-      inputs.push_back(shape.rank() == 0 ? Tensor() : zeros(filled.back(), dtype(), device()));
-    }
-    try {
-      return shapes_of((*this)(inputs));
-    } catch (const LayerError& error) {
-      if (filled == input_shapes) throw;
-      throw LayerError(fmt::format("{}, while finding the output shape with zeros of shape {}",
-                                   error.what(), fmt::join(filled, ", ")));
-    }
-  };
-  Shapes shapes = tried(2);
-  const Shapes others = tried(3);
-  for (std::size_t i = 0; i < shapes.size(); ++i)
-    for (int axis = 0; axis < shapes[i].rank(); ++axis)
-      if (shapes[i][axis] != others[i][axis]) shapes[i][axis] = None;
-  return shapes;
+  TensorKinds inputs;
+  for (const Shape& shape : input_shapes)  // one of rank 0 is left out
+    inputs.push_back(shape.rank() == 0 ? std::nullopt : std::optional(TensorKind{shape, dtype()}));
+  try {
+    Shapes shapes;
+    auto call = [&](const Tensors& x) { return Tensors((*this)(x)); };
+    auto prepare = [&] {
+      for (Weight& weight : weights())
+        if (weight.device().is_meta()) weight.assign(zeros(weight.shape(), dtype()));
+      return device();
+    };
+    for (const auto& output : tried_kinds(inputs, call, prepare))
+      shapes.push_back(output ? output->shape : Shape());
+    return shapes;
+  } catch (const std::invalid_argument& error) {
+    throw LayerError(error.what());
+  }
 }
 
 // --- what a call may ask and say

@@ -5,6 +5,7 @@
 
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
+#include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/memory.h>
 #include <keratin/layers/core_layers.h>
@@ -176,6 +177,12 @@ void Layer::join() {
   built_as_ = s.build;
 }
 
+bool weights_come_later() {
+  for (const CallContext* c = current_call; c != nullptr; c = c->outer)
+    if (c->weights_come_later) return true;
+  return false;
+}
+
 Weight Layer::add_weight(const std::string& name, const Shape& shape,
                          const Initializer& initializer, const Regularizer& regularizer,
                          const Constraint& constraint, bool trainable) {
@@ -195,7 +202,7 @@ Weight Layer::add_weight(const std::string& name, const Shape& shape,
       fail("weight \"{}\" of shape {}: the layer was built without it", name, shape);
     return list[count++];
   }
-  Tensor value = initializer(shape, s.dtype);
+  Tensor value = weights_come_later() ? zeros(shape, s.dtype, "meta") : initializer(shape, s.dtype);
   if (value.shape() != shape)
     fail("weight \"{}\": the initializer made {} for shape {}", name, value.shape(), shape);
   Weight weight(name, value.astype(s.dtype), trainable && s.trainable);

@@ -3,13 +3,12 @@
 #include <cctype>
 
 #include <keratin/autograd/ops.h>
-#include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/suggest.h>
-#include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/graph_node.h>
 #include <keratin/layers/internal/operation.h>
+#include <keratin/layers/internal/shape_trial.h>
 
 namespace keratin {
 
@@ -516,29 +515,18 @@ SymbolicTensor operation(std::string_view name, const OpClass* op, const Config&
       std::make_shared<Operation>(name, op, attributes, std::move(constants), std::move(function));
   AnyLayer layer(shared);
   if (!layer_name.empty()) layer->set_name(layer_name);
-  NoGradient scope;
-  auto tried = [&](std::int64_t size) {
-    Tensors filled;
-    Shapes shapes;
-    for (const SymbolicTensor& input : inputs) {
-      shapes.push_back(filled_in(input.shape(), size));
-      filled.push_back(zeros(shapes.back(), input.dtype()));
-    }
-    try {
-      return shared->call(filled);
-    } catch (const std::invalid_argument& error) {
-      fail("{}: {}, while finding the output shape with zeros of shape {}.\n  {}{}", layer->name(),
-           error.what(), fmt::join(shapes, ", "), path_to(inputs[0]), layer->name());
-    }
-  };
-  const Tensors small = tried(2), large = tried(3);
   GraphNode node{layer, inputs, {}, {}};
-  for (std::size_t i = 0; i < small.size(); ++i) {
-    Shape shape = small[i].shape();
-    for (int axis = 0; axis < shape.rank(); ++axis)
-      if (shape[axis] != large[i].size(axis)) shape[axis] = None;
-    node.shapes.push_back(shape);
-    node.dtypes.push_back(small[i].dtype());
+  TensorKinds kinds;
+  for (const SymbolicTensor& input : inputs)
+    kinds.push_back(TensorKind{input.shape(), input.dtype()});
+  try {
+    for (const auto& output :
+         tried_kinds(kinds, [&](const Tensors& in) { return shared->call(in); }, default_device)) {
+      node.shapes.push_back(output.value().shape);
+      node.dtypes.push_back(output.value().dtype);
+    }
+  } catch (const std::invalid_argument& error) {
+    fail("{}: {}.\n  {}{}", layer->name(), error.what(), path_to(inputs[0]), layer->name());
   }
   Shapes shapes;
   for (const SymbolicTensor& input : inputs) shapes.push_back(input.shape());

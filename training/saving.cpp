@@ -4,11 +4,13 @@
 #include <chrono>
 #include <ctime>
 
+#include <keratin/core/internal/backend.h>
 #include <keratin/core/internal/class_name.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/io/file.h>
 #include <keratin/io/json.h>
 #include <keratin/io/zip.h>
+#include <keratin/layers/internal/context.h>
 #include <keratin/training/internal/saving.h>
 #include <keratin/training/saving.h>
 
@@ -112,14 +114,37 @@ void build_as_saved(Model& model, const Config& object) {
   if (given != nullptr && from_option(*given, shape) && shape.rank() > 0) model.ensure_built(shape);
 }
 
-LoadedModel model_in(const Option& option, const LoadOptions& options) {
-  auto* object = std::get_if<Config>(&option);
-  if (object == nullptr || !object_in(option))
-    fail("expected an object with class_name and config");
+enum class Weights { initial, in_file };
+
+LoadedModel uncompiled_in(const Option& option, const Config& object) {
   AnyLayer layer = Sequential();
   from_option(option, layer);
   LoadedModel model(layer);
-  build_as_saved(*model, *object);
+  build_as_saved(*model, object);
+  return model;
+}
+
+// Whatever sizes the config states, no weight takes memory before the file is seen to have it.
+LoadedModel without_weights(const Option& option, const Config& object) {
+  try {
+    WeightsComeLater scope;
+    return uncompiled_in(option, object);
+  } catch (const NoElements&) {  // a layer of one's own looks at its weights in build
+    return uncompiled_in(option, object);
+  }
+}
+
+void check_loaded(const Model& model, const std::string& who) {
+  for (const Weight& weight : model.weights())
+    if (weight.device().is_meta()) fail_io("{}: {} is not in the file", who, weight.path());
+}
+
+LoadedModel model_in(const Option& option, const LoadOptions& options, Weights weights) {
+  auto* object = std::get_if<Config>(&option);
+  if (object == nullptr || !object_in(option))
+    fail("expected an object with class_name and config");
+  LoadedModel model = weights == Weights::in_file ? without_weights(option, *object)
+                                                  : uncompiled_in(option, *object);
   const Option* compile = find_option(*object, "compile_config");
   auto* config = compile == nullptr ? nullptr : std::get_if<Config>(compile);
   if (options.compile && config != nullptr && !config->empty()) model->compile_from_config(*config);
@@ -150,8 +175,9 @@ std::string member(const ZipArchive& archive, const std::string& path, const std
 LoadedModel load_legacy(const std::string& path, const LoadOptions& options) {
   const Hdf5Group root = parse_hdf5(read_file(path), path);
   return naming(path, [&] {
-    const LoadedModel model = model_in(legacy_config(root, path), options);
+    const LoadedModel model = model_in(legacy_config(root, path), options, Weights::in_file);
     load_legacy_weights(*model, root, path);
+    check_loaded(*model, path);
     return model;
   });
 }
@@ -188,10 +214,11 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options) {
   Option config = parse_json(member(archive, path, config_member), config_name);
   LoadedModel model = naming(config_name, [&] {
     modernize(config);
-    return model_in(config, options);
+    return model_in(config, options, Weights::in_file);
   });
   const Hdf5Group weights = parse_hdf5(member(archive, path, weights_member), weights_name);
   naming(weights_name, [&] { load_groups(*model, weights, weights_name); });
+  check_loaded(*model, weights_name);
   load_vocabularies(
       *model, weights, [&](const std::string& name) { return find_member(archive, name); }, path);
   return model;
@@ -199,7 +226,7 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options) {
 
 LoadedModel model_from_json(const std::string& json) {
   const Option config = parse_json(json, "model_from_json");
-  return naming("model_from_json", [&] { return model_in(config, {}); });
+  return naming("model_from_json", [&] { return model_in(config, {}, Weights::initial); });
 }
 
 }  // namespace keratin

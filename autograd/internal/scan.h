@@ -34,6 +34,6 @@ using ScanDefinition = std::function<std::vector<Tensor>(const ScanInputs& input
 /// as they were and gives the output of the step before. All tensors have one float dtype and
 /// shapes that fit; there is at least one step. `definition` serves a tape that records the
 /// backward pass.
-std::vector<Tensor> run_scan(const ScanInputs& inputs, ScanDefinition definition);
+std::vector<Tensor> run_scan(ScanInputs inputs, ScanDefinition definition);
 
 }  // namespace keratin

@@ -88,6 +88,14 @@ class Backend {
 /// such device, and says why.
 Backend& backend_of(Device device);
 
+/// The backend of the device "meta" (core/meta.cpp).
+Backend& meta_backend();
+
+/// Thrown where the elements of a tensor on meta are asked for.
+struct NoElements : std::runtime_error {
+  explicit NoElements(const std::string& who);
+};
+
 /// The CUDA backend of this program; null where there is none.
 Backend* cuda_backend();
 void set_cuda_backend(Backend* backend);

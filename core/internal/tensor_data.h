@@ -38,8 +38,9 @@ struct TensorData {
 /// Uninitialised memory.
 Tensor empty(const Shape& shape, DType dtype, Device device);
 
-/// Where the result of an op on these tensors is: with the first that is not on the processor. A
-/// number on the processor, a tensor of rank 0, may meet any device; kernels refuse other mixtures.
+/// Where the result of an op on these tensors is: on meta if one of them is, else with the first
+/// that is not on the processor. A number on the processor, a tensor of rank 0, may meet any device;
+/// kernels refuse other mixtures.
 Device device_of(std::span<const Tensor> operands);
 
 /// On that device, itself when it is there already. Not recorded.
@@ -73,6 +74,9 @@ Tensor contiguous(const Tensor& tensor);
 
 /// Converted to `dtype`, itself when equal. Not recorded.
 Tensor cast(const Tensor& tensor, DType dtype);
+
+/// Gives a tensor on meta, which is no view, uninitialised memory on a device: for all its handles.
+void give_memory(const Tensor& tensor, Device device);
 
 /// Whether no other handle shares the memory.
 bool is_unique(const Tensor& tensor);

@@ -27,6 +27,7 @@ struct CallContext {
   Random* noise = nullptr;
   std::map<std::string, Tensor>* capture = nullptr;  // of what layers name
   std::vector<Tensor>* losses = nullptr;             // what layers add to the loss
+  bool weights_come_later = false;                   // those made inside are on meta
 };
 
 /// Sets a variable, and restores it at the end.
@@ -46,10 +47,18 @@ class Swap {
 /// The innermost call of this thread, or null.
 extern thread_local CallContext* current_call;
 
+/// While it lives, the weights that layers make in this thread are on meta, until they are assigned.
+class WeightsComeLater {
+ public:
+  WeightsComeLater() : scope_(current_call, &context_) {}
+
+ private:
+  CallContext context_{.outer = current_call, .weights_come_later = true};
+  Swap<CallContext*> scope_;
+};
+bool weights_come_later();
+
 /// Whether copies of layers made in this thread are new layers: inside while_cloning.
 bool cloning();
-
-/// The shape with None replaced by `size`.
-Shape filled_in(const Shape& shape, std::int64_t size);
 
 }  // namespace keratin

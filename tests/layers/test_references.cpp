@@ -341,8 +341,8 @@ TEST_CASE("an error in the search for an output shape says what was tried") {
   CHECK(error_of([] {
           Sequential({Five()}).build({None, None, 2});
         })
-            .find("five (Five): five steps, please, while finding the output shape with zeros of "
-                  "shape (2, 2, 2)") == 0);
+            .find("five (Five): five steps, please, while finding the output shape with an input "
+                  "of shape (2, 2, 2)") == 0);
 }
 
 }  // namespace keratin

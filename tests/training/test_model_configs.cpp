@@ -239,8 +239,8 @@ TEST_CASE("what is wrong in a model's config is named") {
         "Functional: a constant has an entry that is no number");
   CHECK(error_with(R"("units":2)", R"("units":0)") == "Dense: expected units of at least 1, got 0");
   CHECK(error_with(R"(,2],"kwargs")", R"(],"kwargs")") ==
-        "multiply: expected 2 operands, got 1, while finding the output shape with zeros of shape "
-        "(2, 2).\n  x (None, 3) -> d (None, 2) -> multiply");
+        "multiply: expected 2 operands, got 1, while finding the output shape with an input of "
+        "shape (2, 2).\n  x (None, 3) -> d (None, 2) -> multiply");
   CHECK(error_with(R"("keras_history":["x",0,0])", R"("keras_history":["x",0,5])") ==
         "Functional: the layer \"x\" has one output, not 6");
   CHECK(error_with(R"(,2],"kwargs":{})", R"(,2],"kwargs":{"initial_state":5})") ==
