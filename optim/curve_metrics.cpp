@@ -16,8 +16,11 @@
 namespace keratin {
 namespace {
 
+constexpr int most = 1 << 20;  // thresholds, and labels
+
 // For n thresholds, those between 0 and 1.
-std::vector<double> evenly_spaced(int n) {
+std::vector<double> evenly_spaced(const std::string& who, int n) {
+  if (n > most) fail("{}: expected num_thresholds of at most {}, got {}", who, most, n);
   std::vector<double> thresholds;
   for (int i = 1; i + 1 < n; ++i) thresholds.push_back(static_cast<double>(i) / (n - 1));
   return thresholds;
@@ -43,8 +46,8 @@ void AUC::check_options() {
     fail("{}: expected num_thresholds of at least 2, got {}", name(), o.num_thresholds);
   if (o.num_labels && !o.multi_label)
     fail("{}: num_labels = {} needs multi_label = true", name(), *o.num_labels);
-  if (o.num_labels.value_or(1) < 1)
-    fail("{}: expected num_labels of at least 1, got {}", name(), *o.num_labels);
+  if (const int labels = o.num_labels.value_or(1); labels < 1 || labels > most)
+    fail("{}: expected num_labels from 1 to {}, got {}", name(), most, labels);
   if (o.num_labels && !o.label_weights.empty() &&
       o.label_weights.size() != static_cast<std::size_t>(*o.num_labels))
     fail("{}: expected {} label_weights, got {}", name(), *o.num_labels, o.label_weights.size());
@@ -62,7 +65,7 @@ void AUC::reset_state() {
   const Options& o = options_;
   std::vector<double> thresholds = o.thresholds;
   std::sort(thresholds.begin(), thresholds.end());
-  if (o.thresholds.empty()) thresholds = evenly_spaced(o.num_thresholds);
+  if (o.thresholds.empty()) thresholds = evenly_spaced(name(), o.num_thresholds);
   // Every score from 0 to 1 lies above the first threshold and below the last.
   thresholds.insert(thresholds.begin(), -keras_epsilon);
   thresholds.push_back(1 + keras_epsilon);
@@ -308,7 +311,7 @@ void RateAtRate<best, at>::reset_state() {
   const int n = options_.num_thresholds;
   std::vector<double> thresholds{0.5};
   if (n > 1) {
-    thresholds = evenly_spaced(n);
+    thresholds = evenly_spaced(name(), n);
     thresholds.insert(thresholds.begin(), 0);
     thresholds.push_back(1);
   }

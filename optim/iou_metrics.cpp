@@ -20,8 +20,9 @@ IoU::IoU(int num_classes, std::vector<int> target_class_ids, Options options)
 }
 
 void IoU::reset_state() {
-  if (num_classes_ < 1)
-    fail("{}: expected num_classes of at least 1, got {}", name(), num_classes_);
+  constexpr int most = 46340;  // whose pairs int32 can number
+  if (num_classes_ < 1 || num_classes_ > most)
+    fail("{}: expected num_classes from 1 to {}, got {}", name(), most, num_classes_);
   for (int id : target_class_ids_)
     if (id < 0 || id >= num_classes_)
       fail("{}: expected target_class_ids from 0 to {}, got {}", name(), num_classes_ - 1, id);

@@ -58,14 +58,25 @@ std::int64_t product(const Shape& shape, int first, int last) {
 
 }  // namespace
 
-RunningSums::RunningSums(std::int64_t count) : sums_(zeros({count}, float64, Device())) {}
-RunningSums::RunningSums(const RunningSums& other) : sums_(other.sums_.copy()) {}
+RunningSums::RunningSums(const RunningSums& other) { *this = other; }
 RunningSums& RunningSums::operator=(const RunningSums& other) {
-  sums_ = other.sums_.copy();
+  count_ = other.count_;
+  sums_ = other.sums_.defined() ? other.sums_.copy() : Tensor();
   return *this;
 }
 
+void RunningSums::move_to(Device device) {
+  sums_ = sums_.defined() ? on_device(sums_, device) : zeros({count_}, float64, device);
+}
+
+void RunningSums::snapshot(Snapshot& s) {
+  if (!sums_.defined()) move_to(Device());
+  s.field("sums", sums_);
+  count_ = sums_.numel();
+}
+
 void RunningSums::add(std::int64_t place, double number) {
+  if (!sums_.defined()) move_to(Device());
   if (sums_.device().is_cpu())
     raw<double>(sums_)[place] += number;
   else
@@ -74,27 +85,32 @@ void RunningSums::add(std::int64_t place, double number) {
 
 void RunningSums::add(std::int64_t place, const Tensor& number) {
   NoGradient scope;
-  sums_ = on_device(sums_, number.device());
+  move_to(number.device());
   if (number.device().is_cpu()) return add(place, number.item());
   kernels_of(sums_).accumulate(make_view(sums_, {}, {}, place), cast(number, float64).reshape({}));
 }
 
 void RunningSums::add(const Tensor& numbers) {
   NoGradient scope;
-  sums_ = on_device(sums_, numbers.device());
+  move_to(numbers.device());
   kernels_of(sums_).accumulate(sums_, contiguous(cast(numbers, float64)));
 }
 
 void RunningSums::add_at(const Tensor& places, const Tensor& numbers) {
   NoGradient scope;
-  sums_ = on_device(sums_, numbers.device());
+  move_to(numbers.device());
   kernels_of(sums_).scatter_add(sums_.reshape({1, count(), 1}),
                                 contiguous(cast(numbers, float64)).reshape({1, places.numel(), 1}),
                                 contiguous(places));
 }
 
-std::vector<double> RunningSums::values() const { return sums_.to_vector<double>(); }
-void RunningSums::reset() { sums_.assign(0); }
+std::vector<double> RunningSums::values() const {
+  if (!sums_.defined()) return std::vector<double>(static_cast<std::size_t>(count_), 0.0);
+  return sums_.to_vector<double>();
+}
+void RunningSums::reset() {
+  if (sums_.defined()) sums_.assign(0);
+}
 
 void Mean::update_state(double value, double count) {
   sums_.add(0, value * count);

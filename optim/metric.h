@@ -114,10 +114,10 @@ class Metric {
 };
 
 /// Sums of numbers, where the numbers are: those on a device are added there, and read when the
-/// values are asked for.
+/// values are asked for. They take memory from the first addition on.
 class RunningSums {
  public:
-  explicit RunningSums(std::int64_t count = 0);
+  explicit RunningSums(std::int64_t count = 0) : count_(count) {}
   RunningSums(const RunningSums& other);  ///< with sums of its own
   RunningSums& operator=(const RunningSums& other);
   ~RunningSums() = default;
@@ -132,11 +132,14 @@ class RunningSums {
   std::vector<double> values() const;
   /// To zero, in the same memory.
   void reset();
-  std::int64_t count() const { return sums_.numel(); }
-  void snapshot(Snapshot& s) { s.field("sums", sums_); }
+  std::int64_t count() const { return count_; }
+  void snapshot(Snapshot& s);
 
  private:
-  Tensor sums_;  // (count) float64
+  void move_to(Device device);
+
+  std::int64_t count_;
+  Tensor sums_;  // (count) float64; undefined before the first addition
 };
 
 /// A running mean, weighted by samples: each sample's values are averaged, then total += sum and

@@ -353,6 +353,33 @@ TEST_CASE("the exact area is that of all pairs, over batches, with ties and weig
   }
 }
 
+TEST_CASE("metrics take memory from the first update on, and no numbers beyond reason") {
+  using Error = std::invalid_argument;
+  CHECK_THROWS_WITH_AS(AUC({.num_thresholds = 1 << 30}),
+                       "auc: expected num_thresholds of at most 1048576, got 1073741824", Error);
+  CHECK_THROWS_WITH_AS(PrecisionAtRecall(0.5, {.num_thresholds = 1 << 30}),
+                       "precision_at_recall: expected num_thresholds of at most 1048576, got "
+                       "1073741824",
+                       Error);
+  CHECK_THROWS_WITH_AS(MeanIoU(1 << 30),
+                       "mean_io_u: expected num_classes from 1 to 46340, got 1073741824", Error);
+  CHECK_THROWS_WITH_AS(AUC({.multi_label = true, .num_labels = 1 << 30}),
+                       "auc: expected num_labels from 1 to 1048576, got 1073741824", Error);
+  const std::int64_t before = memory_stats().bytes_reserved;
+  const MeanIoU many(40000);  // 12.8 GB of cells
+  AUC labels({.num_thresholds = 1000, .multi_label = true, .num_labels = 1000000});
+  CHECK(memory_stats().bytes_reserved - before < 1 << 20);  // 16 GB later
+  RunningSums sums(2), same;
+  CHECK(sums.values() == std::vector<double>{0, 0});
+  sums.reset();
+  sums.add(1, 2.5);
+  same = sums;
+  sums.add(1, 1);
+  CHECK(sums.values() == std::vector<double>{0, 3.5});
+  CHECK(same.values() == std::vector<double>{0, 2.5});
+  CHECK(same.count() == 2);
+}
+
 TEST_CASE("exact is in the config only when it is true, and takes no thresholds") {
   auto has_exact = [](const Config& config) {
     return std::ranges::find(config, "exact", [](auto& o) { return o.first; }) != config.end();
