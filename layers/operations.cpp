@@ -520,8 +520,8 @@ SymbolicTensor operation(std::string_view name, const OpClass* op, const Config&
   for (const SymbolicTensor& input : inputs)
     kinds.push_back(TensorKind{input.shape(), input.dtype()});
   try {
-    for (const auto& output :
-         tried_kinds(kinds, [&](const Tensors& in) { return shared->call(in); }, default_device)) {
+    auto call = [&](const Tensors& in) { return shared->call(in); };
+    for (const auto& output : tried_kinds(kinds, call, default_device)) {
       node.shapes.push_back(output.value().shape);
       node.dtypes.push_back(output.value().dtype);
     }

@@ -39,8 +39,8 @@ struct TensorData {
 Tensor empty(const Shape& shape, DType dtype, Device device);
 
 /// Where the result of an op on these tensors is: on meta if one of them is, else with the first
-/// that is not on the processor. A number on the processor, a tensor of rank 0, may meet any device;
-/// kernels refuse other mixtures.
+/// that is not on the processor. A number on the processor, a tensor of rank 0, may meet any
+/// device; kernels refuse other mixtures.
 Device device_of(std::span<const Tensor> operands);
 
 /// On that device, itself when it is there already. Not recorded.

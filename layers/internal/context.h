@@ -47,7 +47,8 @@ class Swap {
 /// The innermost call of this thread, or null.
 extern thread_local CallContext* current_call;
 
-/// While it lives, the weights that layers make in this thread are on meta, until they are assigned.
+/// While it lives, the weights that layers make in this thread are on meta, until they are
+/// assigned.
 class WeightsComeLater {
  public:
   WeightsComeLater() : scope_(current_call, &context_) {}

@@ -59,7 +59,8 @@ TEST_CASE("devices have names") {
   CHECK(Device("cuda:12").str() == "cuda:12");
   for (const char* name : {"gpu", "cuda:", "cuda:-1", "cuda:1x", "cuda:256", "CPU", ""})
     CHECK(error_of([&] { Device device(name); }) ==
-          "device: expected \"cpu\", \"cuda\", \"cuda:N\" or \"meta\", got \"" + std::string(name) + "\"");
+          "device: expected \"cpu\", \"cuda\", \"cuda:N\" or \"meta\", got \"" + std::string(name) +
+              "\"");
 }
 
 CUDA_TEST_CASE("tensors are made where a scope, the program or the caller says") {

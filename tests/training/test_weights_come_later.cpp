@@ -67,8 +67,8 @@ long peak_memory() {
 TEST_CASE("a model for inputs of any size is built without memory for them") {
   const std::int64_t much = 1 << 20;  // 4 TiB for a sample of one channel
   Sequential model({InputLayer({much, much, 3}), BatchNormalization(), Activation("relu"),
-                          LayerNormalization(), Dropout(0.1), Permute({2, 1, 3}),
-                          GlobalAveragePooling2D(), Dense(2)});
+                    LayerNormalization(), Dropout(0.1), Permute({2, 1, 3}),
+                    GlobalAveragePooling2D(), Dense(2)});
   CHECK(model.compute_output_shape(Shape{None, much, much, 3}) == Shape{None, 2});
   const SymbolicTensor x = Input({much, much});
   const SymbolicTensor y = softmax(x * 2 + exp(x), -1);
