@@ -202,7 +202,8 @@ Weight Layer::add_weight(const std::string& name, const Shape& shape,
       fail("weight \"{}\" of shape {}: the layer was built without it", name, shape);
     return list[count++];
   }
-  Tensor value = weights_come_later() ? zeros(shape, s.dtype, "meta") : initializer(shape, s.dtype);
+  const bool on_meta = weights_come_later() || default_device().is_meta();
+  Tensor value = on_meta ? zeros(shape, s.dtype, "meta") : initializer(shape, s.dtype);
   if (value.shape() != shape)
     fail("weight \"{}\": the initializer made {} for shape {}", name, value.shape(), shape);
   Weight weight(name, value.astype(s.dtype), trainable && s.trainable);
