@@ -17,9 +17,9 @@ namespace keratin {
 
 namespace {
 
-/// x, on meta where the indices are.
+/// x itself, or on meta if the indices are there.
 Tensor on_meta_with(const Tensor& indices, const Tensor& x) {
-  return indices.device().is_meta() ? on_device(x, indices.device()) : x;
+  return indices.device().is_meta() ? x.to(indices.device()) : x;
 }
 
 /// Throws where an index into so many entries need not fit int32.

@@ -155,28 +155,33 @@ Tensor roll(const Tensor& x, std::int64_t shift, int axis) {
 Tensor repeat(const Tensor& x, std::int64_t repeats, int axis) {
   int a = normalize_axis(axis, x.rank(), "repeat");
   if (repeats < 0) fail("repeat: expected a count of at least 0, got {}", repeats);
-  Shape repeated = x.shape().inserted(a + 1, repeats);
-  return reshape(broadcast_to(expand_dims(x, a + 1), repeated),
-                 x.shape().with(a, x.shape()[a] * repeats));
+  // The broadcast checks that the sizes are no more than can be multiplied.
+  const Tensor y = broadcast_to(expand_dims(x, a + 1), x.shape().inserted(a + 1, repeats));
+  return reshape(y, x.shape().with(a, x.shape()[a] * repeats));
 }
 
 Tensor tile(const Tensor& x, const std::vector<std::int64_t>& repeats) {
-  int rank = std::max(x.rank(), static_cast<int>(repeats.size()));
-  Shape shape, once, repeated;
+  const int rank = std::max(x.rank(), static_cast<int>(repeats.size()));
+  auto extent = [&](int axis) { return -axis <= x.rank() ? x.shape()[axis] : 1; };
+  auto times = [&](int axis) {
+    const auto place = static_cast<std::int64_t>(repeats.size()) + axis;
+    return place >= 0 ? repeats[static_cast<std::size_t>(place)] : 1;
+  };
+  Shape once, repeated;
   for (int axis = -rank; axis < 0; ++axis) {
-    std::int64_t extent = -axis <= x.rank() ? x.shape()[axis] : 1;
-    auto place = static_cast<std::int64_t>(repeats.size()) + axis;
-    std::int64_t times = place >= 0 ? repeats[static_cast<std::size_t>(place)] : 1;
-    if (times < 0) fail("tile: expected counts of at least 0, got {}", times);
-    shape.push_back(extent * times);
-    if (times != 1) {  // an axis of its own for each repetition
+    if (times(axis) < 0) fail("tile: expected counts of at least 0, got {}", times(axis));
+    if (times(axis) != 1) {  // an axis of its own for each repetition
       once.push_back(1);
-      repeated.push_back(times);
+      repeated.push_back(times(axis));
     }
-    once.push_back(extent);
-    repeated.push_back(extent);
+    once.push_back(extent(axis));
+    repeated.push_back(extent(axis));
   }
-  return reshape(broadcast_to(reshape(x, once), repeated), shape);
+  // The broadcast checks that the sizes are no more than can be multiplied.
+  const Tensor y = broadcast_to(reshape(x, once), repeated);
+  Shape shape;
+  for (int axis = -rank; axis < 0; ++axis) shape.push_back(extent(axis) * times(axis));
+  return reshape(y, shape);
 }
 
 Tensor pad(const Tensor& x, const std::vector<std::array<std::int64_t, 2>>& widths,

@@ -39,7 +39,8 @@ Tensor matrix_product(const char* name, const Tensor& a, const Tensor& b, const 
 // can be added to other gradients of x row by row.
 Tensor batched_gradient(const Tensor& x, const Tensor& a, const Tensor& b) {
   if (recording != nullptr) return matmul(a, b);
-  Tensor g = empty_in_order(x.shape(), x.dtype(), {&x, 1});
+  const Tensor operands[] = {x, a, b};
+  Tensor g = empty_in_order(x.shape(), x.dtype(), operands);
   kernels_of(g).batched_gemm(g, readable(a), readable(b));
   return g;
 }

@@ -155,9 +155,11 @@ Tensor Scan::bias_row(std::int64_t row) const {
 // f(k) for each block. `products`: how many products each step makes of its rows with both kernels.
 template <class F>
 void Scan::for_blocks(std::int64_t products, const F& f) const {
-  const std::int64_t multiplications =
-      products * batch_ * time_ * gates_ * units_ * (features_ + units_);
-  parallel_for(static_cast<std::int64_t>(blocks_.size()), multiplications / products_per_thread,
+  const double multiplications = static_cast<double>(products * batch_ * time_) *
+                                 static_cast<double>(gates_ * units_) *
+                                 static_cast<double>(features_ + units_);
+  const double threads = std::min(multiplications / products_per_thread, 1e6);
+  parallel_for(static_cast<std::int64_t>(blocks_.size()), static_cast<std::int64_t>(threads),
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t k = begin; k < end; ++k) f(k);
                });

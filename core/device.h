@@ -6,8 +6,9 @@
 //   Tensor y = x.to("cuda:0");                 // this tensor
 //
 // On the device "meta", a tensor has a shape and a type, and no elements: an op there finds the
-// shape and the type of its result, takes neither time nor memory, and asks nothing of its values.
-// Operands on meta may meet those on any device, and the result is on meta.
+// shape and the type of its result, and takes no memory for it. Operands on meta may meet those on
+// any device, and the result is on meta. Whoever asks for elements, as item() does, gets a
+// std::runtime_error. A model on meta shows its shapes and counts its weights, however large it is.
 #pragma once
 
 #include <cstdint>

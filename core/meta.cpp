@@ -1,6 +1,7 @@
 // The device "meta": tensors without elements. It fulfils the kernels' contract by doing nothing,
 // which leaves what the ops themselves do: they check their operands and make a result of the right
-// shape and type. That is how the output shape of any layer is found (layers/layer.cpp).
+// shape and type. So output shapes are found (layers/shape_trial.cpp), and models are loaded before
+// their weights are seen to be in the file (training/saving.cpp).
 
 #include <keratin/core/internal/backend.h>
 #include <keratin/core/internal/message.h>
@@ -61,8 +62,11 @@ class MetaBackend final : public Backend {
   int device_count(std::string&) override { return 1; }
   const Kernels& kernels(int) override { return kernels_; }
 
-  // An address that no program has: code that looks there ends at once.
-  void* allocate(std::size_t, int) override { return reinterpret_cast<void*>(256); }
+  // An address that no program has, and nor are those near it, where views begin: code that looks
+  // there ends at once.
+  void* allocate(std::size_t, int) override {
+    return reinterpret_cast<void*>(std::uintptr_t{1} << 62);
+  }
   void free(void*, std::size_t, int) noexcept override {}
   void release_cached_memory() override {}
   MemoryStats memory_stats(int) override { return {}; }

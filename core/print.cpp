@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 
 namespace keratin {
@@ -29,6 +30,7 @@ std::string print(const Tensor& tensor);
 std::string Tensor::str() const {
   if (!defined()) return "Tensor()";
   if (numel() == 0) return "[]";
+  if (device().is_meta()) return fmt::format("Tensor({} {}, on meta)", dtype(), shape());
   if (!device().is_cpu()) return on_host(*this).str();
   switch (dtype()) {
     case boolean:

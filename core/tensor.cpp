@@ -186,6 +186,7 @@ Tensor on_device(const Tensor& tensor, Device device) {
   const Device from = tensor.device();
   if (from == device) return tensor;
   if (device.is_meta()) return empty(tensor.shape(), tensor.dtype(), device);
+  if (from.is_meta()) throw NoElements("copy");
   if (!from.is_cpu() && !device.is_cpu()) return on_device(on_host(tensor), device);
   const Tensor dense = contiguous(tensor);
   Tensor made = empty(tensor.shape(), tensor.dtype(), device);

@@ -256,17 +256,14 @@ Shapes Layer::tried_shapes(const Shapes& input_shapes) {
   NoGradient scope;
   ensure_built(input_shapes);
   TensorKinds inputs;
-  for (const Shape& shape : input_shapes)  // one of rank 0 is left out
+  for (const Shape& shape : input_shapes)  // rank 0 stands for an input left out
     inputs.push_back(shape.rank() == 0 ? std::nullopt : std::optional(TensorKind{shape, dtype()}));
   try {
     Shapes shapes;
     auto call = [&](const Tensors& x) { return Tensors((*this)(x)); };
-    auto prepare = [&] {
-      for (Weight& weight : weights())
-        if (weight.device().is_meta()) weight.assign(zeros(weight.shape(), dtype()));
-      return device();
-    };
-    for (const auto& output : tried_kinds(inputs, call, prepare))
+    const bool is_pure = first_without_graph(*this) == nullptr;
+    const Device there = device().is_meta() ? default_device() : device();
+    for (const auto& output : tried_kinds(inputs, is_pure, there, call))
       shapes.push_back(output ? output->shape : Shape());
     return shapes;
   } catch (const std::invalid_argument& error) {

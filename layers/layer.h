@@ -94,8 +94,8 @@ class Layer {
   /// repeat it as a CUDA graph. By default so for the library's classes, without functions of one's
   /// own among their options.
   virtual bool supports_graph() const;
-  /// None where the size depends on the input's. By default the layer is called with tensors on
-  /// meta (core/device.h), of two sizes in place of None; with zeros if it asks for elements.
+  /// None where the size depends on the input's. By default the layer is called with zeros of two
+  /// sizes in place of None; if it supports graphs, they are on meta (core/device.h).
   virtual Shape compute_output_shape(const Shape& input_shape);
   virtual Shapes compute_output_shape(const Shapes& input_shapes);
 

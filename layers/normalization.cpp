@@ -3,6 +3,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/normalization.h>
 #include <keratin/layers/registry.h>
@@ -280,6 +281,12 @@ void SpectralNormalization::build(const Shape& input_shape) {
   share_weight(kernel);
   vector_u = add_weight("vector_u", {1, kernel.shape()[-1]}, TruncatedNormal({.stddev = 0.02}), {},
                         {}, /*trainable=*/false);
+}
+
+Shape SpectralNormalization::compute_output_shape(const Shape& input_shape) {
+  ensure_built(input_shape);
+  InsideOf scope(*this);
+  return layer_->compute_output_shape(input_shape);
 }
 
 // u and v become the singular vectors of W that belong to sigma. A W of zeros stays as it is.

@@ -168,6 +168,7 @@ class SpectralNormalization : public Layer {
   Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override {
     return layer_->compute_mask(inputs, mask);
   }
+  Shape compute_output_shape(const Shape& input_shape) override;
 
  private:
   void normalize();

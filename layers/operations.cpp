@@ -521,9 +521,10 @@ SymbolicTensor operation(std::string_view name, const OpClass* op, const Config&
     kinds.push_back(TensorKind{input.shape(), input.dtype()});
   try {
     auto call = [&](const Tensors& in) { return shared->call(in); };
-    for (const auto& output : tried_kinds(kinds, call, default_device)) {
-      node.shapes.push_back(output.value().shape);
-      node.dtypes.push_back(output.value().dtype);
+    for (const auto& output : tried_kinds(kinds, op != nullptr, default_device(), call)) {
+      if (!output) fail("{}: an output is undefined", name);
+      node.shapes.push_back(output->shape);
+      node.dtypes.push_back(output->dtype);
     }
   } catch (const std::invalid_argument& error) {
     fail("{}: {}.\n  {}{}", layer->name(), error.what(), path_to(inputs[0]), layer->name());

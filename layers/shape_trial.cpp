@@ -37,29 +37,33 @@ Tensors tried(const TensorKinds& inputs, std::int64_t size, Device device, const
 
 TensorKinds kinds_of_both(const Tensors& small, const Tensors& large) {
   TensorKinds kinds;
-  for (std::size_t i = 0; i < small.size(); ++i) {
+  bool alike = small.size() == large.size();
+  for (std::size_t i = 0; alike && i < small.size(); ++i) {
     auto& kind = kinds.emplace_back();
-    if (!small[i].defined()) continue;
+    alike = small[i].defined() == large[i].defined();
+    if (!alike || !small[i].defined()) continue;
+    alike = small[i].rank() == large[i].rank();
     kind = {small[i].shape(), small[i].dtype()};
-    for (int axis = 0; axis < kind->shape.rank(); ++axis)
-      if (kind->shape[axis] != large.at(i).size(axis)) kind->shape[axis] = None;
+    for (int axis = 0; alike && axis < kind->shape.rank(); ++axis)
+      if (kind->shape[axis] != large[i].size(axis)) kind->shape[axis] = None;
   }
+  if (!alike) fail("the number of outputs or their ranks depend on the sizes of the inputs");
   return kinds;
 }
 
 }  // namespace
 
-TensorKinds tried_kinds(const TensorKinds& inputs, const Call& call,
-                        const std::function<Device()>& prepare) {
+TensorKinds tried_kinds(const TensorKinds& inputs, bool is_pure, Device device, const Call& call) {
   NoGradient scope;
   auto on = [&](Device where) {
     const Tensors small = tried(inputs, 2, where, call);
     return kinds_of_both(small, tried(inputs, 3, where, call));
   };
+  if (!is_pure) return on(device);
   try {
     return on("meta");
   } catch (const NoElements&) {
-    return on(prepare());
+    return on(device);
   }
 }
 

@@ -1,4 +1,5 @@
 #include <keratin/autograd/ops.h>
+#include <keratin/layers/internal/context.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/wrappers.h>
 
@@ -145,6 +146,13 @@ Tensor TimeDistributed::call(const Tensor& inputs) {
   };
   Tensor y = (*layer_)(joined(inputs), {.training = training(), .mask = joined(inner_mask)});
   return reshape(y, y.shape().with(0, batch).inserted(1, time));
+}
+
+Shape TimeDistributed::compute_output_shape(const Shape& input_shape) {
+  ensure_built(input_shape);
+  InsideOf scope(*this);
+  const Shape step = input_shape.without(1).with(0, None);
+  return layer_->compute_output_shape(step).with(0, input_shape[0]).inserted(1, input_shape[1]);
 }
 
 // A step counts if anything inside it does.

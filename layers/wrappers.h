@@ -61,6 +61,7 @@ class TimeDistributed : public Layer {
   void build(const Shape& input_shape) override;
   Tensor call(const Tensor& inputs) override;
   Tensor compute_mask(const Tensor& inputs, const Tensor& mask) override;
+  Shape compute_output_shape(const Shape& input_shape) override;
   bool supports_masking() const override { return true; }
   std::vector<Field> fields() override;
   void configured() override;

@@ -16,7 +16,7 @@
 namespace keratin {
 namespace {
 
-constexpr int most = 1 << 20;  // thresholds, and labels
+constexpr int most = 1 << 20;  // so many thresholds or labels are reasonable
 
 // For n thresholds, those between 0 and 1.
 std::vector<double> evenly_spaced(const std::string& who, int n) {
@@ -96,6 +96,9 @@ void AUC::snapshot(Snapshot& s) {
 }
 
 void AUC::begin(std::int64_t labels) {
+  if (bins_->sums() * labels > INT32_MAX)
+    fail("{}: {} labels with {} sums each are more than int32 can number", name(), labels,
+         bins_->sums());
   counts_->labels = labels;
   counts_->samples.assign(static_cast<std::size_t>(labels), {});
   reset(counts_->bins, static_cast<std::size_t>(bins_->sums() * labels));

@@ -20,7 +20,7 @@ IoU::IoU(int num_classes, std::vector<int> target_class_ids, Options options)
 }
 
 void IoU::reset_state() {
-  constexpr int most = 46340;  // whose pairs int32 can number
+  constexpr int most = 46340;  // int32 can number all pairs of so many classes
   if (num_classes_ < 1 || num_classes_ > most)
     fail("{}: expected num_classes from 1 to {}, got {}", name(), most, num_classes_);
   for (int id : target_class_ids_)

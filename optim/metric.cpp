@@ -84,6 +84,7 @@ void RunningSums::add(std::int64_t place, double number) {
 }
 
 void RunningSums::add(std::int64_t place, const Tensor& number) {
+  if (number.device().is_meta()) return;
   NoGradient scope;
   move_to(number.device());
   if (number.device().is_cpu()) return add(place, number.item());
@@ -91,12 +92,14 @@ void RunningSums::add(std::int64_t place, const Tensor& number) {
 }
 
 void RunningSums::add(const Tensor& numbers) {
+  if (numbers.device().is_meta()) return;
   NoGradient scope;
   move_to(numbers.device());
   kernels_of(sums_).accumulate(sums_, contiguous(cast(numbers, float64)));
 }
 
 void RunningSums::add_at(const Tensor& places, const Tensor& numbers) {
+  if (places.device().is_meta() || numbers.device().is_meta()) return;
   NoGradient scope;
   move_to(numbers.device());
   kernels_of(sums_).scatter_add(sums_.reshape({1, count(), 1}),

@@ -114,7 +114,8 @@ class Metric {
 };
 
 /// Sums of numbers, where the numbers are: those on a device are added there, and read when the
-/// values are asked for. They take memory from the first addition on.
+/// values are asked for. They take memory from the first addition or snapshot on. Numbers on meta
+/// add nothing.
 class RunningSums {
  public:
   explicit RunningSums(std::int64_t count = 0) : count_(count) {}
@@ -139,7 +140,7 @@ class RunningSums {
   void move_to(Device device);
 
   std::int64_t count_;
-  Tensor sums_;  // (count) float64; undefined before the first addition
+  Tensor sums_;  // (count) float64, or undefined
 };
 
 /// A running mean, weighted by samples: each sample's values are averaged, then total += sum and

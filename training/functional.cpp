@@ -92,8 +92,7 @@ Tensors Model::default_call(const Tensors& inputs) {
 Shapes Model::tried_shapes(const Shapes& input_shapes) {
   ensure_built(input_shapes);
   if (graph().empty()) return Layer::tried_shapes(input_shapes);
-  CallContext context{.outer = current_call, .layer = this};  // the layers inside are its own
-  Swap<CallContext*> scope(current_call, &context);
+  InsideOf scope(*this);
   return graph().shapes(sublayers(), input_shapes);
 }
 

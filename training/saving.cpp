@@ -4,7 +4,6 @@
 #include <chrono>
 #include <ctime>
 
-#include <keratin/core/internal/backend.h>
 #include <keratin/core/internal/class_name.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/io/file.h>
@@ -126,17 +125,8 @@ LoadedModel uncompiled_in(const Option& option, const Config& object) {
 
 // Whatever sizes the config states, no weight takes memory before the file is seen to have it.
 LoadedModel without_weights(const Option& option, const Config& object) {
-  try {
-    WeightsComeLater scope;
-    return uncompiled_in(option, object);
-  } catch (const NoElements&) {  // a layer of one's own looks at its weights in build
-    return uncompiled_in(option, object);
-  }
-}
-
-void check_loaded(const Model& model, const std::string& who) {
-  for (const Weight& weight : model.weights())
-    if (weight.device().is_meta()) fail_io("{}: {} is not in the file", who, weight.path());
+  WeightsComeLater scope;
+  return uncompiled_in(option, object);
 }
 
 LoadedModel model_in(const Option& option, const LoadOptions& options, Weights weights) {
@@ -177,7 +167,6 @@ LoadedModel load_legacy(const std::string& path, const LoadOptions& options) {
   return naming(path, [&] {
     const LoadedModel model = model_in(legacy_config(root, path), options, Weights::in_file);
     load_legacy_weights(*model, root, path);
-    check_loaded(*model, path);
     return model;
   });
 }
@@ -218,7 +207,6 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options) {
   });
   const Hdf5Group weights = parse_hdf5(member(archive, path, weights_member), weights_name);
   naming(weights_name, [&] { load_groups(*model, weights, weights_name); });
-  check_loaded(*model, weights_name);
   load_vocabularies(
       *model, weights, [&](const std::string& name) { return find_member(archive, name); }, path);
   return model;

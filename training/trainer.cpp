@@ -10,6 +10,7 @@
 #include <keratin/core/internal/parallel.h>
 #include <keratin/layers/internal/layer_state.h>
 #include <keratin/training/internal/diagnosis.h>
+#include <keratin/training/internal/saving.h>
 #include <keratin/training/internal/trainer.h>
 
 namespace keratin {
@@ -53,6 +54,7 @@ Trainer::Trainer(Model& model)
       metrics_in_graph_(state_.metrics_support_graph()) {
   if (!model.compiled())
     fail("{} ({}): compile it with a loss first", model.name(), model.class_name());
+  check_elements("fit", model);
   if (state_.run_eagerly.value_or(!state_.losses_support_graph())) graphs_.stop();
   state_.trainer = this;
 }

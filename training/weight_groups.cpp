@@ -139,7 +139,14 @@ void Differences::check() const {
   if (!lines_.empty()) fail_io("{}: nothing was loaded:{}", who_, lines_);
 }
 
+void check_elements(const char* who, const Model& model) {
+  if (model.device().is_meta())
+    fail("{} ({}): {}: the model is on meta, where its weights have no values", model.name(),
+         model.class_name(), who);
+}
+
 void check_built(const char* who, const Model& model) {
+  check_elements(who, model);
   const Layer* unbuilt = first_unbuilt(model);
   if (unbuilt == &model)
     fail("{} ({}): {}: the model is not built: give its first layer an input_shape", model.name(),

@@ -75,7 +75,8 @@ Tensor contiguous(const Tensor& tensor);
 /// Converted to `dtype`, itself when equal. Not recorded.
 Tensor cast(const Tensor& tensor, DType dtype);
 
-/// Gives a tensor on meta, which is no view, uninitialised memory on a device: for all its handles.
+/// Gives a tensor on meta uninitialised memory on a device. All handles of the tensor see it; views
+/// of the tensor do not.
 void give_memory(const Tensor& tensor, Device device);
 
 /// Whether no other handle shares the memory.

@@ -27,7 +27,7 @@ struct CallContext {
   Random* noise = nullptr;
   std::map<std::string, Tensor>* capture = nullptr;  // of what layers name
   std::vector<Tensor>* losses = nullptr;             // what layers add to the loss
-  bool weights_come_later = false;                   // those made inside are on meta
+  bool weights_come_later = false;                   // weights made inside are on meta
 };
 
 /// Sets a variable, and restores it at the end.
@@ -47,6 +47,17 @@ class Swap {
 /// The innermost call of this thread, or null.
 extern thread_local CallContext* current_call;
 
+/// While it lives, layers are called from inside this one, to which they belong.
+class InsideOf {
+ public:
+  explicit InsideOf(const Layer& layer)
+      : context_{.outer = current_call, .layer = &layer}, scope_(current_call, &context_) {}
+
+ private:
+  CallContext context_;
+  Swap<CallContext*> scope_;
+};
+
 /// While it lives, the weights that layers make in this thread are on meta, until they are
 /// assigned.
 class WeightsComeLater {
@@ -57,6 +68,8 @@ class WeightsComeLater {
   CallContext context_{.outer = current_call, .weights_come_later = true};
   Swap<CallContext*> scope_;
 };
+/// A layer with code of the user's gets its weights at once, and so do its parts: that code may
+/// look at them.
 bool weights_come_later();
 
 /// Whether copies of layers made in this thread are new layers: inside while_cloning.

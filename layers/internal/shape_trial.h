@@ -16,12 +16,11 @@ struct TensorKind {
 };
 using TensorKinds = std::vector<std::optional<TensorKind>>;  // nothing: there is no such tensor
 
-/// What `call` makes of inputs of these kinds. It is called with tensors on meta, of two sizes in
-/// place of None; an output's size that differs is None. If it asks for elements, it is called with
-/// zeros on the device that `prepare` returns. Throws std::invalid_argument with what the call
-/// threw, and the shapes tried.
-TensorKinds tried_kinds(const TensorKinds& inputs,
-                        const std::function<Tensors(const Tensors&)>& call,
-                        const std::function<Device()>& prepare);
+/// What `call` makes of inputs of these kinds. It is called with zeros of two sizes in place of
+/// None; an output's size that differs is None. The zeros are on meta where the call is known to
+/// ask for no elements and to keep no tensors (`is_pure`), else, or if it asks, on `device`. Throws
+/// std::invalid_argument with what the call threw, and the shapes tried.
+TensorKinds tried_kinds(const TensorKinds& inputs, bool is_pure, Device device,
+                        const std::function<Tensors(const Tensors&)>& call);
 
 }  // namespace keratin

@@ -56,6 +56,15 @@ TEST_CASE("gradients on meta have the shape and the type of their inputs") {
     const Inputs g = gradients(c.call, x, ones_like(c.call(x)));
     for (std::size_t i = 0; i < x.size(); ++i)
       if (g[i].defined()) check_kind(c.name() + ", gradient " + std::to_string(i), g[i], x[i]);
+    // The gradient of an operand with elements would need those of the others.
+    const Inputs with_elements = samples(c, float32);
+    for (std::size_t i = 0; x.size() > 1 && i < x.size(); ++i) {
+      Inputs mixed = with_elements;
+      mixed[i] = x[i];
+      const std::string error =
+          error_of([&] { gradients(c.call, mixed, ones_like(c.call(mixed))); });
+      check(c.name() + ": " + error, error == "no error" || error == "copy" + no_elements);
+    }
   }
 }
 
@@ -76,7 +85,11 @@ TEST_CASE("the elements of a tensor on meta cannot be asked for") {
   CHECK(error_of([&] { x.to("cpu"); }) == "copy" + no_elements);
   CHECK(error_of([&] { x.data<float>(); }) == "data" + no_elements);
   CHECK(error_of([&] { x.mutable_data<float>(); }) == "data" + no_elements);
-  CHECK(error_of([&] { x.str(); }) == "copy" + no_elements);
+  CHECK(x.str() == "Tensor(float32 (2, 3), on meta)");
+  const std::int64_t reserved = memory_stats().bytes_reserved;
+  const Tensor large = zeros({1 << 15, 1 << 15}, float32, "meta");
+  CHECK(error_of([&] { large.to_vector<float>(); }) == "copy" + no_elements);
+  CHECK(memory_stats().bytes_reserved - reserved < 1 << 20);
   Tensor on_host = zeros({2, 3});
   CHECK(error_of([&] { on_host.assign(x); }) == "copy" + no_elements);
   CHECK(error_of([&] { matmul(x, x); }).find("matmul: ") == 0);  // shapes are checked all the same

@@ -133,6 +133,19 @@ CUDA_TEST_CASE("tensors of different devices do not meet, but plain numbers go a
   CHECK(g.item() == 6);
 }
 
+CUDA_TEST_CASE("a recurrent layer or a convolution on two devices names both") {
+  const Tensor x = full({2, 5, 3}, 1, float32, "cpu"), kernel = full({2, 3, 4}, 1, float32, "cpu");
+  const std::string both = "operands are on cuda:0 and on cpu; move one of them with .to(...)";
+  CHECK(error_of([&] { conv(x, kernel.to("cuda:0")); }).ends_with(both));
+  CHECK(error_of([&] { conv(x.to("cuda:0"), kernel); }).ends_with(both));
+  LSTM lstm(4);
+  lstm.ensure_built({None, None, 3});
+  lstm.to("cuda:0");
+  CHECK(error_of([&] { lstm(x); }).ends_with(both));
+  lstm.to("cpu");
+  CHECK(error_of([&] { lstm(x.to("cuda:0")); }).ends_with(both));
+}
+
 CUDA_TEST_CASE("products round their factors only if the program allows TF32") {
   const Tensor a = full({2, 3}, 1 + 0x1p-12, float32, "cuda:0");
   const Tensor b = full({3, 4}, 1, float32, "cuda:0");

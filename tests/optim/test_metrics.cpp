@@ -365,9 +365,16 @@ TEST_CASE("metrics take memory from the first update on, and no numbers beyond r
                        "mean_io_u: expected num_classes from 1 to 46340, got 1073741824", Error);
   CHECK_THROWS_WITH_AS(AUC({.multi_label = true, .num_labels = 1 << 30}),
                        "auc: expected num_labels from 1 to 1048576, got 1073741824", Error);
+  CHECK_THROWS_WITH_AS(AUC({.num_thresholds = 1 << 20, .multi_label = true, .num_labels = 1 << 20}),
+                       "auc: 1048576 labels with 2097154 sums each are more than int32 can number",
+                       Error);
   const std::int64_t before = memory_stats().bytes_reserved;
   const MeanIoU many(40000);  // 12.8 GB of cells
   AUC labels({.num_thresholds = 1000, .multi_label = true, .num_labels = 1000000});
+  // Numbers on meta add nothing.
+  AUC auc;
+  auc.update_state(zeros({4}, float32, "meta"), zeros({4}), {});
+  CHECK(result_of(auc, tensor({0, 1, 0, 1}), tensor({0.1, 0.9, 0.2, 0.8})) == doctest::Approx(1));
   CHECK(memory_stats().bytes_reserved - before < 1 << 20);  // 16 GB later
   RunningSums sums(2), same;
   CHECK(sums.values() == std::vector<double>{0, 0});

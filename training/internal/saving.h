@@ -58,7 +58,9 @@ void modernize(Option& config);
 /// The version of Keras whose configs are written. Keras itself does not look at it.
 inline constexpr const char* keras_version = "3.15.1";
 
-/// Throws std::invalid_argument, which `who` begins, when there are layers without weights.
+/// Throws std::invalid_argument, which names the model and `who`, when the weights are on meta.
+void check_elements(const char* who, const Model& model);
+/// The same, and when there are layers without weights.
 void check_built(const char* who, const Model& model);
 
 }  // namespace keratin
