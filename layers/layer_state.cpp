@@ -180,7 +180,7 @@ void Layer::join() {
 bool weights_come_later() {
   for (const CallContext* c = current_call; c != nullptr; c = c->outer) {
     if (c->weights_come_later) return true;
-    if (c->layer != nullptr && !c->layer->Layer::supports_graph()) return false;
+    if (c->layer != nullptr && has_own_code(*c->layer)) return false;
   }
   return false;
 }

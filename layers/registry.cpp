@@ -333,6 +333,11 @@ bool is_built_in(const Layer& layer) {
   return known && known->built_in;
 }
 
+// A part that is not registered is the library's, or belongs to a layer that is of the user.
+bool has_own_code(const Layer& layer) {
+  return class_of(layer) && !layer.Layer::supports_graph();
+}
+
 bool Layer::supports_graph() const {
   const auto known = class_of(*this);
   const Regularizer& activity = activity_regularizer();

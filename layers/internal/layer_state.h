@@ -78,6 +78,9 @@ bool is_layer_of_keras(const Layer& layer);
 /// Whether its class is one of the library, and not one of the user or derived from one.
 bool is_built_in(const Layer& layer);
 
+/// Whether its class was registered by the user, or a function of the user is among its options.
+bool has_own_code(const Layer& layer);
+
 /// A layer's own weights and its parts, as Keras's files know them.
 class LayerParts {
  public:
