@@ -334,9 +334,7 @@ bool is_built_in(const Layer& layer) {
 }
 
 // A part that is not registered is the library's, or belongs to a layer that is of the user.
-bool has_own_code(const Layer& layer) {
-  return class_of(layer) && !layer.Layer::supports_graph();
-}
+bool has_own_code(const Layer& layer) { return class_of(layer) && !layer.Layer::supports_graph(); }
 
 bool Layer::supports_graph() const {
   const auto known = class_of(*this);
