@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <optional>
 
 #include <keratin/core/internal/class_name.h>
 #include <keratin/core/internal/message.h>
@@ -115,26 +116,17 @@ void build_as_saved(Model& model, const Config& object) {
 
 enum class Weights { initial, in_file };
 
-LoadedModel uncompiled_in(const Option& option, const Config& object) {
-  AnyLayer layer = Sequential();
-  from_option(option, layer);
-  LoadedModel model(layer);
-  build_as_saved(*model, object);
-  return model;
-}
-
-// Whatever sizes the config states, no weight takes memory before the file is seen to have it.
-LoadedModel without_weights(const Option& option, const Config& object) {
-  WeightsComeLater scope;
-  return uncompiled_in(option, object);
-}
-
 LoadedModel model_in(const Option& option, const LoadOptions& options, Weights weights) {
   auto* object = std::get_if<Config>(&option);
   if (object == nullptr || !object_in(option))
     fail("expected an object with class_name and config");
-  LoadedModel model = weights == Weights::in_file ? without_weights(option, *object)
-                                                  : uncompiled_in(option, *object);
+  AnyLayer layer = Sequential();
+  std::optional<WeightsComeLater> scope;  // whatever sizes the config states, it takes no memory
+  if (weights == Weights::in_file) scope.emplace();
+  from_option(option, layer);
+  LoadedModel model(layer);
+  build_as_saved(*model, *object);
+  scope.reset();
   const Option* compile = find_option(*object, "compile_config");
   auto* config = compile == nullptr ? nullptr : std::get_if<Config>(compile);
   if (options.compile && config != nullptr && !config->empty()) model->compile_from_config(*config);
