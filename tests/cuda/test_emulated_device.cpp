@@ -17,11 +17,13 @@
 #include <keratin/core/kernels.h>
 #include <keratin/core/memory.h>
 #include <keratin/core/random.h>
+#include <keratin/layers/conv_lstm.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/dense.h>
 #include <keratin/layers/embedding.h>
 #include <keratin/layers/normalization.h>
 #include <keratin/layers/rnn.h>
+#include <keratin/layers/wrappers.h>
 #include <keratin/optim/metrics.h>
 #include <keratin/optim/optimizers.h>
 #include <keratin/training/callbacks.h>
@@ -210,6 +212,11 @@ TEST_CASE("a repeated step is one graph, its batch, and the optimizer" * on_proc
   const emulation::Counts followed = counts_of(layers(dense("softmax")), {}, own);
   CHECK(followed.graphs == 9);
   CHECK(followed.kernels > graphs.kernels + 9 * 3);
+  CHECK(
+      counts_of({Embedding(8, 4), Reshape({6, 4, 1}), ConvLSTM1D(3, 3, {.return_sequences = true}),
+                 TimeDistributed(Flatten()), dense("softmax")},
+                {}, "accuracy")
+          .graphs == 9);
   // A function of one's own has to be promised.
   const Activation own_softmax([](const Tensor& x) { return softmax(x); });
   CHECK(counts_of(layers(dense(own_softmax)), {}, "accuracy").graphs == 0);

@@ -13,6 +13,7 @@
 #include <keratin/core/create.h>
 #include <keratin/core/random.h>
 #include <keratin/layers/attention.h>
+#include <keratin/layers/conv_lstm.h>
 #include <keratin/layers/core_layers.h>
 #include <keratin/layers/dense.h>
 #include <keratin/layers/embedding.h>
@@ -98,6 +99,16 @@ CUDA_TEST_CASE("a graph's steps have the bits of single ops: noise, statistics, 
       return m.fit(ids, y, weighted);
     }));
   }
+}
+
+CUDA_TEST_CASE("a convolutional LSTM's steps have the bits of single ops") {
+  const Tensor x = Random(2).normal({20, 3, 5, 2}), y = Random(3).normal({20, 3, 3, 2});
+  auto make = [] {
+    return Sequential({ConvLSTM1D(2, 3, {.return_sequences = true, .dropout = 0.2})});
+  };
+  CHECK(same_with_graphs(make, squared, [&](Model& m) {
+    return m.fit(x, y, {.batch_size = 5, .epochs = 2, .verbose = 0});
+  }));
 }
 
 CUDA_TEST_CASE("metrics of counts are part of a graph") {
