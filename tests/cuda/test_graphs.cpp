@@ -104,7 +104,7 @@ CUDA_TEST_CASE("a graph's steps have the bits of single ops: noise, statistics, 
 CUDA_TEST_CASE("a convolutional LSTM's steps have the bits of single ops") {
   const Tensor x = Random(2).normal({20, 3, 5, 2}), y = Random(3).normal({20, 3, 3, 2});
   auto make = [] {
-    return Sequential({ConvLSTM1D(2, 3, {.return_sequences = true, .dropout = 0.2})});
+    return Sequential({ConvLSTM1D(2, 3, {.dropout = 0.2, .return_sequences = true})});
   };
   CHECK(same_with_graphs(make, squared, [&](Model& m) {
     return m.fit(x, y, {.batch_size = 5, .epochs = 2, .verbose = 0});
