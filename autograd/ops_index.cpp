@@ -17,7 +17,7 @@ namespace keratin {
 
 namespace {
 
-/// x itself, or on meta if the indices are there.
+/// Gives x itself, or x on meta if the indices are there.
 Tensor on_meta_with(const Tensor& indices, const Tensor& x) {
   return indices.device().is_meta() ? x.to(indices.device()) : x;
 }

@@ -155,6 +155,7 @@ Tensor Scan::bias_row(std::int64_t row) const {
 // f(k) for each block. `products`: how many products each step makes of its rows with both kernels.
 template <class F>
 void Scan::for_blocks(std::int64_t products, const F& f) const {
+  // The product of all sizes need not fit int64: on meta they may be any.
   const double multiplications = static_cast<double>(products * batch_ * time_) *
                                  static_cast<double>(gates_ * units_) *
                                  static_cast<double>(features_ + units_);

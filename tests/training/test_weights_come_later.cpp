@@ -19,7 +19,7 @@ TEST_SUITE_BEGIN("training");
 namespace keratin {
 namespace {
 
-/// Asks for the elements of its input and of its weight.
+/// This layer asks for the elements of its input and of its weight.
 class Looks : public Layer {
  public:
   void build(const Shape& input_shape) override { s = add_weight("s", {input_shape[-1]}, "ones"); }
@@ -32,7 +32,7 @@ class Looks : public Layer {
   Weight s;
 };
 
-/// Asks for the elements of its weight where they are not yet known.
+/// This layer asks in build for the elements of its weight.
 class LooksInBuild : public Layer {
  public:
   void build(const Shape& input_shape) override {
@@ -46,7 +46,7 @@ class LooksInBuild : public Layer {
   double first = 0;
 };
 
-/// Derives a tensor from its weight in build, and keeps one that its first call makes.
+/// This layer derives a tensor from its weight in build, and keeps one that its first call makes.
 class Keeps : public Layer {
  public:
   void build(const Shape& input_shape) override {
@@ -64,7 +64,7 @@ class Keeps : public Layer {
   Tensor row, two;
 };
 
-/// Has its weight as a tensor, which shares the weight's elements.
+/// This layer has its weight as a tensor, which shares the weight's elements.
 class Holds : public Layer {
  public:
   void build(const Shape& input_shape) override { s = add_weight("s", {input_shape[-1]}, "ones"); }
@@ -74,7 +74,7 @@ class Holds : public Layer {
   Tensor s;
 };
 
-/// Of the process, in KiB.
+/// The most memory that the process has had so far, in KiB.
 long peak_memory() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
