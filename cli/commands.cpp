@@ -13,6 +13,7 @@
 #include <iostream>
 
 #include <keratin/core/internal/message.h>
+#include <keratin/training/internal/signals.h>
 
 #include <keratin/cli/commands.h>
 #include <keratin/cli/data.h>
@@ -130,6 +131,7 @@ int fit(const FitArguments& arguments) {
         TensorBoard({.log_dir = arguments.tensorboard, .histogram_freq = 1}));
   if (!arguments.backup.empty()) options.callbacks.push_back(BackupAndRestore(arguments.backup));
   options.on_signal = OnSignal::raise_error;
+  const NotedSignals signals(true);  // a signal that comes twice does not end the saving below
   History history;
   try {
     history = naming(arguments.data, [&] { return model->fit(data.x, data.y, options); });

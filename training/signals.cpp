@@ -16,7 +16,7 @@ constexpr std::array noted{SIGINT, SIGTERM};
 std::atomic<int> last_signal = 0;
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
-std::atomic<std::int64_t> came_at = 0;  // in milliseconds
+std::atomic<std::int64_t> came_at = 0;  // in milliseconds; 0: none came
 
 std::int64_t milliseconds() {
   timespec now{};
@@ -24,14 +24,14 @@ std::int64_t milliseconds() {
   return std::int64_t{1000} * now.tv_sec + now.tv_nsec / 1000000;
 }
 
-// One wish may come as two signals, as when `timeout` tells a process and its group. A later one
-// ends the process.
+// One wish may come as two signals, as when `timeout` tells a process and its group, and two
+// threads may take them at the same time. A later one ends the process.
 extern "C" void note_signal(int signal) {
   constexpr std::int64_t at_once = 500;
-  if (last_signal == 0) {
+  std::int64_t first = 0;
+  if (came_at.compare_exchange_strong(first, milliseconds())) {
     last_signal = signal;
-    came_at = milliseconds();
-  } else if (milliseconds() - came_at > at_once) {
+  } else if (milliseconds() - first > at_once) {
     std::signal(signal, SIG_DFL);
     std::raise(signal);
   }
@@ -44,6 +44,7 @@ std::array<bool, noted.size()> set{};
 
 void set_handlers() {
   last_signal = 0;
+  came_at = 0;
   for (std::size_t i = 0; i < noted.size(); ++i) {
     struct sigaction present {};
     sigaction(noted[i], nullptr, &present);

@@ -2,17 +2,21 @@
 
 #include <doctest/doctest.h>
 
+#include <barrier>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <thread>
 
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <keratin/io/file.h>
 #include <keratin/keratin.h>
+#include <keratin/training/internal/signals.h>
 
 #include "error_of.h"
 #include "on_processor.h"
@@ -306,6 +310,29 @@ TEST_CASE("Ctrl-C and SIGTERM finish the batch, back up, and end the process" * 
     CHECK(step == 3);
     REQUIRE(run_child(child, folder / ".", -1, SIGKILL) == 0);
     CHECK(read_file(folder / "weights.npz") == read_file(whole / "weights.npz"));
+  }
+}
+
+TEST_CASE("a signal that comes to two threads at once is one signal") {
+  for (int i = 0; i < 300; ++i) {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      const UsualSignals usual;
+      const NotedSignals signals(true);
+      std::barrier both(2);
+      auto raise = [&] {
+        both.arrive_and_wait();
+        std::raise(SIGINT);
+      };
+      std::thread other(raise);
+      raise();
+      other.join();
+      std::_Exit(signals.received() == SIGINT ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(status == 0);
   }
 }
 
