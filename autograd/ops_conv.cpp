@@ -32,18 +32,13 @@ Tensor wide(const Tensor& t, int begin, int channels) {
 Tensor wide_x(const Tensor& x) { return wide(x, 1, 1); }
 Tensor wide_kernel(const Tensor& kernel) { return wide(kernel, 0, 2); }
 
-Device common_device(const Tensor& a, const Tensor& b, const Tensor& c = {}) {
-  const Tensor all[] = {a, b, c};
-  return device_of(all);
-}
-
 Tensor forward(const Plan& plan, const Tensor& x, const Tensor& kernel, const Tensor& bias = {},
                bool relu = false);
 Tensor input_gradient(const Plan& plan, const Tensor& gy, const Tensor& kernel);
 
 Tensor kernel_gradient(const Plan& plan, const Tensor& a, const Tensor& b) {
   const Tensor x = contiguous(a), gy = contiguous(b);
-  Tensor gk = empty(plan.kernel, x.dtype(), common_device(x, gy));
+  Tensor gk = empty(plan.kernel, x.dtype(), device_of({x, gy}));
   kernels_of(gk).conv_kernel_gradient(wide_kernel(gk), wide_x(x), wide_x(gy), plan.windows);
   return record(
       "conv_kernel_gradient", gk,
@@ -53,7 +48,7 @@ Tensor kernel_gradient(const Plan& plan, const Tensor& a, const Tensor& b) {
 
 Tensor input_gradient(const Plan& plan, const Tensor& a, const Tensor& b) {
   const Tensor gy = contiguous(a), kernel = contiguous(b);
-  Tensor gx = empty(plan.x, gy.dtype(), common_device(gy, kernel));
+  Tensor gx = empty(plan.x, gy.dtype(), device_of({gy, kernel}));
   kernels_of(gx).conv_input_gradient(wide_x(gx), wide_x(gy), wide_kernel(kernel), plan.windows);
   return record(
       "conv_transpose", gx,
@@ -86,7 +81,7 @@ struct ConvReluVjp {
 
 Tensor forward(const Plan& plan, const Tensor& a, const Tensor& b, const Tensor& bias, bool relu) {
   const Tensor x = contiguous(a), kernel = contiguous(b);
-  Tensor y = empty(plan.y, x.dtype(), common_device(x, kernel, bias));
+  Tensor y = empty(plan.y, x.dtype(), device_of({x, kernel, bias}));
   kernels_of(y).conv(wide_x(y), wide_x(x), wide_kernel(kernel),
                      bias.defined() ? contiguous(bias) : bias, plan.windows, relu);
   if (relu) {

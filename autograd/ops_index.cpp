@@ -152,8 +152,7 @@ Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values, std::st
   };
   // How many entries come before a value, bit by bit from the highest: another 2^i do, if the last
   // of them does.
-  const Tensor operands[] = {sorted_sequence, values};
-  Tensor count = zeros(values.shape(), int32, device_of(operands));
+  Tensor count = zeros(values.shape(), int32, device_of({sorted_sequence, values}));
   for (auto step = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(n)));
        step > 0; step /= 2) {
     const Tensor more = count + static_cast<int>(step), limit(static_cast<int>(n));

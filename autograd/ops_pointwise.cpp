@@ -151,8 +151,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   Tensor c = cast(condition, boolean);
   Shape shape =
       broadcast_shapes(broadcast_shapes(c.shape(), x.shape(), "where"), y.shape(), "where");
-  const Tensor all[] = {condition, a, b};
-  Tensor z = empty(shape, x.dtype(), device_of(all));
+  Tensor z = empty(shape, x.dtype(), device_of({condition, a, b}));
   kernels_of(z).select(z, c, x, y);
   return record("where", z, wrt(x, [c](const Tensor& g) { return where(c, g, 0.0); }),
                 wrt(y, [c](const Tensor& g) { return where(c, 0.0, g); }));

@@ -26,8 +26,7 @@ std::array<Tensor, 2> float_operands(const Tensor& a, const Tensor& b) {
 // other, transposed.
 Tensor matrix_product(const char* name, const Tensor& a, const Tensor& b, const Tensor& bias) {
   Tensor x = readable(a), y = readable(b);
-  const Tensor operands[] = {x, y, bias};
-  Tensor z = empty({x.size(0), y.size(1)}, x.dtype(), device_of(operands));
+  Tensor z = empty({x.size(0), y.size(1)}, x.dtype(), device_of({x, y, bias}));
   kernels_of(z).gemm(z, x, y, bias.defined() ? contiguous(bias) : bias, false);
   auto of_x = [y = save(y)](const Tensor& g) { return matmul(g, flipped(*y)); };
   auto of_y = [x = save(x)](const Tensor& g) { return matmul(flipped(*x), g); };
@@ -48,8 +47,7 @@ Tensor batched_gradient(const Tensor& x, const Tensor& a, const Tensor& b) {
 // (batch, m, k) . (batch, k, n)
 Tensor batched_product(const Tensor& a, const Tensor& b) {
   Tensor x = readable(a), y = readable(b);
-  const Tensor operands[] = {x, y};
-  Tensor z = empty({x.size(0), x.size(1), y.size(2)}, x.dtype(), device_of(operands));
+  Tensor z = empty({x.size(0), x.size(1), y.size(2)}, x.dtype(), device_of({x, y}));
   kernels_of(z).batched_gemm(z, x, y);
   // The gradient of x needs only the layout of x, whose values may be overwritten meanwhile; and
   // that of y likewise.

@@ -1,6 +1,7 @@
 // Comparison, selection, conversion, and what is made of nothing. Compiled without contraction of
 // products and sums (-fmad=false), so that arange and uniform numbers have the CPU's bits.
 
+#include <keratin/core/cuda/block.h>
 #include <keratin/core/cuda/loop.h>
 #include <keratin/core/internal/draw.h>
 #include <keratin/core/kernels.h>
@@ -68,15 +69,7 @@ __global__ void accumulate_elements(const Loop loop) {
 /// The sum of x over the threads of a block, for all of them.
 template <class T>
 __device__ T sum_of_block(T x) {
-  __shared__ T part[block_size];
-  const unsigned thread = threadIdx.x;
-  part[thread] = x;
-  __syncthreads();
-  for (unsigned half = block_size / 2; half > 0; half /= 2) {
-    if (thread < half) part[thread] += part[thread + half];
-    __syncthreads();
-  }
-  return part[0];
+  return across(whole_block(), x, [](T a, T b) { return a + b; });
 }
 
 // x - x is 0 for all numbers but infinity and NaN.

@@ -1,5 +1,6 @@
 // Indexing. The results do not depend on the order in which threads run: no atomic operations.
 
+#include <keratin/core/cuda/block.h>
 #include <keratin/core/cuda/loop.h>
 
 namespace keratin::cuda {
@@ -11,11 +12,9 @@ constexpr unsigned checkers = 1024;
 __global__ void check_all(const char* who, std::int32_t* y, const std::int32_t* indices,
                           std::int64_t count, std::int64_t lowest, std::int64_t extent,
                           IndexFault* fault) {
-  __shared__ std::int64_t first[checkers];
-  const unsigned thread = threadIdx.x;
   std::int64_t own = count;  // where this thread saw its first bad index,
   std::int32_t bad = 0;      // and what that is
-  for (std::int64_t i = thread; i < count; i += checkers) {
+  for (std::int64_t i = threadIdx.x; i < count; i += checkers) {
     std::int32_t index = indices[i];
     std::int64_t place = index < 0 ? index + extent : index;
     const bool in_range = index >= lowest && place < extent;
@@ -25,13 +24,9 @@ __global__ void check_all(const char* who, std::int32_t* y, const std::int32_t* 
     }
     y[i] = in_range ? static_cast<std::int32_t>(place) : 0;
   }
-  first[thread] = own;
-  __syncthreads();
-  for (unsigned half = checkers / 2; half > 0; half /= 2) {
-    if (thread < half) first[thread] = std::min(first[thread], first[thread + half]);
-    __syncthreads();
-  }
-  if (own < count && own == first[0] && fault->found == 0) *fault = {1, bad, own, extent, who};
+  const std::int64_t first = across<checkers>(
+      whole_block(), own, [](std::int64_t a, std::int64_t b) { return std::min(a, b); });
+  if (own < count && own == first && fault->found == 0) *fault = {1, bad, own, extent, who};
 }
 
 template <class T>

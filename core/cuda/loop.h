@@ -5,13 +5,12 @@
 #include <cstdint>
 #include <stdexcept>
 
+#include <keratin/core/cuda/block.h>
 #include <keratin/core/cuda/kernels.h>
 #include <keratin/core/cuda/runtime.h>
 #include <keratin/core/internal/convert.h>
 
 namespace keratin::cuda {
-
-inline constexpr unsigned block_size = 256;
 
 inline unsigned blocks_for(std::int64_t total) {
   return static_cast<unsigned>(std::min<std::int64_t>((total + block_size - 1) / block_size, 8192));

@@ -3,6 +3,7 @@
 // found is combined in a fixed tree. So the order in which numbers are added depends on the sizes
 // only, and a run gives the same bits as the one before.
 
+#include <keratin/core/cuda/block.h>
 #include <keratin/core/cuda/loop.h>
 #include <keratin/core/cuda/number.h>
 
@@ -34,10 +35,7 @@ void launch_along(const Middle& size, void (*kernel)(Middle, int, P...), Stream 
 }
 
 /// A thread's share: one lane of one column.
-struct Share {
-  int lanes;            // of the column
-  int lane;             // this one
-  int apart;            // threads from one lane to the next
+struct Share : Lanes {
   std::int64_t column;  // its number, also its place in an output of one element per column
   bool exists;          // false behind the last column
   std::int64_t begin;   // the column's first element
@@ -65,22 +63,6 @@ struct Share {
     for (std::int64_t i = lane; i < n; i += lanes) step(i, begin + i * stride);
   }
 };
-
-/// What the lanes of a column hold, combined; all of them get the result. All threads must call it.
-template <class T, class Combine>
-__device__ T across(const Share& share, const T& x, const Combine& combine) {
-  __shared__ T part[block_size];
-  const int thread = static_cast<int>(threadIdx.x);
-  part[thread] = x;
-  __syncthreads();
-  for (int half = share.lanes / 2; half > 0; half /= 2) {
-    if (share.lane < half) part[thread] = combine(part[thread], part[thread + half * share.apart]);
-    __syncthreads();
-  }
-  T result = part[thread - share.lane * share.apart];
-  __syncthreads();
-  return result;
-}
 
 /// The combination of what this lane and all before it hold.
 template <class T, class Combine>

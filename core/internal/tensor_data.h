@@ -1,6 +1,7 @@
 // What a Tensor handle points to, for the library's own code.
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <vector>
 
@@ -42,6 +43,9 @@ Tensor empty(const Shape& shape, DType dtype, Device device);
 /// that is not on the processor. A number on the processor, a tensor of rank 0, may meet any
 /// device; kernels refuse other mixtures.
 Device device_of(std::span<const Tensor> operands);
+inline Device device_of(std::initializer_list<Tensor> operands) {
+  return device_of(std::span(operands.begin(), operands.size()));
+}
 
 /// On that device, itself when it is there already. Not recorded.
 Tensor on_device(const Tensor& tensor, Device device);
