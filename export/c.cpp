@@ -210,7 +210,7 @@ extern "C" {{
 }
 
 std::string c_file(const Model& model, const std::string& name, const COptions& options) {
-  const ModelPlan plan = plan_of("export_c", model);
+  const ModelPlan plan = plan_to_export("export_c", model);
   Interface interface { name, name, real_of(plan), {}, {}, {}, {}, options.max_steps };
   for (char& c : interface.macro)
     c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));

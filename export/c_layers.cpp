@@ -42,7 +42,7 @@ const LayerKind& kind_of(const Layer& layer) {
 Values emit_layer(Writer& writer, const Layer& layer, const Values& inputs) {
   if (auto* model = dynamic_cast<const Model*>(&layer)) {
     const std::string path = writer.path;
-    Values out = emit_plan(writer, plan_of("export_c", *model), inputs);
+    Values out = emit_plan(writer, plan_to_export("export_c", *model), inputs);
     writer.path = path;
     return out;
   }

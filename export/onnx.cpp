@@ -158,7 +158,7 @@ class Walk {
 std::pair<Values, Values> export_layer(Writer& writer, const Layer& layer, const Values& inputs,
                                        const Values& masks) {
   if (auto* model = dynamic_cast<const Model*>(&layer)) {
-    const ModelPlan plan = plan_of("export_onnx", *model);
+    const ModelPlan plan = plan_to_export("export_onnx", *model);
     std::string refused;
     auto results = Walk(writer, plan).run(inputs, masks, refused);
     if (!refused.empty()) fail("it contains{}", refused);
@@ -185,7 +185,7 @@ bool has_onnx() { return true; }
 
 void export_onnx(const Model& model, const std::string& path, const OnnxOptions& options) {
   using namespace onnx;
-  const ModelPlan plan = plan_of("export_onnx", model);
+  const ModelPlan plan = plan_to_export("export_onnx", model);
   Writer writer;
   writer.batch_axis = options.batch_axis;
   writer.graph->set_name(model.name());

@@ -78,8 +78,17 @@ void Model::default_build(const Shapes& input_shapes) {
   graph().build(sublayers());
 }
 
+// A class derived from a model with a graph may override this form, as that of any layer.
+Tensor Model::call(const Tensor& inputs) {
+  return graph().empty() ? Layer::call(inputs) : call_layers({inputs})[0];
+}
+
 Tensors Model::default_call(const Tensors& inputs) {
-  if (graph().empty()) return Layer::default_call(inputs);
+  const bool single = inputs.size() == 1 && graph().outputs().size() == 1;
+  return graph().empty() || single ? Layer::default_call(inputs) : call_layers(inputs);
+}
+
+Tensors Model::call_layers(const Tensors& inputs) {
   if (inputs.size() == graph().inputs().size())
     for (std::size_t i = 0; i < inputs.size(); ++i) check_input(graph().inputs()[i], inputs[i]);
   Tensors masks;
@@ -91,7 +100,7 @@ Tensors Model::default_call(const Tensors& inputs) {
 
 Shapes Model::tried_shapes(const Shapes& input_shapes) {
   ensure_built(input_shapes);
-  if (graph().empty()) return Layer::tried_shapes(input_shapes);
+  if (graph().empty() || !is_built_in(*this)) return Layer::tried_shapes(input_shapes);
   InsideOf scope(*this);
   return graph().shapes(sublayers(), input_shapes);
 }

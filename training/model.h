@@ -91,6 +91,9 @@ class Model : public Layer {
   Model& operator=(Model&&) noexcept = default;
   ~Model() override;
 
+  using Layer::call;
+  /// Calls the layers of a Sequential, or those between symbolic tensors; gives the first output.
+  Tensor call(const Tensor& inputs) override;
   bool supports_masking() const override;
   /// "Functional" for a model of symbolic inputs and outputs.
   std::string class_name() const override;
@@ -204,6 +207,7 @@ class Model : public Layer {
  protected:
   void default_build(const Shapes& input_shapes) override;
   Tensors default_call(const Tensors& inputs) override;
+  Tensors call_layers(const Tensors& inputs);
   Shapes tried_shapes(const Shapes& input_shapes) override;
 
   // Empty in a model of one's own. A Sequential fills it when it is built.

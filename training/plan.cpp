@@ -4,6 +4,7 @@
 
 #include <keratin/core/internal/message.h>
 #include <keratin/layers/core_layers.h>
+#include <keratin/layers/internal/layer_state.h>
 #include <keratin/training/internal/graph.h>
 #include <keratin/training/internal/plan.h>
 #include <keratin/training/internal/saving.h>
@@ -14,7 +15,7 @@ namespace keratin {
 /// inside are its inputs there.
 class Planner {
  public:
-  explicit Planner(const char* who) : who_(who) {}
+  Planner(const char* who, bool refuses_own) : who_(who), refuses_own_(refuses_own) {}
 
   std::vector<std::size_t> open(const Model& model, const std::string& prefix,
                                 const std::vector<std::size_t>& inputs) {
@@ -62,6 +63,11 @@ class Planner {
           "{}: {} ({}) is neither a Sequential nor made of symbolic tensors, so that its layers "
           "are not known",
           who_, model.name(), model.class_name());
+    if (refuses_own_ && !is_built_in(model))
+      fail(
+          "{}: {} ({}): a class of one's own may do more than call its layers; "
+          "export its copy as a Sequential or a Model, which does no more",
+          who_, model.name(), model.class_name());
     return graph;
   }
 
@@ -69,11 +75,14 @@ class Planner {
 
  private:
   const char* who_;
+  bool refuses_own_;
 };
 
-ModelPlan plan_of(const char* who, const Model& model) {
+namespace {
+
+ModelPlan planned(const Model& model, const char* who, bool refuses_own) {
   check_built(who, model);
-  Planner planner(who);
+  Planner planner(who, refuses_own);
   const ModelGraph& graph = planner.graph_of(model);
   ModelPlan& plan = planner.plan;
   plan.input_names = graph.input_names();
@@ -83,5 +92,10 @@ ModelPlan plan_of(const char* who, const Model& model) {
   plan.outputs = planner.open(model, "", plan.inputs);
   return std::move(plan);
 }
+
+}  // namespace
+
+ModelPlan plan_of(const char* who, const Model& model) { return planned(model, who, false); }
+ModelPlan plan_to_export(const char* who, const Model& model) { return planned(model, who, true); }
 
 }  // namespace keratin

@@ -253,6 +253,39 @@ TEST_CASE("summary says what each layer is connected to, as Keras prints it") {
   CHECK(Model({x}, {Dense(2)(x)}).summary_text().find("Connected to") == std::string::npos);
 }
 
+TEST_CASE("a class derived from Sequential or Model may override call, in either form") {
+  class Total : public Sequential {
+   public:
+    Total() : Sequential({Dense(3, {.kernel_initializer = "ones", .input_shape = {2}})}) {}
+    Tensor call(const Tensor& x) override { return sum(Sequential::call(x), -1, true); }
+  };
+  class TotalOfList : public Sequential {
+   public:
+    TotalOfList() : Sequential({Dense(3, {.kernel_initializer = "ones", .input_shape = {2}})}) {}
+    Tensors call(const Tensors& x) override { return {sum(Sequential::call(x)[0], -1, true)}; }
+  };
+  class Doubled : public Model {
+   public:
+    explicit Doubled(const SymbolicTensor& x)
+        : Model({x}, {Dense(1, {.kernel_initializer = "ones"})(x)}) {}
+    Tensor call(const Tensor& x) override { return 2.0 * Model::call(x); }
+  };
+  Total total;
+  TotalOfList total_of_list;
+  Doubled doubled(Input({2}));
+  const Tensor x = ones({4, 2});
+  CHECK(total.predict(x).to_vector<float>() == std::vector<float>(4, 6.0f));
+  CHECK(total_of_list.predict(x).to_vector<float>() == std::vector<float>(4, 6.0f));
+  CHECK(doubled.predict(x).to_vector<float>() == std::vector<float>(4, 4.0f));
+  total.compile({.loss = "mse"});
+  CHECK(total.evaluate(x, zeros({4, 1}))["loss"] == 36);
+  // Inside another model its shape is that of its call; a copy as a Sequential is its layers alone.
+  Sequential outer{layer<Total>(), Dense(1)};
+  outer.build({None, 2});
+  CHECK(outer.output_shapes()[0] == Shape{None, 1});
+  CHECK(Sequential(total).predict(x).to_vector<float>() == std::vector<float>(12, 2.0f));
+}
+
 TEST_CASE("a class without call says so") {
   class Nothing : public Layer {};
   CHECK(error_of([&] {

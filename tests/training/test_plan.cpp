@@ -69,4 +69,20 @@ TEST_SUITE("training") {
                       "that its layers are not known");
     CHECK_THROWS_AS(plan_of("export", Sequential{Dense(2)}), std::invalid_argument);
   }
+
+  TEST_CASE("an export refuses a class that may override call, and takes its copy") {
+    class Own : public Sequential {
+     public:
+      Own() : Sequential({Dense(2, {.input_shape = {3}})}) {}
+    };
+    Own own;
+    own.set_name("own");
+    const char* refused =
+        "export: own (Own): a class of one's own may do more than call its layers; "
+        "export its copy as a Sequential or a Model, which does no more";
+    CHECK_THROWS_WITH(plan_to_export("export", own), refused);
+    CHECK_THROWS_WITH(plan_to_export("export", Sequential{own}), refused);
+    CHECK(plan_to_export("export", Sequential(own)).calls.size() == 1);
+    CHECK(plan_of("plot", own).calls.size() == 1);
+  }
 }

@@ -37,4 +37,8 @@ struct ModelPlan {
 /// symbolic tensors.
 ModelPlan plan_of(const char* who, const Model& model);
 
+/// The same for an export. It throws for a class of the user's, too, inside or outside: such a
+/// model may do more than call its layers.
+ModelPlan plan_to_export(const char* who, const Model& model);
+
 }  // namespace keratin
