@@ -91,9 +91,10 @@ class Model : public Layer {
   Model& operator=(Model&&) noexcept = default;
   ~Model() override;
 
-  using Layer::call;
-  /// Calls the layers of a Sequential, or those between symbolic tensors; gives the first output.
+  /// Calls the layers of a Sequential, or those between symbolic tensors. The form for one input
+  /// gives the first output.
   Tensor call(const Tensor& inputs) override;
+  Tensors call(const Tensors& inputs) override { return default_call(inputs); }
   bool supports_masking() const override;
   /// "Functional" for a model of symbolic inputs and outputs.
   std::string class_name() const override;
