@@ -25,13 +25,14 @@ std::uint64_t Random::reserve(std::int64_t numbers) {
   return first;
 }
 
-// Computed in float64, then converted.
+// Computed in float64, then converted. A draw that fails leaves the generator where it was.
 Tensor Random::generate(const Shape& shape, DType dtype, Device device, Draw draw) {
   draw.generator = this;
   draw.seed = state_.seed;
-  draw.first = reserve(shape.numel() * (draw.kind == Draw::Kind::truncated_normal ? 4 : 1));
+  draw.first = state_.counter;
   Tensor values = empty(shape, dtype == float32 ? float32 : float64, device);
   kernels_of(values).random(values, draw);
+  reserve(shape.numel() * (draw.kind == Draw::Kind::truncated_normal ? 4 : 1));
   return cast(values, dtype);
 }
 

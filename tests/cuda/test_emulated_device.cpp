@@ -1,6 +1,8 @@
 // What the library asks of a device, counted on the emulated one.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
@@ -50,7 +52,7 @@ TEST_CASE("an op is one launch, and waits for nothing" * on_processor()) {
   CHECK(z.item(1, 1) == doctest::Approx(0.2));
 }
 
-TEST_CASE("layers and the finite check have the same bits in every order of threads" *
+TEST_CASE("layers, running sums and the finite check have the same bits in every order of threads" *
           on_processor()) {
   auto scope = device("cuda:0");
   const Tensor x = Random(1).normal({9, 4, 5});
@@ -67,6 +69,7 @@ TEST_CASE("layers and the finite check have the same bits in every order of thre
     all.push_back(y);
     kernels_of(y).check_finite(finite, all);
     all.push_back(finite.astype(float32));
+    all.insert(all.begin(), {cumsum(y, 1), cumsum(reshape(x, {-1}), 0)});
     for (std::int64_t place : {0, 127, 255}) {  // of the threads of a block
       const Tensor numbers = zeros({256}), found = full({}, 1, boolean);
       slice(numbers, {range(place, place + 1)}).assign(std::nan(""));
@@ -162,6 +165,37 @@ TEST_CASE("large arrays go to a device through buffers that are not filled too e
   const emulation::Counts after = emulation::counts();
   CHECK(after.copies - before.copies == 2 * 3 + 2);
   CHECK(after.waits - before.waits == 2 * 3 - 2 + 2);
+}
+
+TEST_CASE("threads that copy to a device at the same time do not fill each other's buffers" *
+          on_processor()) {
+  std::array<double, 2> differences;
+  differences.fill(1);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < differences.size(); ++i)
+    threads.emplace_back([&differences, i] {
+      const Tensor x = full({1'000'000}, static_cast<double>(i), float32, "cpu");
+      double largest = 0;
+      for (int turn = 0; turn < 10; ++turn)
+        largest = std::max(largest, max(abs(x.to("cuda:0").to("cpu") - x)).item());
+      differences[i] = largest;
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (double difference : differences) CHECK(difference == 0);
+}
+
+TEST_CASE("many rows of many units of an LSTM are multiplied by cuBLAS" * on_processor()) {
+  auto scope = device("cuda:0");
+  auto products = [](std::int64_t rows) {
+    LSTM lstm(128);
+    const Tensor x = ones({rows, 3, 1});
+    lstm(x);
+    const std::int64_t before = emulation::counts().products;
+    lstm(x);
+    return emulation::counts().products - before;
+  };
+  const std::int64_t few = products(1024);  // 1024 * 128 * 512 = 2^26
+  CHECK(products(1025) == few + 2);         // of the second and third step
 }
 
 TEST_CASE("a repeated step is one graph, its batch, and the optimizer" * on_processor()) {
@@ -331,6 +365,9 @@ TEST_CASE("elements of a view that overlap are added by one launch after the oth
   CHECK(y.to_vector<float>() == std::vector<float>{1, 1, 1, 2, 2, 1, 2, 2, 1, 1, 1});
   CHECK(launches({1, 2}) == 5);
   CHECK(launches({0, 1}) == 3);
+  const Tensor z = zeros({11}, float32, "cuda:0");
+  kernels_of(z).accumulate(make_view(z, {3, 5}, {3, 1}, 0), arange(5, float32, "cuda:0"));
+  CHECK(z.to_vector<float>() == std::vector<float>{0, 1, 2, 3, 5, 2, 3, 5, 2, 3, 4});
   const Tensor apart = zeros({3, 5}, float32, "cuda:0");
   const std::int64_t before = emulation::counts().kernels;
   kernels_of(apart).accumulate(apart, x);

@@ -296,6 +296,18 @@ CUDA_TEST_CASE("layers of one's own: what cannot be repeated goes on op by op") 
 
 namespace {
 
+/// Draws from a generator that the library does not know of.
+class OwnNoise : public Layer {
+ public:
+  bool supports_graph() const override { return true; }
+  Tensor call(const Tensor& x) override {
+    return training() ? x * random_->normal(x.shape(), 1, 0.5, x.dtype(), x.device()) : x;
+  }
+
+ private:
+  std::shared_ptr<Random> random_ = std::make_shared<Random>(3);
+};
+
 /// Keeps what it has seen in training.
 class Keeping : public Layer {
  public:
@@ -330,6 +342,16 @@ class Visited : public Layer {
 };
 
 }  // namespace
+
+CUDA_TEST_CASE("a layer with a generator of its own draws the numbers of single ops") {
+  const Tensor x = Random(2).normal({60, 5}), y = Random(3).normal({60, 2});
+  CHECK(same_with_graphs(
+      [] {
+        return Sequential({Dropout(0.3), OwnNoise(), Dropout(0.2), Dense(2)});
+      },
+      squared,
+      [&](Model& m) { return m.fit(x, y, {.batch_size = 10, .epochs = 3, .verbose = 0}); }));
+}
 
 CUDA_TEST_CASE("what a layer keeps of each step is there when training has ended") {
   auto scope = device("cuda:0");
