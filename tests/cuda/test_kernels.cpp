@@ -231,17 +231,19 @@ CUDA_TEST_CASE("an LSTM does not ask how its kernel and its output's gradient li
                gy = Random(3).normal({3, 7, 4});
   LSTM lstm(7, {.return_sequences = true});
   lstm.build(x.shape());
-  auto results = [&](const Device& there) {
-    lstm.to(there);
-    lstm.weights()[1].replace(kernel.to(there).transpose());
-    const Tensor inputs = x.to(there);
-    GradientTape tape;
-    tape.watch(inputs);
-    const Tensor y = lstm(inputs);
-    return Tensors{y, tape.gradient(y, inputs, gy.to(there).transpose({0, 2, 1}))};
-  };
-  const Tensors here = results("cpu"), there = results("cuda:0");
-  for (std::size_t i = 0; i < here.size(); ++i) CHECK(distance(here[i], there[i]) < 1e-5);
+  for (const bool dense : {false, true}) {
+    auto results = [&](const Device& there) {
+      lstm.to(there);
+      const Tensor k = kernel.to(there).transpose(), inputs = x.to(there);
+      lstm.weights()[1].replace(dense ? k.copy() : k);
+      GradientTape tape;
+      tape.watch(inputs);
+      const Tensor y = lstm(inputs);
+      return Tensors{y, tape.gradient(y, inputs, gy.to(there).transpose({0, 2, 1}))};
+    };
+    const Tensors here = results("cpu"), there = results("cuda:0");
+    for (std::size_t i = 0; i < here.size(); ++i) CHECK(distance(here[i], there[i]) < 1e-5);
+  }
 }
 
 CUDA_TEST_CASE("of equal elements of a window the first one has the gradient") {
