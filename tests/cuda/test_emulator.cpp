@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <keratin/core/cuda/block.h>
 #include <keratin/core/cuda/runtime.h>
 
 #include "../error_of.h"
@@ -32,6 +33,13 @@ namespace {
 __global__ void scale(float* y, const float* x, float factor, int n) {
   int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i < n) y[i] = factor * x[i];
+}
+
+// y[i] = the sums of i, i + 1, i + 2, ... over the threads of a block, one right after the other
+__global__ void sum_often(int* y, int count) {
+  const int thread = static_cast<int>(threadIdx.x);
+  for (int i = 0; i < count; ++i)
+    y[thread * count + i] = across(whole_block(), thread + i, [](int a, int b) { return a + b; });
 }
 
 // y[b] = the sum of row b of x (blocks, n)
@@ -190,6 +198,20 @@ TEST_CASE("sums with barriers have the same bits in every order of threads" *
   }
   release(dx, 0);
   release(dy, 0);
+}
+
+TEST_CASE("what a block combines stays until all its threads have it" *
+          doctest::test_suite("threads")) {
+  const int threads = 64, count = 3;
+  int* sums = new_array<int>(threads * count);
+  for (Order order : orders) {
+    Set set(emulation::order, order);
+    launch(sum_often, 1, threads, stream(), sums, count);
+    const std::vector<int> y = to_host(sums, threads * count);
+    for (int i = 0; i < threads * count; ++i)
+      CHECK(y[static_cast<std::size_t>(i)] == threads * (threads - 1) / 2 + threads * (i % count));
+  }
+  release(sums, 0);
 }
 
 TEST_CASE("warps sum and scan by shuffles, while another warp has ended" *

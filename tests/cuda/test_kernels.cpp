@@ -256,6 +256,17 @@ CUDA_TEST_CASE("of equal elements of a window the first one has the gradient") {
   CHECK(distance(gradient(x), gradient(x.to("cuda:0"))) == 0);
 }
 
+CUDA_TEST_CASE("all numbers but 0 are true") {
+  auto truth = [](const Device& there) {
+    const Tensor x = tensor({2.0, -1.0, 0.0, 0.5, 0.0, std::nan("")}, float32, there),
+                 y = tensor({1, 3, 2, 0, 0, -1}, int32, there);
+    return stack({logical_and(x, y), logical_or(x, y), logical_xor(x, y)});
+  };
+  CHECK(truth("cpu").to_vector<int>() ==
+        std::vector<int>{1, 1, 0, 0, 0, 1, 1, 1, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0});
+  CHECK(all(truth("cpu") == truth("cuda:0").to("cpu")).item() == 1);
+}
+
 CUDA_TEST_CASE("ranges have the processor's bits, and integers wrap around as there") {
   CHECK(distance(arange(0, 100, 0.1, float64, "cuda:0"), arange(0, 100, 0.1, float64, "cpu")) == 0);
   const Tensor x = arange(16'777'210, 16'777'230, 1, int32, "cpu"), y = x.to("cuda:0");
