@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <keratin/core/cuda/block.h>
+#include <keratin/core/cuda/loop.h>
 #include <keratin/core/cuda/runtime.h>
 
 #include "../error_of.h"
@@ -198,6 +199,16 @@ TEST_CASE("sums with barriers have the same bits in every order of threads" *
   }
   release(dx, 0);
   release(dy, 0);
+}
+
+TEST_CASE("places are divided in 64 bits where 32 do not do") {
+  for (std::int64_t x : {std::int64_t{0}, std::int64_t{4'294'967'295}, std::int64_t{4'294'967'296},
+                         std::int64_t{9'000'000'000'000}})
+    for (std::int64_t by : {std::int64_t{1}, std::int64_t{7}, std::int64_t{5'000'000'000}}) {
+      const Division division = divide(x, by);
+      CHECK(division.quotient == x / by);
+      CHECK(division.remainder == x % by);
+    }
 }
 
 TEST_CASE("what a block combines stays until all its threads have it" *

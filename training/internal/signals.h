@@ -1,4 +1,4 @@
-// Ctrl-C and SIGTERM, noted for who asks now and then.
+// Ctrl-C and SIGTERM, noted for a loop that asks now and then.
 #pragma once
 
 namespace keratin {
