@@ -65,8 +65,8 @@ class Planner {
           who_, model.name(), model.class_name());
     if (refuses_own_ && !is_built_in(model))
       fail(
-          "{}: {} ({}): a class of one's own may do more than call its layers; "
-          "export its copy as a Sequential or a Model, which does no more",
+          "{}: {} ({}): a class of one's own may do more than call its layers; Sequential(model) "
+          "or Model(model) is a copy that does no more",
           who_, model.name(), model.class_name());
     return graph;
   }

@@ -79,7 +79,7 @@ TEST_SUITE("training") {
     own.set_name("own");
     const char* refused =
         "export: own (Own): a class of one's own may do more than call its layers; "
-        "export its copy as a Sequential or a Model, which does no more";
+        "Sequential(model) or Model(model) is a copy that does no more";
     CHECK_THROWS_WITH(plan_to_export("export", own), refused);
     CHECK_THROWS_WITH(plan_to_export("export", Sequential{own}), refused);
     CHECK(plan_to_export("export", Sequential(own)).calls.size() == 1);
