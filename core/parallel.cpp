@@ -1,6 +1,10 @@
-// Threads by OpenMP. A loop's parts are tasks: whichever thread of the team is free takes the next
-// one, and the caller takes them all if no other thread comes in time. So a thread that has lost
-// its processor to another program delays nobody before it has begun a part.
+// Threads by OpenMP: a parallel region is a team, whose master runs the program while the others
+// wait for loops. Whichever thread is free takes the next part of a loop, and the master takes
+// those that nobody has begun. So a thread that has lost its processor to another program delays
+// nobody before it has begun a part.
+//
+// The parts are not OpenMP tasks: LLVM's runtime crashes after the end of a thread whose tasks
+// another one ran.
 
 #include <omp.h>
 #include <pthread.h>
@@ -8,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <utility>
 
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
@@ -23,6 +28,74 @@ int processors() {
   return count;
 }
 
+// How often a thread looks before it sleeps: for about a millisecond, longer than a master works
+// between two loops of a step.
+constexpr int looks = 50'000;
+
+template <class T>
+void wait_for_change(const std::atomic<T>& value, T from) {
+  for (int look = 0; look < looks; ++look) {
+    if (value != from) return;
+#if defined(__SSE2__)
+    _mm_pause();
+#endif
+  }
+  value.wait(from);
+}
+
+// A team's loops, one after another.
+class Team {
+ public:
+  /// By the master: runs body(i) for i = 0..parts-1, shared out.
+  template <class Body>
+  void share(std::uint32_t parts, const Body& body) {
+    body_ = &body;
+    run_ = [](const void* it, std::uint32_t i) noexcept { (*static_cast<const Body*>(it))(i); };
+    parts_ = unfinished_ = parts;
+    ticket_ = ticket_ + next_loop + parts;
+    ticket_.notify_all();
+    take_parts();
+    while (const std::uint32_t left = unfinished_) wait_for_change(unfinished_, left);
+  }
+
+  /// By the others: takes parts until the master ends this.
+  void serve() {
+    // Looks at the ticket before it looks for the end: the end changes the ticket.
+    for (std::uint32_t seen = take_parts(); !ended_; seen = take_parts())
+      wait_for_change(ticket_, seen);
+  }
+  void end() {
+    ended_ = true;
+    ticket_ += next_loop;
+    ticket_.notify_all();
+  }
+
+ private:
+  // Does parts until none is left to begin; returns the ticket that says so.
+  std::uint32_t take_parts() {
+    std::uint32_t ticket = ticket_;
+    while (const std::uint32_t left = ticket % next_loop) {
+      if (!ticket_.compare_exchange_weak(ticket, ticket - 1)) continue;
+      run_(body_, parts_ - left);
+      if (--unfinished_ == 0) unfinished_.notify_one();
+      ticket = ticket_;
+    }
+    return ticket;
+  }
+
+  // The last bits of the ticket say how many parts of the loop nobody has begun; the others change
+  // with each loop. Who counts one down owns a part, and the loop waits for it.
+  static constexpr std::uint32_t next_loop = 2048;
+  std::atomic<std::uint32_t> ticket_{0}, unfinished_{0};
+  std::atomic<bool> ended_{false};
+  std::uint32_t parts_ = 0;
+  const void* body_ = nullptr;
+  void (*run_)(const void* body, std::uint32_t i) noexcept = nullptr;
+};
+
+// The team that this thread is the master of; none while it runs a part.
+thread_local Team* team = nullptr;
+
 // Whether a thread has a team. There is one team at a time: many threads that predict at once are
 // parallel already, and each works alone.
 std::atomic<bool> team_taken{false};
@@ -33,51 +106,52 @@ void work_alone_from_now_on() { team_taken = true; }
 bool take_team() {
   static const int registered = pthread_atfork(nullptr, nullptr, work_alone_from_now_on);
   static_cast<void>(registered);
-  return !team_taken.exchange(true, std::memory_order_acquire);
+  return !team_taken.exchange(true);
 }
 
 }  // namespace
 
 std::int64_t threads_for(std::int64_t n, std::int64_t threads) {
-  if (n < 2 || threads < 2 || omp_in_final()) return 1;
+  if (n < 2 || threads < 2 || (!team && omp_in_parallel())) return 1;
   return std::min({n, threads, static_cast<std::int64_t>(num_threads())});
 }
 
 void with_team(const std::function<void()>& f) {
   const int threads = std::min(num_threads(), processors());
-  if (threads < 2 || omp_in_parallel() || !take_team()) return f();
+  if (threads < 2 || team || omp_in_parallel() || !take_team()) return f();
+  Team here;
   std::exception_ptr error;
 #pragma omp parallel num_threads(threads)
-#pragma omp master
-  try {
-    f();
-  } catch (...) {
-    error = std::current_exception();
+  if (omp_get_thread_num() != 0) {
+    here.serve();
+  } else {
+    team = &here;
+    try {
+      f();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    team = nullptr;
+    here.end();
   }
-  team_taken.store(false, std::memory_order_release);
+  team_taken = false;
   if (error) std::rethrow_exception(error);
 }
 
 void share_out(std::int64_t n, std::int64_t threads,
                void (*part)(const void* body, std::int64_t begin, std::int64_t end),
                const void* body) {
-  if (!omp_in_parallel()) {
-    auto loop = [&] { omp_in_parallel() ? share_out(n, threads, part, body) : part(body, 0, n); };
+  if (!team) {
+    auto loop = [&] { team ? share_out(n, threads, part, body) : part(body, 0, n); };
     return with_team(std::ref(loop));  // which may find the team taken
   }
   const FloatingPointMode mode = FloatingPointMode::current();
-  auto run = [=](std::int64_t i) {
+  Team& mine = *std::exchange(team, nullptr);  // a loop inside a part runs alone
+  mine.share(static_cast<std::uint32_t>(threads), [=](std::int64_t i) {
     WithMode here(mode);
     part(body, n * i / threads, n * (i + 1) / threads);
-  };
-  // Loops inside a final task find omp_in_final() and run alone.
-  for (std::int64_t i = 1; i < threads; ++i) {
-#pragma omp task final(true) firstprivate(i) shared(run)
-    run(i);
-  }
-#pragma omp task final(true) if (false) shared(run)
-  run(0);
-#pragma omp taskwait
+  });
+  team = &mine;
 }
 
 int num_threads() {

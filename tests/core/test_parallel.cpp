@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <stdexcept>
@@ -141,6 +143,40 @@ TEST_CASE("several threads may compute at once") {
   for (auto& place : found) threads.emplace_back([&] { place = work(); });
   for (std::thread& thread : threads) thread.join();
   for (auto& one : found) CHECK(one == expected);
+}
+
+TEST_CASE("threads that end leave nothing behind that the next ones meet") {
+  Threads seven(7);
+  std::atomic<std::int64_t> done{0};
+  const auto count = [&](std::int64_t begin, std::int64_t end) {
+    double work = 0;
+    for (int i = 0; i < 500; ++i) work += std::sqrt(static_cast<double>(begin + i));
+    done += work > 0 ? end - begin : 0;
+  };
+  for (int round = 0; round < 1000; ++round)
+    std::thread([&] {
+      for (int teams = 0; teams < 3; ++teams)
+        with_team([&] {
+          for (int loop = 0; loop < 20; ++loop) parallel_for(7, 7, count);
+        });
+    }).join();
+  CHECK(done == 1000 * 3 * 20 * 7);
+}
+
+TEST_CASE("a team that has gone to sleep serves the next loop") {
+  Threads two(2);
+  std::atomic<int> done{0};
+  with_team([&] {
+    for (int loop = 0; loop < 5; ++loop) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      parallel_for(8, 100, [&](std::int64_t begin, std::int64_t end) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(end < 8 ? 1 : 10));
+        done += static_cast<int>(end - begin);
+      });
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  });
+  CHECK(done == 40);
 }
 
 TEST_CASE("each item of a loop is done once, by any number of threads") {
