@@ -2,12 +2,12 @@
 
 #include <doctest/doctest.h>
 
-#include <filesystem>
 #include <optional>
 
 #include <keratin/keratin.h>
 
 #include "error_of.h"
+#include "temporary_directory.h"
 
 TEST_SUITE_BEGIN("layers");
 
@@ -303,8 +303,8 @@ TEST_CASE("a build that fails leaves no part built") {
 
 TEST_CASE("a model of one's own loads what it saved, and captures what it computes") {
   clear_session();
-  const std::string file =
-      (std::filesystem::temp_directory_path() / "keratin_references.npz").string();
+  const TemporaryDirectory directory;
+  const std::string file = directory / "weights.npz";
   Tensor x = Random(1).normal({5, 3});
   Net a, b;
   a(x);
@@ -316,7 +316,6 @@ TEST_CASE("a model of one's own loads what it saved, and captures what it comput
   Sequential one({Dense(4, {.input_shape = {3}})});
   std::string error = error_of([&] { one.load_weights(file); });
   CHECK(error.find("net/dense_1/bias: not in the model") != std::string::npos);
-  std::filesystem::remove(file);
 
   std::map<std::string, Tensor> seen = a.capture(x);
   CHECK(seen.size() == 3);
