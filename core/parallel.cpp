@@ -1,7 +1,7 @@
 // Threads by OpenMP: a parallel region is a team, whose master runs the program while the others
 // wait for loops. Whichever thread is free takes the next part of a loop, and the master takes
-// those that nobody has begun. So a thread that has lost its processor to another program delays
-// nobody before it has begun a part.
+// those that nobody has begun. So inside a team a thread that has lost its processor to another
+// program delays nobody before it has begun a part.
 //
 // The parts are not OpenMP tasks: LLVM's runtime crashes after the end of a thread whose tasks
 // another one ran.
@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <utility>
 
@@ -20,6 +21,7 @@
 namespace keratin {
 namespace {
 
+constexpr int most_threads = 1024;
 std::atomic<int> chosen{0};
 
 // Asking the system takes longer than a small loop.
@@ -28,18 +30,19 @@ int processors() {
   return count;
 }
 
-// How often a thread looks before it sleeps: for about a millisecond, longer than a master works
-// between two loops of a step.
-constexpr int looks = 50'000;
+// How long a thread looks before it sleeps: longer than a master works between two loops of a step.
+constexpr std::chrono::milliseconds awake{1};
 
-template <class T>
-void wait_for_change(const std::atomic<T>& value, T from) {
-  for (int look = 0; look < looks; ++look) {
-    if (value != from) return;
+void wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t from) {
+  const auto begin = std::chrono::steady_clock::now();
+  do {
+    for (int look = 0; look < 100; ++look) {
+      if (value != from) return;
 #if defined(__SSE2__)
-    _mm_pause();
+      _mm_pause();
 #endif
-  }
+    }
+  } while (std::chrono::steady_clock::now() - begin < awake);
   value.wait(from);
 }
 
@@ -52,7 +55,7 @@ class Team {
     body_ = &body;
     run_ = [](const void* it, std::uint32_t i) noexcept { (*static_cast<const Body*>(it))(i); };
     parts_ = unfinished_ = parts;
-    ticket_ = ticket_ + next_loop + parts;
+    ticket_ += next_loop + parts;
     ticket_.notify_all();
     take_parts();
     while (const std::uint32_t left = unfinished_) wait_for_change(unfinished_, left);
@@ -60,13 +63,11 @@ class Team {
 
   /// By the others: takes parts until the master ends this.
   void serve() {
-    // Looks at the ticket before it looks for the end: the end changes the ticket.
-    for (std::uint32_t seen = take_parts(); !ended_; seen = take_parts())
-      wait_for_change(ticket_, seen);
+    for (std::uint32_t ticket; !((ticket = take_parts()) & ended);)
+      wait_for_change(ticket_, ticket);
   }
   void end() {
-    ended_ = true;
-    ticket_ += next_loop;
+    ticket_ |= ended;
     ticket_.notify_all();
   }
 
@@ -74,7 +75,7 @@ class Team {
   // Does parts until none is left to begin; returns the ticket that says so.
   std::uint32_t take_parts() {
     std::uint32_t ticket = ticket_;
-    while (const std::uint32_t left = ticket % next_loop) {
+    while (const std::uint32_t left = ticket % ended) {
       if (!ticket_.compare_exchange_weak(ticket, ticket - 1)) continue;
       run_(body_, parts_ - left);
       if (--unfinished_ == 0) unfinished_.notify_one();
@@ -83,11 +84,12 @@ class Team {
     return ticket;
   }
 
-  // The last bits of the ticket say how many parts of the loop nobody has begun; the others change
-  // with each loop. Who counts one down owns a part, and the loop waits for it.
-  static constexpr std::uint32_t next_loop = 2048;
+  // The last bits of the ticket say how many parts of the loop nobody has begun. The thread that
+  // counts one down owns a part, and the loop waits for it. Then comes the bit that ends the team;
+  // the bits above it change with each loop.
+  static constexpr std::uint32_t ended = 2048, next_loop = 2 * ended;
+  static_assert(most_threads < ended);
   std::atomic<std::uint32_t> ticket_{0}, unfinished_{0};
-  std::atomic<bool> ended_{false};
   std::uint32_t parts_ = 0;
   const void* body_ = nullptr;
   void (*run_)(const void* body, std::uint32_t i) noexcept = nullptr;
@@ -156,12 +158,12 @@ void share_out(std::int64_t n, std::int64_t threads,
 
 int num_threads() {
   if (int n = chosen.load(std::memory_order_relaxed)) return n;
-  return std::clamp(omp_get_max_threads(), 1, processors());
+  return std::clamp(omp_get_max_threads(), 1, std::min(processors(), most_threads));
 }
 
 void set_num_threads(int threads) {
-  if (threads < 0 || threads > 1024)
-    fail("set_num_threads: expected 0 (default) to 1024, got {}", threads);
+  if (threads < 0 || threads > most_threads)
+    fail("set_num_threads: expected 0 (default) to {}, got {}", most_threads, threads);
   chosen = threads;
 }
 

@@ -73,6 +73,7 @@ SKIPS = [
         THREADS, block=True,
     ),
     Skip("core/parallel.cpp", r"pthread_atfork|work_alone|chosen\{|team_taken", THREADS),
+    Skip("core/parallel.cpp", r"awake|ended = 2048|most_threads|look = 0", THREADS),
     Skip(
         "core/pool.cpp", r"class_count = |cache_limit|mine->bytes [-+]=|bytes = 0",
         "matters from 2 GiB of freed blocks on",
