@@ -12,24 +12,13 @@
 #include <keratin/core/internal/backend.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/pool.h>
+#include <keratin/core/internal/sanitized.h>
 #include <keratin/core/memory.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define KERATIN_PLAIN_ALLOCATION 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define KERATIN_PLAIN_ALLOCATION 1
-#endif
-#endif
 
 namespace keratin {
 namespace {
 
-#ifdef KERATIN_PLAIN_ALLOCATION
-constexpr bool caching = false;
-#else
-constexpr bool caching = true;
-#endif
+constexpr bool caching = !sanitized;
 
 constexpr std::size_t alignment = 64;
 constexpr int class_count = 4 * 44;                        // up to 2^50 bytes

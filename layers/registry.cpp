@@ -261,10 +261,10 @@ void register_layer_class(const std::type_info& type, LayerClass known) {
 AnyLayer reference_to(const Layer& layer) {
   auto known = class_of(layer);
   if (!known)
-    throw LayerError(
-        fmt::format("{0} ({1}): a class of one's own joins a graph as layer<{1}>(...)(x), or after "
-                    "register_keras_serializable<{1}>()",
-                    layer.name(), layer.class_name()));
+    throw LayerError(fmt::format(
+        "{0} ({1}): its class is not registered: write "
+        "register_keras_serializable<{1}>(...), or layer<{1}>(...)(x) to call it in a graph",
+        layer.name(), layer.class_name()));
   return known->reference(layer);
 }
 

@@ -159,7 +159,7 @@ History Model::fit(const Dataset& data, const FitOptions& options) {
 
 History Model::Loops::fit(Model& model, Source& source, Source* validation,
                           const FitOptions& options) {
-  Trainer trainer(model);
+  Trainer trainer("fit", model);
   trainer.class_weight = options.class_weight;
   if (!options.class_weight.empty() && model.compilation().outputs.size() > 1)
     fail("fit: class_weight is for models with one output; give sample_weight");
@@ -251,7 +251,7 @@ Scores Model::evaluate(const Dataset& data, const EvaluateOptions& options) {
 }
 
 Logs Model::Loops::evaluate(Model& model, Source& source, const EvaluateOptions& options) {
-  Trainer trainer(model);
+  Trainer trainer("evaluate", model);
   NoGradient scope;
   std::vector<AnyCallback> callbacks = options.callbacks;
   if (options.verbose > 0) callbacks.push_back(ProgbarLogger(options.verbose));
@@ -309,7 +309,7 @@ Outputs Model::predict_on_batch(const Arrays& x) const {
 }
 
 Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight) {
-  Trainer trainer(*this);
+  Trainer trainer("train_on_batch", *this);
   const Data data = data_of("train_on_batch", *this, x, y, sample_weight);
   reset_metrics();
   Logs logs;
@@ -322,7 +322,7 @@ Logs Model::train_on_batch(const Arrays& x, const Arrays& y, const Arrays& sampl
 }
 
 Logs Model::test_on_batch(const Arrays& x, const Arrays& y, const Arrays& sample_weight) {
-  Trainer trainer(*this);
+  Trainer trainer("test_on_batch", *this);
   const Data data = data_of("test_on_batch", *this, x, y, sample_weight);
   reset_metrics();
   Logs logs;

@@ -47,14 +47,15 @@ Tensors loss_and_gradients(const Step& step, const Optimizer& optimizer) {
 
 }  // namespace
 
-Trainer::Trainer(Model& model)
-    : model_(model),
+Trainer::Trainer(const char* who, Model& model)
+    : who_(who),
+      model_(model),
       state_(model.compilation()),
       graphs_(model, state_.run_eagerly == false),
       metrics_in_graph_(state_.metrics_support_graph()) {
   if (!model.compiled())
     fail("{} ({}): compile it with a loss first", model.name(), model.class_name());
-  check_elements("fit", model);
+  check_elements(who, model);
   if (state_.run_eagerly.value_or(!state_.losses_support_graph())) graphs_.stop();
   state_.trainer = this;
 }
@@ -254,10 +255,10 @@ void Trainer::make_weights(const Tensors& x) {
 Step Trainer::forward(const Batch& batch, bool training) {
   Step step;
   step.predicted = predictions_of(model_, batch.x, {.training = training});
-  step.y = state_.aligned("fit", "y", batch.y);
+  step.y = state_.aligned(who_, "y", batch.y);
   Tensors weight = batch.sample_weight;
   if (weight.size() == 1) weight.resize(state_.outputs.size(), weight[0]);
-  step.weight = state_.aligned("fit", "sample_weight", weight);
+  step.weight = state_.aligned(who_, "sample_weight", weight);
   if (training && !class_weight.empty() && step.y[0].defined()) {
     const Shape& p = step.predicted.values[0].shape();
     Tensor& y = step.y[0];

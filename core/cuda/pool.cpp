@@ -3,11 +3,13 @@
 
 #include <keratin/core/cuda/pool.h>
 #include <keratin/core/cuda/runtime.h>
+#include <keratin/core/internal/sanitized.h>
 
 namespace keratin::cuda {
 
 // Quarters of a power of two, at least 256 bytes: 256, 320, 384, 448, 512, 640, ...
 std::size_t Pool::block_bytes(std::size_t asked) {
+  if (sanitized) return std::max<std::size_t>(asked, 1);
   const std::size_t bytes = std::max<std::size_t>(asked, 256);
   const std::size_t step = std::bit_floor(bytes) / 4;
   return (bytes + step - 1) / step * step;

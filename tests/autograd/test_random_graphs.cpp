@@ -14,6 +14,7 @@
 
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/sanitized.h>
 
 #include "random_graph.h"
 
@@ -23,18 +24,7 @@ namespace keratin::test {
 namespace {
 
 // Sanitizers make it ten times slower.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int graph_count = 1000;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
-constexpr int graph_count = 1000;
-#else
-constexpr int graph_count = 10000;
-#endif
-#else
-constexpr int graph_count = 10000;
-#endif
+constexpr int graph_count = sanitized ? 1000 : 10000;
 
 // Errors allowed, relative to the sum of the magnitudes that a derivative is summed up from. In
 // 40,000 graphs the largest were 5.1e-15 and 1.1e-4.

@@ -23,6 +23,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/sanitized.h>
 #include <keratin/core/memory.h>
 #include <keratin/core/random.h>
 
@@ -33,18 +34,6 @@ TEST_SUITE_BEGIN("autograd");
 using namespace keratin;
 
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
-#else
-constexpr bool sanitized = false;
-#endif
 
 using Values = std::vector<double>;
 using Function = std::function<Tensor(const Tensor&)>;

@@ -15,12 +15,12 @@
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/pool.h>
+#include <keratin/core/internal/sanitized.h>
 #include <keratin/core/memory.h>
 #include <keratin/core/random.h>
 #include <keratin/layers/rnn.h>
 
 #include "../on_processor.h"
-#include "pooled.h"
 
 TEST_SUITE_BEGIN("core");
 
@@ -64,7 +64,7 @@ Tensor filled_by_a_test;
 }  // namespace
 
 TEST_CASE("a loop of ops asks the system for nothing after its first steps" *
-          doctest::skip(!pooled)) {
+          doctest::skip(sanitized)) {
   Tensor x = Random(1).normal({17, 33}), w = Random(2).normal({33, 5});
   CHECK(asked_in_steady_state([&] {
           Tensor y = softmax(dot(x, w) + 1);
@@ -74,7 +74,7 @@ TEST_CASE("a loop of ops asks the system for nothing after its first steps" *
 }
 
 TEST_CASE("a training loop asks the system for nothing after its first steps" *
-          doctest::skip(!pooled)) {
+          doctest::skip(sanitized)) {
   Tensor x = Random(1).normal({17, 33}), w = Random(2).normal({33, 5}), b = zeros({5});
   CHECK(asked_in_steady_state([&] {
           GradientTape tape;
@@ -88,7 +88,7 @@ TEST_CASE("a training loop asks the system for nothing after its first steps" *
 }
 
 TEST_CASE("nested tapes ask the system for nothing after their first steps" *
-          doctest::skip(!pooled)) {
+          doctest::skip(sanitized)) {
   Tensor x = Random(1).normal({6, 7});
   CHECK(asked_in_steady_state([&] {
           GradientTape outer;
@@ -103,7 +103,7 @@ TEST_CASE("nested tapes ask the system for nothing after their first steps" *
         }) == 0);
 }
 
-TEST_CASE("freed memory goes back to the system when asked for" * doctest::skip(!pooled) *
+TEST_CASE("freed memory goes back to the system when asked for" * doctest::skip(sanitized) *
           on_processor()) {
   release_cached_memory();
   std::int64_t before = reserved();
@@ -135,7 +135,7 @@ TEST_CASE("memory in use is counted, and the caller's own is not" * on_processor
   CHECK(reserved() <= with_a + 4096);
 }
 
-TEST_CASE("a block is never smaller than what was asked for" * doctest::skip(!pooled)) {
+TEST_CASE("a block is never smaller than what was asked for" * doctest::skip(sanitized)) {
   for (std::size_t bytes : {1, 63, 64, 65, 80, 81, 128, 129, 1000, 1024, 1025, 4097, 5121}) {
     release_cached_memory();
     std::int64_t before = memory_stats().bytes_reserved;
@@ -145,7 +145,8 @@ TEST_CASE("a block is never smaller than what was asked for" * doctest::skip(!po
   }
 }
 
-TEST_CASE("what a thread has freed goes back to the system when it ends" * doctest::skip(!pooled)) {
+TEST_CASE("what a thread has freed goes back to the system when it ends" *
+          doctest::skip(sanitized)) {
   release_cached_memory();
   std::int64_t before = reserved();
   std::thread([] {
@@ -196,7 +197,7 @@ TEST_CASE("a shape beyond any memory throws OutOfMemory that names the bytes" * 
   CHECK(sum(ones({2, 3})).item() == 6);
 }
 
-TEST_CASE("after running out of memory the program goes on" * doctest::skip(!pooled) *
+TEST_CASE("after running out of memory the program goes on" * doctest::skip(sanitized) *
           on_processor()) {
   Tensor x = ones({100, 100});
   GradientTape tape;
@@ -215,7 +216,7 @@ TEST_CASE("after running out of memory the program goes on" * doctest::skip(!poo
 }
 
 TEST_CASE("cached blocks of other sizes are given back before memory runs out" *
-          doctest::skip(!pooled) * on_processor()) {
+          doctest::skip(sanitized) * on_processor()) {
   release_cached_memory();
   AddressLimit limit(256 << 20);
   { Tensor a = ones({30 << 20}); }  // 128 MiB, then cached; the next one takes 192

@@ -213,7 +213,7 @@ TEST_CASE("mistakes in a graph say where they are") {
   CHECK(error_of([&] {
           Plus plus;
           plus(x);
-        }).find("joins a graph as layer<Plus>(...)(x)") != std::string::npos);
+        }).find("or layer<Plus>(...)(x) to call it in a graph") != std::string::npos);
   CHECK(error_of([&] { Model({x}, {Dense(1, {.name = "d"})(Dense(1, {.name = "d"})(h))}, "m"); }) ==
         "m (Functional): two layers are named \"d\"");
   Model model({x}, {h}, "m");
@@ -279,6 +279,8 @@ TEST_CASE("a class derived from Sequential or Model may override call, in either
   CHECK(doubled.predict(x).to_vector<float>() == std::vector<float>(4, 4.0f));
   total.compile({.loss = "mse"});
   CHECK(total.evaluate(x, zeros({4, 1}))["loss"] == 36);
+  CHECK(error_of([&] { total.to_json(); }).find("(Total): its class is not registered") !=
+        std::string::npos);
   // Inside another model its shape is that of its call; a copy as a Sequential is its layers alone.
   Sequential outer{layer<Total>(), Dense(1)};
   outer.build({None, 2});

@@ -1,6 +1,7 @@
 // Training gives the same weights, bit for bit, for any number of threads and from run to run: the
 // models of the benchmarks at their full sizes.
 #include <doctest/doctest.h>
+#include <keratin/core/internal/sanitized.h>
 #include <keratin/keratin.h>
 #include <keratin/layers/attention.h>
 
@@ -41,11 +42,8 @@ std::uint64_t trained(const std::function<Sequential()>& make, int steps, int ba
   return fingerprint(model);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int slowdown = 20;  // sanitizers look at the accesses, and a few steps show them all
-#else
-constexpr int slowdown = 1;
-#endif
+// Sanitizers look at the accesses, and a few steps show them all.
+constexpr int slowdown = sanitized ? 20 : 1;
 
 void check_same_bits(const std::function<Sequential()>& make, int steps, int batch,
                      const Shape& input) {
@@ -82,7 +80,7 @@ TEST_CASE("the vowels model has the same bits for any number of threads") {
 }
 
 TEST_CASE("long and wide models have the same bits for any number of threads") {
-  if (slowdown > 1) return;
+  if (sanitized) return;
   check_same_bits(lstm(256), 2, 32, {100, 64});
   check_same_bits(lstm(512), 1, 64, {50, 128});
 }

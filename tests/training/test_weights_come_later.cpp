@@ -118,6 +118,10 @@ TEST_CASE("a model on meta shows its shapes, and says why it does nothing else")
   auto ends_so = [&](const std::string& error) { return error.ends_with(why); };
   const Tensor x = zeros({4, 100, 30000}), y = zeros({4, 100000});
   CHECK(ends_so(error_of([&] { model.fit(x, y, {.verbose = 0}); })));
+  const std::string who = model.name() + " (Sequential): ";
+  CHECK(error_of([&] { model.evaluate(x, y, {.verbose = 0}); }) == who + "evaluate" + why);
+  CHECK(error_of([&] { model.train_on_batch(x, y); }) == who + "train_on_batch" + why);
+  CHECK(error_of([&] { model.test_on_batch(x, y); }) == who + "test_on_batch" + why);
   CHECK(ends_so(error_of([&] { model.save("x.keras"); })));
   CHECK(ends_so(error_of([&] { model.save_weights("x.weights.h5"); })));
   CHECK(model.predict(x).shape() == Shape{4, 100000});

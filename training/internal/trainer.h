@@ -65,7 +65,8 @@ struct Model::Compiled {
 /// On a device, a step up to the optimizer's part becomes a CUDA graph where it may.
 class Trainer {
  public:
-  explicit Trainer(Model& model);
+  /// Whose errors begin with `who`, the function that the program called.
+  Trainer(const char* who, Model& model);
   ~Trainer();
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
@@ -108,6 +109,7 @@ class Trainer {
   void peek();
   void fail_at(StepRecord record, const Step& step);
 
+  const char* who_;
   Model& model_;
   Model::Compiled& state_;
   StepRecord record_;  // where in fit the step at hand stands
