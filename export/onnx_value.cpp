@@ -1,6 +1,7 @@
 // The operators of ONNX as functions of values.
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include <keratin/core/internal/message.h>
@@ -24,13 +25,15 @@ Writer& writer_of(const Values& values) {
   fail("onnx: expected a value among the operands");
 }
 
+bool no_integer(double x) { return x != std::trunc(x) || std::abs(x) > 0x1p62; }
+
 // The operands as values of one type; integers become floats where the operator demands it.
 Values alike(const Values& operands) {
   Type type = Type::boolean;
   bool fraction = false;
   for (const Value& x : operands) {
     if (x.defined()) type = larger(type, x.type);
-    fraction = fraction || (x.is_number && x.number != static_cast<double>(std::int64_t(x.number)));
+    fraction = fraction || (x.is_number && no_integer(x.number));
   }
   if (fraction && !is_floating(type)) type = Type::float32;
   Values same;
