@@ -46,7 +46,7 @@ void wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t from
   value.wait(from);
 }
 
-// A team's loops, one after another.
+// The loops of a team, one after another. The master shares them out; the others serve.
 class Team {
  public:
   /// By the master: runs body(i) for i = 0..parts-1, shared out.
@@ -61,7 +61,7 @@ class Team {
     while (const std::uint32_t left = unfinished_) wait_for_change(unfinished_, left);
   }
 
-  /// By the others: takes parts until the master ends this.
+  /// By the others: takes parts until the master calls end().
   void serve() {
     for (std::uint32_t ticket; !((ticket = take_parts()) & ended);)
       wait_for_change(ticket_, ticket);

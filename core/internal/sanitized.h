@@ -1,5 +1,6 @@
-// Whether AddressSanitizer or ThreadSanitizer is part of the build. Memory then bypasses the pools'
-// sizes and lists: the sanitizers must see each lifetime and each end of an array.
+// Whether AddressSanitizer or ThreadSanitizer is part of the build. Then no pool rounds a size up,
+// so that the sanitizers see where an array ends. The processor's pool also keeps no freed blocks,
+// so that they see when its lifetime ends.
 #pragma once
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // g++
