@@ -72,14 +72,14 @@ __device__ T sum_of_block(T x) {
   return across(whole_block(), x, [](T a, T b) { return a + b; });
 }
 
-// x - x is 0 for all numbers but infinity and NaN.
+// x - x is 0 for all numbers but infinity and NaN. A block without elements has nothing to add up.
 template <class T>
 __global__ void sum_differences(const Groups arrays, T* sums) {
   const auto array = blockIdx.y;
   const auto* x = static_cast<const T*>(arrays.data[array][0]);
   T sum(0);
   for_elements(arrays.size[array], [&](std::int64_t i) { sum += x[i] - x[i]; });
-  sum = sum_of_block(sum);
+  if (blockIdx.x * blockDim.x < arrays.size[array]) sum = sum_of_block(sum);
   if (threadIdx.x == 0) sums[array * gridDim.x + blockIdx.x] = sum;
 }
 

@@ -1,12 +1,14 @@
 // Indexing. The results do not depend on the order in which threads run: no atomic operations.
 
+#include <bit>
+
 #include <keratin/core/cuda/block.h>
 #include <keratin/core/cuda/loop.h>
 
 namespace keratin::cuda {
 namespace {
 
-constexpr unsigned checkers = 1024;
+constexpr std::int64_t most_checkers = 1024;
 
 // A single block, whose threads can agree on the first bad position.
 __global__ void check_all(const char* who, std::int32_t* y, const std::int32_t* indices,
@@ -14,7 +16,7 @@ __global__ void check_all(const char* who, std::int32_t* y, const std::int32_t* 
                           IndexFault* fault) {
   std::int64_t own = count;  // where this thread saw its first bad index,
   std::int32_t bad = 0;      // and what that is
-  for (std::int64_t i = threadIdx.x; i < count; i += checkers) {
+  for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x) {
     std::int32_t index = indices[i];
     std::int64_t place = index < 0 ? index + extent : index;
     const bool in_range = index >= lowest && place < extent;
@@ -24,7 +26,7 @@ __global__ void check_all(const char* who, std::int32_t* y, const std::int32_t* 
     }
     y[i] = in_range ? static_cast<std::int32_t>(place) : 0;
   }
-  const std::int64_t first = across<checkers>(
+  const std::int64_t first = across<most_checkers>(
       whole_block(), own, [](std::int64_t a, std::int64_t b) { return std::min(a, b); });
   if (own < count && own == first && fault->found == 0) *fault = {1, bad, own, extent, who};
 }
@@ -142,8 +144,9 @@ __global__ void move_share(std::int32_t* keys_out, std::int32_t* places_out,
 void check_indices(const char* who, std::int32_t* y, const std::int32_t* indices,
                    std::int64_t count, std::int64_t lowest, std::int64_t extent, IndexFault* fault,
                    Stream stream) {
-  if (count > 0)
-    launch(check_all, 1, checkers, stream, who, y, indices, count, lowest, extent, fault);
+  if (count == 0) return;
+  const auto checkers = std::bit_ceil(static_cast<unsigned>(std::min(count, most_checkers)));
+  launch(check_all, 1, checkers, stream, who, y, indices, count, lowest, extent, fault);
 }
 
 void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices,

@@ -21,7 +21,8 @@ template <class... P>
 void launch_for(std::int64_t total, void (*kernel)(P...), Stream stream,
                 std::type_identity_t<P>... arguments) {
   if (total == 0) return;
-  launch(kernel, blocks_for(total), block_size, stream, arguments...);
+  const auto threads = static_cast<unsigned>(std::min<std::int64_t>(total, block_size));
+  launch(kernel, blocks_for(total), threads, stream, arguments...);
 }
 
 /// Calls step(i) for this thread's share of 0..total-1.

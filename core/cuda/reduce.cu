@@ -12,26 +12,29 @@ namespace {
 
 /// How many columns a block takes: a power of two. Neighbours in memory fall to neighbouring
 /// threads: 8 columns use whole transfers, 32 use fewer, as soon as there are blocks enough. Short
-/// columns share a block, lest most lanes have nothing to do.
+/// columns share a block.
 int columns_per_block(const Middle& size) {
+  const std::int64_t total = size.outer * size.inner;
   int columns = 1;
-  while (columns < 32 && columns < size.inner &&
-         (columns < 8 || size.outer * size.inner >= 256 * columns))
+  while (columns < 32 && columns < size.inner && (columns < 8 || total >= 256 * columns))
     columns *= 2;
-  while (columns < 32 && columns * size.n <= static_cast<std::int64_t>(block_size) / 2)
+  while (columns < 32 && columns < total && columns * size.n <= std::int64_t{block_size} / 2)
     columns *= 2;
   return columns;
 }
 
-/// Launches a kernel with a block for every few columns; its first parameters are these two.
+/// Launches a kernel with a block for every few columns; its first parameters are these two. A
+/// column has no more lanes than elements, but for a power of two.
 template <class... P>
 void launch_along(const Middle& size, void (*kernel)(Middle, int, P...), Stream stream,
                   std::type_identity_t<P>... arguments) {
-  std::int64_t total = size.outer * size.inner;
+  const std::int64_t total = size.outer * size.inner;
   if (total == 0) return;
-  int columns = columns_per_block(size);
-  auto blocks = static_cast<unsigned>((total + columns - 1) / columns);
-  launch(kernel, blocks, block_size, stream, size, columns, arguments...);
+  const int columns = columns_per_block(size);
+  unsigned lanes = 1;
+  while (lanes < size.n && lanes * columns < block_size) lanes *= 2;
+  const auto blocks = static_cast<unsigned>((total + columns - 1) / columns);
+  launch(kernel, blocks, lanes * columns, stream, size, columns, arguments...);
 }
 
 /// A thread's share: one lane of one column.
@@ -44,7 +47,7 @@ struct Share : Lanes {
 
   __device__ Share(const Middle& size, int columns) {
     const int thread = static_cast<int>(threadIdx.x);
-    lanes = static_cast<int>(block_size) / columns;
+    lanes = static_cast<int>(blockDim.x) / columns;
     // Neighbouring threads: along n where that is dense in memory, else across the columns.
     apart = size.inner == 1 ? 1 : columns;
     lane = size.inner == 1 ? thread % lanes : thread / columns;
