@@ -56,7 +56,7 @@ Pointwise id_of(BlockFunction function) {
 template <class T>
 void run(const cpu::KernelTable& table, BlockFunction function, T* y, const T* x, const T* z,
          int n) {
-  cpu::Loop loop;
+  Loop loop;
   loop.rank = 1;
   loop.operands = 3;
   loop.size[0] = n;

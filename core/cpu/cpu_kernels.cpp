@@ -157,7 +157,7 @@ class CpuKernels final : public Kernels {
   void reduce(Reduction op, const Tensor& y, const Tensor& x, int axis) const override {
     if (y.numel() == 0) return;
     FlushDenormals guard;
-    Middle m(x.shape(), axis);
+    const Middle m = middle_of(x.shape(), axis);
     ReduceFunction function = table_for(x.dtype()).reduce[static_cast<int>(op)];
     auto bytes = static_cast<std::int64_t>(size_of(x.dtype()));
     const char* in = raw<char>(x);
@@ -181,7 +181,7 @@ class CpuKernels final : public Kernels {
   }
 
   void arg_reduce(bool largest, const Tensor& y, const Tensor& x, int axis) const override {
-    Middle m(x.shape(), axis);
+    const Middle m = middle_of(x.shape(), axis);
     with_type(x.dtype(), [&](auto type) {
       using T = decltype(type);
       auto* out = raw<std::int32_t>(y);
@@ -202,7 +202,7 @@ class CpuKernels final : public Kernels {
   }
 
   void cumulative_sum(const Tensor& y, const Tensor& x, int axis, bool reverse) const override {
-    Middle m(x.shape(), axis);
+    const Middle m = middle_of(x.shape(), axis);
     with_type(x.dtype(), [&](auto type) {
       using T = decltype(type);
       for (std::int64_t o = 0; o < m.outer; ++o) {
@@ -222,7 +222,7 @@ class CpuKernels final : public Kernels {
 
   void softmax(const Tensor& y, const Tensor& x, int axis, bool log) const override {
     FlushDenormals guard;
-    Middle m(x.shape(), axis);
+    const Middle m = middle_of(x.shape(), axis);
     SoftmaxFunction function = table_for(x.dtype()).softmax;
     auto block = m.n * m.inner * static_cast<std::int64_t>(size_of(x.dtype()));
     parallel_for(m.outer, 10 * x.numel() / accesses_per_thread,
@@ -235,7 +235,7 @@ class CpuKernels final : public Kernels {
   void softmax_gradient(const Tensor& gx, const Tensor& y, const Tensor& gy, int axis,
                         bool log) const override {
     FlushDenormals guard;
-    Middle m(y.shape(), axis);
+    const Middle m = middle_of(y.shape(), axis);
     SoftmaxGradientFunction function = table_for(y.dtype()).softmax_gradient;
     auto block = m.n * m.inner * static_cast<std::int64_t>(size_of(y.dtype()));
     parallel_for(m.outer, 4 * y.numel() / accesses_per_thread,

@@ -9,21 +9,9 @@
 #include <utility>
 
 #include <keratin/core/functions.h>
+#include <keratin/core/internal/loop.h>
 
 namespace keratin::cpu {
-
-/// A nest of loops over operands in step: outputs first. Null data: an output nobody wants.
-struct Loop {
-  static constexpr int max_operands = 17;
-  static constexpr int max_rank = 8;
-
-  int rank = 0;
-  int operands = 0;
-  std::int64_t size[max_rank];
-  char* data[max_operands];
-  int bytes[max_operands];                      // of an element
-  std::int64_t stride[max_operands][max_rank];  // in elements
-};
 
 using LoopFunction = void (*)(const Loop& loop, const void* functor);
 

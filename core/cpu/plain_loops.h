@@ -8,7 +8,7 @@
 #include <initializer_list>
 #include <type_traits>
 
-#include <keratin/core/cpu/loop_plan.h>
+#include <keratin/core/cpu/run_loop.h>
 #include <keratin/core/internal/convert.h>
 #include <keratin/core/kernels.h>
 
@@ -106,13 +106,5 @@ void with_comparison(Comparison op, const F& f) {
       return f([](auto a, auto b) { return (a != 0) != (b != 0); });
   }
 }
-
-// The sizes of an array seen as (outer, n, inner) around one axis.
-struct Middle {
-  std::int64_t outer = 1, n = 1, inner = 1;
-  Middle(const Shape& shape, int axis) {
-    for (int i = 0; i < shape.rank(); ++i) (i < axis ? outer : i == axis ? n : inner) *= shape[i];
-  }
-};
 
 }  // namespace keratin::cpu

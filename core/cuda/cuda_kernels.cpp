@@ -3,10 +3,9 @@
 
 #include <algorithm>
 
-#include <keratin/core/cpu/loop_plan.h>
-#include <keratin/core/cpu/plain_loops.h>
 #include <keratin/core/cuda/cuda_backend.h>
 #include <keratin/core/internal/draw.h>
+#include <keratin/core/internal/loop.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/tensor_data.h>
 
@@ -105,38 +104,38 @@ class CudaKernels final : public Kernels {
   }
 
   void reduce(Reduction op, const Tensor& y, const Tensor& x, int axis) const override {
-    const Middle size = middle(x.shape(), axis);
+    const Middle size = middle_of(x.shape(), axis);
     if (size.outer * size.inner > 1 || size.n <= piece)
       return cuda::reduce(op, x.dtype(), raw<void>(y), raw<void>(x), size, on("reduce"));
-    // A long row to one number: fixed pieces first, by many blocks, then their results.
-    const std::int64_t pieces = (size.n + piece - 1) / piece;
-    const Tensor partial = empty({pieces}, x.dtype(), x.device());
-    cuda::reduce_pieces(op, x.dtype(), raw<void>(partial), raw<void>(x), piece, size.n,
-                        on("reduce"));
+    // A long row to one number: pieces of it first, by a block each, then what these gave.
+    const std::int64_t pieces = size.n / piece, rest = size.n % piece;
+    const Tensor partial = empty({pieces + (rest > 0)}, x.dtype(), x.device());
+    reduce(op, part(partial, 0, {pieces}), part(x, 0, {pieces, piece}), 1);
+    if (rest > 0) reduce(op, part(partial, pieces, {1}), part(x, pieces * piece, {1, rest}), 1);
     reduce(op, y, partial, 0);
   }
 
   void arg_reduce(bool largest, const Tensor& y, const Tensor& x, int axis) const override {
     cuda::arg_reduce(largest, x.dtype(), raw<std::int32_t>(y), raw<void>(x),
-                     middle(x.shape(), axis), on("arg_reduce"));
+                     middle_of(x.shape(), axis), on("arg_reduce"));
   }
 
   void cumulative_sum(const Tensor& y, const Tensor& x, int axis, bool reverse) const override {
-    const Middle size = middle(x.shape(), axis);
+    const Middle size = middle_of(x.shape(), axis);
     if (size.outer * size.inner == 1 && size.n > 2 * summed && !reverse) return long_sum(y, x);
     cuda::cumulative_sum(x.dtype(), raw<void>(y), raw<void>(x), size, reverse,
                          on("cumulative_sum"));
   }
 
   void softmax(const Tensor& y, const Tensor& x, int axis, bool log) const override {
-    cuda::softmax(x.dtype(), raw<void>(y), raw<void>(x), middle(x.shape(), axis), log,
+    cuda::softmax(x.dtype(), raw<void>(y), raw<void>(x), middle_of(x.shape(), axis), log,
                   on("softmax"));
   }
 
   void softmax_gradient(const Tensor& gx, const Tensor& y, const Tensor& gy, int axis,
                         bool log) const override {
     cuda::softmax_gradient(y.dtype(), raw<void>(gx), raw<void>(y), raw<void>(gy),
-                           middle(y.shape(), axis), log, on("softmax"));
+                           middle_of(y.shape(), axis), log, on("softmax"));
   }
 
   void check_indices(const char* who, const Tensor& y, const Tensor& indices, std::int64_t lowest,
@@ -259,25 +258,25 @@ class CudaKernels final : public Kernels {
     return step;
   }
 
+  /// The elements of a dense tensor from `first` on, in another shape.
+  static Tensor part(const Tensor& x, std::int64_t first, const Shape& shape) {
+    return make_view(x, shape, contiguous_strides(shape), first);
+  }
+
   // The running sums of one long row, forward: of its pieces, by a block each; then of the pieces'
   // last sums, which are added to the pieces after.
   void long_sum(const Tensor& y, const Tensor& x) const {
     const std::int64_t pieces = x.numel() / summed, rest = x.numel() % summed;
-    auto row = [](const Tensor& t, std::int64_t first, Shape shape, Strides strides) {
-      return make_view(t, shape, strides, first);
+    auto sum_rows = [&](std::int64_t first, const Shape& shape) {
+      cumulative_sum(part(y, first, shape), part(x, first, shape), 1, false);
     };
-    auto sum_rows = [&](std::int64_t first, std::int64_t rows, std::int64_t n) {
-      cumulative_sum(row(y, first, {rows, n}, {n, 1}), row(x, first, {rows, n}, {n, 1}), 1, false);
-    };
-    sum_rows(0, pieces, summed);
-    if (rest > 0) sum_rows(pieces * summed, 1, rest);
-    const Tensor before = empty({pieces}, y.dtype(), y.device());
-    copy(before, row(y, summed - 1, {pieces}, {summed}));
+    sum_rows(0, {pieces, summed});
+    if (rest > 0) sum_rows(pieces * summed, {1, rest});
+    const Tensor before = empty({pieces, 1}, y.dtype(), y.device());
+    copy(before, make_view(y, {pieces, 1}, {summed, 1}, summed - 1));
     cumulative_sum(before, before, 0, false);
-    accumulate(row(y, summed, {pieces - 1, summed}, {summed, 1}),
-               row(before, 0, {pieces - 1, 1}, {1, 1}));
-    if (rest > 0)
-      accumulate(row(y, pieces * summed, {rest}, {1}), row(before, pieces - 1, {1}, {1}));
+    accumulate(part(y, summed, {pieces - 1, summed}), part(before, 0, {pieces - 1, 1}));
+    if (rest > 0) accumulate(part(y, pieces * summed, {rest}), part(before, pieces - 1, {1}));
   }
 
   /// The stream, for work of the op `who`.
@@ -311,20 +310,10 @@ class CudaKernels final : public Kernels {
   }
 
   /// The planned loop; operands that are numbers on the processor go by value.
-  Loop loop(const char* who, const Shape& shape, std::initializer_list<Tensors> groups) const {
-    const cpu::Loop plan = cpu::plan_loop(shape, groups);
-    Loop loop;
-    loop.rank = plan.rank;
-    loop.operands = plan.operands;
-    loop.total = 1;
-    for (int axis = 0; axis < plan.rank; ++axis) {
-      loop.size[axis] = plan.size[axis];
-      loop.total *= plan.size[axis];
-    }
-    for (int k = 0; k < plan.operands; ++k) {
-      loop.data[k] = plan.data[k];
-      for (int axis = 0; axis < plan.rank; ++axis) loop.stride[k][axis] = plan.stride[k][axis];
-    }
+  DeviceLoop loop(const char* who, const Shape& shape,
+                  std::initializer_list<Tensors> groups) const {
+    DeviceLoop loop{plan_loop(shape, groups)};
+    for (int axis = 0; axis < loop.rank; ++axis) loop.total *= loop.size[axis];
     for (const Tensors& group : groups)
       for (const Tensor& x : group) {
         if (!x.defined()) continue;
@@ -333,7 +322,7 @@ class CudaKernels final : public Kernels {
           continue;
         }
         for (int k = 0; k < loop.operands; ++k) {
-          if (loop.data[k] != raw<void>(x)) continue;
+          if (loop.data[k] != raw<char>(x)) continue;
           loop.data[k] = nullptr;
           loop.value[k] = scalar_value(x);
         }
@@ -356,11 +345,6 @@ class CudaKernels final : public Kernels {
       f(part);
       part.count = 0;
     }
-  }
-
-  static Middle middle(const Shape& shape, int axis) {
-    const cpu::Middle m(shape, axis);
-    return {m.outer, m.n, m.inner};
   }
 
   /// A matrix as cuBLAS sees it: by columns, or transposed.

@@ -35,7 +35,7 @@ __device__ bool holds(Comparison op, T a, T b) {
 }
 
 template <class T>
-__global__ void compare_elements(const Loop loop, Comparison op) {
+__global__ void compare_elements(const DeviceLoop loop, Comparison op) {
   for_elements(loop.total, [&](std::int64_t i) {
     Place<3> place(loop, i);
     place.store(0, holds(op, place.load<T>(1), place.load<T>(2)));
@@ -43,7 +43,7 @@ __global__ void compare_elements(const Loop loop, Comparison op) {
 }
 
 template <class T>
-__global__ void select_elements(const Loop loop) {
+__global__ void select_elements(const DeviceLoop loop) {
   for_elements(loop.total, [&](std::int64_t i) {
     Place<4> place(loop, i);
     place.store(0, place.load<bool>(1) ? place.load<T>(2) : place.load<T>(3));
@@ -51,7 +51,7 @@ __global__ void select_elements(const Loop loop) {
 }
 
 template <class To, class From>
-__global__ void copy_elements(const Loop loop) {
+__global__ void copy_elements(const DeviceLoop loop) {
   for_elements(loop.total, [&](std::int64_t i) {
     Place<2> place(loop, i);
     place.store(0, convert<To>(place.load<From>(1)));
@@ -59,7 +59,7 @@ __global__ void copy_elements(const Loop loop) {
 }
 
 template <class T>
-__global__ void accumulate_elements(const Loop loop) {
+__global__ void accumulate_elements(const DeviceLoop loop) {
   for_elements(loop.total, [&](std::int64_t i) {
     Place<2> place(loop, i);
     place.store(0, static_cast<T>(place.load<T>(0) + place.load<T>(1)));
@@ -112,19 +112,19 @@ void with_any_type(DType dtype, const F& f) {
 
 }  // namespace
 
-void compare(Comparison op, DType dtype, const Loop& loop, Stream stream) {
+void compare(Comparison op, DType dtype, const DeviceLoop& loop, Stream stream) {
   with_any_type(dtype, [&](auto type) {
     launch_for(loop.total, compare_elements<decltype(type)>, stream, loop, op);
   });
 }
 
-void select(DType dtype, const Loop& loop, Stream stream) {
+void select(DType dtype, const DeviceLoop& loop, Stream stream) {
   with_any_type(dtype, [&](auto type) {
     launch_for(loop.total, select_elements<decltype(type)>, stream, loop);
   });
 }
 
-void copy(DType to, DType from, const Loop& loop, Stream stream) {
+void copy(DType to, DType from, const DeviceLoop& loop, Stream stream) {
   with_any_type(to, [&](auto t) {
     with_any_type(from, [&](auto f) {
       launch_for(loop.total, copy_elements<decltype(t), decltype(f)>, stream, loop);
@@ -132,7 +132,7 @@ void copy(DType to, DType from, const Loop& loop, Stream stream) {
   });
 }
 
-void accumulate(DType dtype, const Loop& loop, Stream stream) {
+void accumulate(DType dtype, const DeviceLoop& loop, Stream stream) {
   with_any_type(dtype, [&](auto type) {
     launch_for(loop.total, accumulate_elements<decltype(type)>, stream, loop);
   });

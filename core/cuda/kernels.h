@@ -7,6 +7,7 @@
 
 #include <keratin/core/catalogue.h>
 #include <keratin/core/dtype.h>
+#include <keratin/core/internal/loop.h>
 #include <keratin/core/reduction.h>
 #include <keratin/core/windows.h>
 
@@ -18,23 +19,11 @@ namespace cuda {
 
 using Stream = struct StreamState*;
 
-/// Operands that are walked in step, outputs first: a nest of loops, the outermost first.
-struct Loop {
-  static constexpr int max_operands = 17;
-  static constexpr int max_rank = 8;
-
-  int rank = 0;
-  int operands = 0;
-  std::int64_t total = 0;  // elements
-  std::int64_t size[max_rank] = {};
-  std::int64_t stride[max_operands][max_rank] = {};  // in elements
-  void* data[max_operands] = {};    // null: an output nobody wants, or an input that is a number
-  double value[max_operands] = {};  // that number
-};
-
-/// An array around one axis, dense: (outer, n, inner).
-struct Middle {
-  std::int64_t outer, n, inner;
+/// What a kernel needs to know of a loop. Null data: an output nobody wants, or an input that is a
+/// number.
+struct DeviceLoop : Loop {
+  std::int64_t total = 1;           // elements
+  double value[max_operands] = {};  // of the inputs that are numbers
 };
 
 /// What a kernel found wrong with indices, in memory that the host can read after a wait.
@@ -62,8 +51,9 @@ struct Pooling {
 };
 
 // --- pointwise; the dtype is that of all operands: float32, float64 or int32
-void pointwise(Pointwise op, const void* functor, DType dtype, const Loop& loop, Stream stream);
-void pointwise_gradient(Pointwise op, const void* functor, DType dtype, const Loop& loop,
+void pointwise(Pointwise op, const void* functor, DType dtype, const DeviceLoop& loop,
+               Stream stream);
+void pointwise_gradient(Pointwise op, const void* functor, DType dtype, const DeviceLoop& loop,
                         Stream stream);
 /// The functor on each group in place: all of its arrays are read, all but the last written.
 /// Nothing happens where `allowed`, which may be null, is false.
@@ -77,13 +67,13 @@ void find_not_finite(DType dtype, void* sums, const Groups& arrays, Stream strea
 void keep_where_zero(DType dtype, bool* finite, const void* sums, int count,
                      const IndexFault* fault, Stream stream);
 /// Operands y (boolean), a and b of `dtype`.
-void compare(Comparison op, DType dtype, const Loop& loop, Stream stream);
+void compare(Comparison op, DType dtype, const DeviceLoop& loop, Stream stream);
 /// Operands y, condition (boolean), a, b.
-void select(DType dtype, const Loop& loop, Stream stream);
+void select(DType dtype, const DeviceLoop& loop, Stream stream);
 /// Operands y of dtype `to`, x of dtype `from`; x may be a number.
-void copy(DType to, DType from, const Loop& loop, Stream stream);
+void copy(DType to, DType from, const DeviceLoop& loop, Stream stream);
 /// y += x
-void accumulate(DType dtype, const Loop& loop, Stream stream);
+void accumulate(DType dtype, const DeviceLoop& loop, Stream stream);
 /// y[i] = start + i step, computed in float64; dense.
 void arange(DType dtype, void* y, std::int64_t n, double start, double step, Stream stream);
 /// y[i] = number i of the draw; float32 or float64, dense.
@@ -91,9 +81,6 @@ void random(const Draw& draw, DType dtype, void* y, std::int64_t n, Stream strea
 
 // --- along the middle axis
 void reduce(Reduction op, DType dtype, void* y, const void* x, const Middle& size, Stream stream);
-/// Part of a row: y[o] = the reduction of x[o n .. min((o + 1) n, length)), for each o.
-void reduce_pieces(Reduction op, DType dtype, void* y, const void* x, std::int64_t n,
-                   std::int64_t length, Stream stream);
 void arg_reduce(bool largest, DType dtype, std::int32_t* y, const void* x, const Middle& size,
                 Stream stream);
 void cumulative_sum(DType dtype, void* y, const void* x, const Middle& size, bool reverse,

@@ -52,10 +52,10 @@ __device__ inline Division divide(std::int64_t x, std::int64_t by) {
 /// places stay in registers.
 template <int N>
 struct Place {
-  const Loop& loop;
+  const DeviceLoop& loop;
   std::int64_t at[N] = {};
 
-  __device__ Place(const Loop& loop, std::int64_t i) : loop(loop) {
+  __device__ Place(const DeviceLoop& loop, std::int64_t i) : loop(loop) {
     for (int axis = loop.rank - 1; axis > 0; --axis) {
       Division index = divide(i, loop.size[axis]);
       for (int k = 0; k < N; ++k) at[k] += index.remainder * loop.stride[k][axis];
@@ -67,11 +67,11 @@ struct Place {
   __device__ bool wanted(int k) const { return loop.data[k] != nullptr; }
   template <class T>
   __device__ T load(int k) const {
-    return wanted(k) ? static_cast<const T*>(loop.data[k])[at[k]] : convert<T>(loop.value[k]);
+    return wanted(k) ? reinterpret_cast<const T*>(loop.data[k])[at[k]] : convert<T>(loop.value[k]);
   }
   template <class T>
   __device__ void store(int k, T element) const {
-    if (wanted(k)) static_cast<T*>(loop.data[k])[at[k]] = element;
+    if (wanted(k)) reinterpret_cast<T*>(loop.data[k])[at[k]] = element;
   }
 };
 

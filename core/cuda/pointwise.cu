@@ -18,18 +18,19 @@ const PointwiseTable& table_for(DType dtype) {
   }
 }
 
-void run(PointwiseFunction function, const void* functor, const Loop& loop, Stream stream) {
+void run(PointwiseFunction function, const void* functor, const DeviceLoop& loop, Stream stream) {
   if (function == nullptr) throw std::logic_error("cuda: the op has no kernel for this dtype");
   function(functor, loop, stream);
 }
 
 }  // namespace
 
-void pointwise(Pointwise op, const void* functor, DType dtype, const Loop& loop, Stream stream) {
+void pointwise(Pointwise op, const void* functor, DType dtype, const DeviceLoop& loop,
+               Stream stream) {
   run(table_for(dtype).forward[static_cast<int>(op)], functor, loop, stream);
 }
 
-void pointwise_gradient(Pointwise op, const void* functor, DType dtype, const Loop& loop,
+void pointwise_gradient(Pointwise op, const void* functor, DType dtype, const DeviceLoop& loop,
                         Stream stream) {
   run(table_for(dtype).gradient[static_cast<int>(op)], functor, loop, stream);
 }

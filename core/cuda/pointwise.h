@@ -11,7 +11,7 @@ namespace keratin::cuda {
 
 inline constexpr int pointwise_count = static_cast<int>(Pointwise::count);
 
-using PointwiseFunction = void (*)(const void* functor, const Loop& loop, Stream stream);
+using PointwiseFunction = void (*)(const void* functor, const DeviceLoop& loop, Stream stream);
 using StepFunction = void (*)(const void* functor, const Groups& groups, const bool* allowed,
                               Stream stream);
 
@@ -39,7 +39,7 @@ __device__ void forward_step(const Operands& operands, const F& f, std::index_se
 }
 
 template <class T, class F>
-__global__ void forward(const Loop loop, const F f) {
+__global__ void forward(const DeviceLoop loop, const F f) {
   constexpr int inputs = fn::inputs_of<F>, outputs = fn::outputs_of<F>;
   for_elements(loop.total, [&](std::int64_t i) {
     forward_step<T>(Place<inputs + outputs>(loop, i), f, std::make_index_sequence<inputs>{},
@@ -65,7 +65,7 @@ __device__ void gradient_step(const Operands& operands, const F& f, std::index_s
 }
 
 template <class T, class F>
-__global__ void gradient(const Loop loop, const F f) {
+__global__ void gradient(const DeviceLoop loop, const F f) {
   constexpr int inputs = fn::inputs_of<F>, outputs = fn::outputs_of<F>;
   constexpr int operands = fn::has_output_vjp<F> ? 3 : 2 * inputs + outputs;
   for_elements(loop.total, [&](std::int64_t i) {
@@ -105,7 +105,7 @@ constexpr PointwiseFunction launch_forward() {
   if constexpr (std::is_integral_v<T> && !requires { F::keeps_integers; })
     return nullptr;
   else
-    return [](const void* functor, const Loop& loop, Stream stream) {
+    return [](const void* functor, const DeviceLoop& loop, Stream stream) {
       launch_for(loop.total, forward<T, F>, stream, loop, *static_cast<const F*>(functor));
     };
 }
@@ -115,7 +115,7 @@ constexpr PointwiseFunction launch_gradient() {
   if constexpr (std::is_integral_v<T>)
     return nullptr;
   else
-    return [](const void* functor, const Loop& loop, Stream stream) {
+    return [](const void* functor, const DeviceLoop& loop, Stream stream) {
       launch_for(loop.total, gradient<T, F>, stream, loop, *static_cast<const F*>(functor));
     };
 }

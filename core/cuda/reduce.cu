@@ -110,25 +110,11 @@ __device__ N reduce_column(const Share& share, const Map& map) {
                       [](Value x, Value y) { return Combine<op>{}(N::of(x), N::of(y)).v; }));
 }
 
-/// The array ends after `length` elements, if need be within the last column.
 template <Reduction op, class T>
-__global__ void reduce_columns(const Middle size, int columns, T* y, const T* x,
-                               std::int64_t length) {
+__global__ void reduce_columns(const Middle size, int columns, T* y, const T* x) {
   Share share(size, columns);
-  if (share.stride == 1) share.n = std::min(share.n, length - share.begin);
   auto result = reduce_column<op, Number<T>>(share, [&](std::int64_t at) { return number(x[at]); });
   if (share.exists && share.lane == 0) y[share.column] = element<T>(result);
-}
-
-void reduce(Reduction op, DType dtype, void* y, const void* x, const Middle& size,
-            std::int64_t length, Stream stream) {
-  with_type<std::int32_t, float, double>(dtype, [&](auto type) {
-    using T = decltype(type);
-    auto* kernel = op == Reduction::sum   ? reduce_columns<Reduction::sum, T>
-                   : op == Reduction::max ? reduce_columns<Reduction::max, T>
-                                          : reduce_columns<Reduction::min, T>;
-    launch_along(size, kernel, stream, static_cast<T*>(y), static_cast<const T*>(x), length);
-  });
 }
 
 /// An element and its place in its column, which is -1 for none.
@@ -225,12 +211,13 @@ __global__ void softmax_gradient_columns(const Middle size, int columns, T* gx, 
 }  // namespace
 
 void reduce(Reduction op, DType dtype, void* y, const void* x, const Middle& size, Stream stream) {
-  reduce(op, dtype, y, x, size, size.outer * size.n * size.inner, stream);
-}
-
-void reduce_pieces(Reduction op, DType dtype, void* y, const void* x, std::int64_t n,
-                   std::int64_t length, Stream stream) {
-  reduce(op, dtype, y, x, {(length + n - 1) / n, n, 1}, length, stream);
+  with_type<std::int32_t, float, double>(dtype, [&](auto type) {
+    using T = decltype(type);
+    auto* kernel = op == Reduction::sum   ? reduce_columns<Reduction::sum, T>
+                   : op == Reduction::max ? reduce_columns<Reduction::max, T>
+                                          : reduce_columns<Reduction::min, T>;
+    launch_along(size, kernel, stream, static_cast<T*>(y), static_cast<const T*>(x));
+  });
 }
 
 void arg_reduce(bool largest, DType dtype, std::int32_t* y, const void* x, const Middle& size,

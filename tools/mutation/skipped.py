@@ -105,9 +105,9 @@ SKIPS = [
     Skip("core/cpu/*", r"if \((s\[\d\]|to_stride) == 1\b", FAST, "condition constant"),
     Skip("core/cpu/cpu_kernels.cpp", r"y\.numel\(\) == 1\) return|s\[1\] == 0\)", FAST, "constant"),
     Skip("core/cpu/cpu_kernels.cpp", r"if \(m\.(outer|inner) > 1\)", BLOCKS, "tail constant"),
-    Skip("core/cpu/loop_plan.cpp", r"while \(first <|int j = i; j > 0|int i = 1; i < count", ORDER),
-    Skip("core/cpu/loop_plan.cpp", r"std::abs\(loop\.stride|swap_axes\(loop, j", ORDER),
-    Skip("core/cpu/loop_plan.cpp", r"unit = loop\.rank|begin == 0 && end == items|accesses_per_thread", BLOCKS),
+    Skip("core/loop.cpp", r"while \(first <|int j = i; j > 0|int i = 1; i < count", ORDER),
+    Skip("core/loop.cpp", r"std::abs\(loop\.stride|swap_axes\(loop, j", ORDER),
+    Skip("core/cpu/run_loop.cpp", r"unit = loop\.rank|begin == 0 && end == items|accesses_per_thread", BLOCKS),
     Skip("core/cpu/loops.h", r"9e18", LIMIT),
     Skip("core/cpu/loops.h", r"\+ Lane::width <= n", "the last whole batch goes the way of a part", "tail"),
     Skip(

@@ -2,11 +2,10 @@
 #include <cstring>
 #include <stdexcept>
 
-#include <keratin/core/cpu/loop_plan.h>
-#include <keratin/core/internal/parallel.h>
+#include <keratin/core/internal/loop.h>
 #include <keratin/core/internal/tensor_data.h>
 
-namespace keratin::cpu {
+namespace keratin {
 namespace {
 
 // Whether axis `inner` continues axis `outer` for every operand.
@@ -123,24 +122,11 @@ Loop plan_loop(const Shape& shape, std::initializer_list<std::span<const Tensor>
   return loop;
 }
 
-void run_loop(const Loop& loop, LoopFunction function, const void* functor, int cost) {
-  std::int64_t total = 1;
-  for (int axis = 0; axis < loop.rank; ++axis) total *= loop.size[axis];
-  if (total == 0) return;
-  std::int64_t outer = loop.size[0];
-  // A single long row is cut at multiples of 64 elements, to leave whole batches and cache lines.
-  std::int64_t unit = loop.rank == 1 ? 64 : 1;
-  std::int64_t items = (outer + unit - 1) / unit;
-  parallel_for(items, total * (loop.operands + cost) / accesses_per_thread,
-               [&](std::int64_t begin, std::int64_t end) {
-                 if (begin == 0 && end == items) return function(loop, functor);
-                 Loop part = loop;
-                 part.size[0] = std::min(end * unit, outer) - begin * unit;
-                 for (int k = 0; k < loop.operands; ++k)
-                   if (part.data[k] != nullptr)
-                     part.data[k] += begin * unit * loop.stride[k][0] * loop.bytes[k];
-                 function(part, functor);
-               });
+Middle middle_of(const Shape& shape, int axis) {
+  Middle m;
+  for (int i = 0; i < shape.rank(); ++i)
+    (i < axis ? m.outer : i == axis ? m.n : m.inner) *= shape[i];
+  return m;
 }
 
-}  // namespace keratin::cpu
+}  // namespace keratin
