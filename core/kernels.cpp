@@ -1,5 +1,7 @@
 // Kernels made of other kernels, for devices that have none of their own.
 
+#include <stdexcept>
+
 #include <keratin/core/functions.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
@@ -59,6 +61,10 @@ Tensor transposed(const Tensor& matrix) {
                    {matrix.strides()[1], matrix.strides()[0]});
 }
 
+[[noreturn]] void offers_no_packing() {
+  throw std::logic_error("kernels: packed_shape offers no packing");
+}
+
 /// The matrices of one group of channels and filters.
 struct Group {
   std::int64_t channel, channels, filter, filters, depth, rows;
@@ -73,6 +79,12 @@ void for_groups(const Tensor& x, const Tensor& y, const Tensor& kernel, const F&
 }
 
 }  // namespace
+
+Shape Kernels::packed_shape(const Tensor&, std::int64_t, std::int64_t) const { return {}; }
+void Kernels::pack(const Tensor&, const Tensor&) const { offers_no_packing(); }
+void Kernels::packed_gemm(const Tensor&, const Tensor&, const Tensor&, const Tensor&, bool) const {
+  offers_no_packing();
+}
 
 bool Kernels::lstm_step(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                         const Tensor&, const Tensor&) const {

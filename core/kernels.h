@@ -98,15 +98,18 @@ class Kernels {
   /// axis. The dense bias (n) may be undefined; there is none where c accumulates.
   virtual void gemm(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias,
                     bool accumulate) const = 0;
-  /// The shape of a copy of b (k, n) for `products` calls of packed_gemm with `rows` rows each; of
-  /// rank 0 when the device has no use for one.
-  virtual Shape packed_shape(const Tensor& b, std::int64_t rows, std::int64_t products) const = 0;
-  virtual void pack(const Tensor& packed, const Tensor& b) const = 0;
-  /// gemm with the matrix (k, n) that was packed; the rows of a and c are dense.
-  virtual void packed_gemm(const Tensor& c, const Tensor& a, const Tensor& packed,
-                           const Tensor& bias, bool accumulate) const = 0;
   /// c = a b for each matrix of a batch (batch, ., .); a stride of 0 repeats one.
   virtual void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const = 0;
+
+  // --- products by one matrix that is packed first. A device that has no use for it overrides none
+  // of these.
+  /// The shape of a copy of b (k, n) for `products` calls of packed_gemm with `rows` rows each; of
+  /// rank 0 where a copy is of no use.
+  virtual Shape packed_shape(const Tensor& b, std::int64_t rows, std::int64_t products) const;
+  virtual void pack(const Tensor& packed, const Tensor& b) const;
+  /// gemm with the matrix (k, n) that was packed; the rows of a and c are dense.
+  virtual void packed_gemm(const Tensor& c, const Tensor& a, const Tensor& packed,
+                           const Tensor& bias, bool accumulate) const;
 
   // --- a step of an LSTM: gates i f g o side by side in z (rows, 4 units), states (rows, units),
   // the recurrent kernel (units, 4 units); all dense but gy. A device that has no use for it, or

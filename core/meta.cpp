@@ -42,10 +42,6 @@ class MetaKernels final : public Kernels {
   void scatter_add(const Tensor&, const Tensor&, const Tensor&) const override {}
 
   void gemm(const Tensor&, const Tensor&, const Tensor&, const Tensor&, bool) const override {}
-  Shape packed_shape(const Tensor&, std::int64_t, std::int64_t) const override { return {}; }
-  void pack(const Tensor&, const Tensor&) const override {}
-  void packed_gemm(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                   bool) const override {}
   void batched_gemm(const Tensor&, const Tensor&, const Tensor&) const override {}
 
   void conv(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Windows&,

@@ -11,6 +11,7 @@
 #include <keratin/core/cpu/kernels.h>
 #include <keratin/core/cpu/plain_loops.h>
 #include <keratin/core/internal/backend.h>
+#include <keratin/core/internal/comparison.h>
 #include <keratin/core/internal/message.h>
 #include <keratin/core/internal/parallel.h>
 #include <keratin/core/internal/tensor_data.h>

@@ -4,13 +4,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <initializer_list>
 #include <type_traits>
 
 #include <keratin/core/cpu/run_loop.h>
 #include <keratin/core/internal/convert.h>
-#include <keratin/core/kernels.h>
+#include <keratin/core/tensor.h>
 
 namespace keratin::cpu {
 
@@ -79,31 +78,6 @@ void combine_row(To* y, const T* a, const T* b, const std::int64_t* s, std::int6
     for (std::int64_t j = 0; j < n; ++j) y[j] = f(a[j], second);
   } else {
     for (std::int64_t j = 0; j < n; ++j) y[j * s[0]] = f(a[j * s[1]], b[j * s[2]]);
-  }
-}
-
-// Calls f with a function object that compares two numbers.
-template <class F>
-void with_comparison(Comparison op, const F& f) {
-  switch (op) {
-    case Comparison::equal:
-      return f(std::equal_to<>{});
-    case Comparison::not_equal:
-      return f(std::not_equal_to<>{});
-    case Comparison::less:
-      return f(std::less<>{});
-    case Comparison::less_equal:
-      return f(std::less_equal<>{});
-    case Comparison::greater:
-      return f(std::greater<>{});
-    case Comparison::greater_equal:
-      return f(std::greater_equal<>{});
-    case Comparison::logical_and:
-      return f([](auto a, auto b) { return a != 0 && b != 0; });
-    case Comparison::logical_or:
-      return f([](auto a, auto b) { return a != 0 || b != 0; });
-    case Comparison::logical_xor:
-      return f([](auto a, auto b) { return (a != 0) != (b != 0); });
   }
 }
 

@@ -180,14 +180,6 @@ class CudaKernels final : public Kernels {
     multiply(c, a, b, accumulate || bias.defined());
   }
 
-  // cuBLAS packs as it sees fit.
-  Shape packed_shape(const Tensor&, std::int64_t, std::int64_t) const override { return {}; }
-  void pack(const Tensor&, const Tensor&) const override { no_packing(); }
-  void packed_gemm(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                   bool) const override {
-    no_packing();
-  }
-
   // The matrices of c may lie between each other's rows, and those of a and b may run backward,
   // which cuBLAS does not promise to respect.
   void batched_gemm(const Tensor& c, const Tensor& a, const Tensor& b) const override {
@@ -298,10 +290,6 @@ class CudaKernels final : public Kernels {
   // Elements of a piece: of a row that is reduced to one number; of one with running sums.
   static constexpr std::int64_t piece = 1 << 16, summed = 1 << 10;
 
-  [[noreturn]] static void no_packing() {
-    throw std::logic_error("cuda: packed_shape offers no packing");
-  }
-
   void check_place(const char* who, const Tensor& x) const {
     const Device here(Device::Type::cuda, static_cast<std::uint8_t>(device_.index));
     if (x.defined() && x.device() != here)
@@ -369,30 +357,28 @@ class CudaKernels final : public Kernels {
     if (k == 0) return accumulate ? void() : fill(c, 0);
     for (std::int64_t size : {m, n, k})
       if (size > INT32_MAX) fail("matmul: cuBLAS takes up to {} rows, got {}", INT32_MAX, size);
-    const Matrix to = matrix(c), left = matrix(a), right = matrix(b);
-    Gemm product;
-    product.dtype = c.dtype();
-    product.accumulate = accumulate;
-    product.tf32 = tf32();
-    product.batch = c.rank() == 3 ? static_cast<int>(c.size(0)) : 1;
-    product.k = static_cast<int>(k);
-    product.c = raw<void>(c);
-    product.ldc = to.leading;
-    product.stride_c = to.stride;
+    const Matrix to = matrix(c);
     const bool flip = to.by_rows;
-    const Tensor& first = flip ? b : a;
-    const Tensor& second = flip ? a : b;
-    const Matrix &one = flip ? right : left, &two = flip ? left : right;
-    product.m = static_cast<int>(flip ? n : m);
-    product.n = static_cast<int>(flip ? m : n);
-    product.a = raw<void>(first);
-    product.b = raw<void>(second);
-    product.transpose_a = one.by_rows != flip;
-    product.transpose_b = two.by_rows != flip;
-    product.lda = one.leading;
-    product.ldb = two.leading;
-    product.stride_a = one.stride;
-    product.stride_b = two.stride;
+    const Tensor &first = flip ? b : a, &second = flip ? a : b;
+    const Matrix one = matrix(first), two = matrix(second);
+    const Gemm product{.dtype = c.dtype(),
+                       .transpose_a = one.by_rows != flip,
+                       .transpose_b = two.by_rows != flip,
+                       .accumulate = accumulate,
+                       .tf32 = tf32(),
+                       .m = static_cast<int>(flip ? n : m),
+                       .n = static_cast<int>(flip ? m : n),
+                       .k = static_cast<int>(k),
+                       .batch = c.rank() == 3 ? static_cast<int>(c.size(0)) : 1,
+                       .a = raw<void>(first),
+                       .b = raw<void>(second),
+                       .c = raw<void>(c),
+                       .lda = one.leading,
+                       .ldb = two.leading,
+                       .ldc = to.leading,
+                       .stride_a = one.stride,
+                       .stride_b = two.stride,
+                       .stride_c = to.stride};
     std::lock_guard lock(device_.multiplying);
     cuda::gemm(product, on("matmul"));
   }

@@ -3,35 +3,17 @@
 
 #include <keratin/core/cuda/block.h>
 #include <keratin/core/cuda/loop.h>
+#include <keratin/core/internal/comparison.h>
 #include <keratin/core/internal/draw.h>
-#include <keratin/core/kernels.h>
 
 namespace keratin::cuda {
 namespace {
 
 template <class T>
 __device__ bool holds(Comparison op, T a, T b) {
-  switch (op) {
-    case Comparison::equal:
-      return a == b;
-    case Comparison::not_equal:
-      return a != b;
-    case Comparison::less:
-      return a < b;
-    case Comparison::less_equal:
-      return a <= b;
-    case Comparison::greater:
-      return a > b;
-    case Comparison::greater_equal:
-      return a >= b;
-    case Comparison::logical_and:
-      return a != T(0) && b != T(0);
-    case Comparison::logical_or:
-      return a != T(0) || b != T(0);
-    case Comparison::logical_xor:
-      return (a != T(0)) != (b != T(0));
-  }
-  return false;
+  bool result = false;
+  with_comparison(op, [&](auto compare) { result = compare(a, b); });
+  return result;
 }
 
 template <class T>

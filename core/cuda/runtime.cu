@@ -80,6 +80,12 @@ class On {
   bool changed_ = false;
 };
 
+cudaDeviceProp properties_of(int device) {
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+  return properties;
+}
+
 constexpr std::size_t workspace_bytes = 32 << 20;
 
 }  // namespace
@@ -101,9 +107,8 @@ int device_count(std::string& why) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error == cudaSuccess && count > 0) {
-    cudaDeviceProp properties;
     for (int device = 0; device < count; ++device) {
-      check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+      const cudaDeviceProp properties = properties_of(device);
       if (properties.major >= 8) continue;
       why = std::string(properties.name) + " is too old: compute capability 8.0 is needed";
       return device;
@@ -114,17 +119,7 @@ int device_count(std::string& why) {
   return 0;
 }
 
-std::string device_name(int device) {
-  cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
-  return properties.name;
-}
-
-std::size_t memory_size(int device) {
-  cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
-  return properties.totalGlobalMem;
-}
+std::size_t memory_size(int device) { return properties_of(device).totalGlobalMem; }
 
 void* allocate(std::size_t bytes, int device) {
   On there(device);
@@ -189,9 +184,6 @@ bool is_done(Event event) {
   return true;
 }
 void wait(Event event) { check(cudaEventSynchronize(event->event), "cudaEventSynchronize"); }
-void wait_on(Stream stream, Event event) {
-  check(cudaStreamWaitEvent(stream->stream, event->event, 0), "cudaStreamWaitEvent");
-}
 
 void begin_capture(Stream stream) {
   check(cudaStreamBeginCapture(stream->stream, cudaStreamCaptureModeRelaxed),

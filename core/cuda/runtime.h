@@ -21,9 +21,6 @@ using Graph = struct GraphState*;  // launches and copies that a capture noted
 
 /// How many devices can be used; where that is none, `why` says the reason.
 int device_count(std::string& why);
-/// As its maker calls it: "NVIDIA H100 80GB HBM3".
-std::string device_name(int device);
-
 /// Bytes of memory that it has.
 std::size_t memory_size(int device);
 
@@ -45,8 +42,6 @@ void release(Event event);
 void record(Event event, Stream stream);
 bool is_done(Event event);
 void wait(Event event);
-/// What is queued on the stream from now on waits for the event.
-void wait_on(Stream stream, Event event);
 
 /// From here on what is queued is noted, and nothing is done.
 void begin_capture(Stream stream);

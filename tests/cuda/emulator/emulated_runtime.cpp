@@ -312,11 +312,6 @@ void multiply(const Gemm& g) {
 
 int device_count(std::string&) { return devices; }
 
-std::string device_name(int device) {
-  memory_of(device);
-  return "Emulated device " + std::to_string(device);
-}
-
 std::size_t memory_size(int device) {
   memory_of(device);
   return emulation::memory_limit;
@@ -453,13 +448,6 @@ void wait(Event event) {
   if (event->stream == nullptr) return;
   advance(event->stream, event->after);
   throw_error_of(event->stream->device);
-}
-
-void wait_on(Stream stream, Event event) {
-  auto lock = locked();
-  refuse_in_capture(stream, "a wait for an event");
-  if (event->is_done() || event->stream == stream) return;
-  push(stream, [awaited = *event] { advance(awaited.stream, awaited.after); });
 }
 
 // --- graphs
