@@ -21,13 +21,13 @@ class CudaKernels final : public Kernels {
   void fill(const Tensor& y, double value) const override { copy(y, Tensor(value)); }
 
   void arange(const Tensor& y, double start, double step) const override {
-    cuda::arange(y.dtype(), raw<void>(y), y.numel(), start, step, on("arange"));
+    cuda::arange(y, y.numel(), start, step, on("arange"));
   }
 
   void random(const Tensor& y, const Draw& draw) const override {
     Draw there = draw;
     if (Capture* capture = device_.capture()) there.place = place_of(draw.generator, *capture);
-    cuda::random(there, y.dtype(), raw<void>(y), y.numel(), on("random"));
+    cuda::random(there, y, y.numel(), on("random"));
   }
 
   void copy(const Tensor& y, const Tensor& x) const override {
@@ -70,9 +70,8 @@ class CudaKernels final : public Kernels {
     std::vector<std::vector<Tensor>> dense(groups.begin(), groups.end());
     for (std::vector<Tensor>& group : dense)
       for (Tensor& t : group) t = contiguous(t);
-    const bool* flag = allowed.defined() ? raw<bool>(allowed) : nullptr;
     for_parts(dense, [&](const Groups& part) {
-      cuda::step(op, functor, dense[0][0].dtype(), part, flag, on(name_of(op)));
+      cuda::step(op, functor, dense[0][0].dtype(), part, allowed, on(name_of(op)));
     });
     for (std::size_t i = 0; i < groups.size(); ++i)
       for (std::size_t k = 0; k + 1 < groups[i].size(); ++k)
@@ -83,12 +82,10 @@ class CudaKernels final : public Kernels {
     std::vector<std::vector<Tensor>> arrays;
     for (const Tensor& t : x) arrays.push_back({contiguous(t)});
     for_parts(arrays, [&](const Groups& part) {
-      const DType dtype = x[0].dtype();
       const int count = part.count * finite_blocks;
-      const Tensor sums = empty({count}, dtype, finite.device());
-      find_not_finite(dtype, raw<void>(sums), part, on("check_finite"));
-      keep_where_zero(dtype, raw<bool>(finite), raw<void>(sums), count, device_.fault,
-                      on("check_finite"));
+      const Tensor sums = empty({count}, x[0].dtype(), finite.device());
+      find_not_finite(sums, part, on("check_finite"));
+      keep_where_zero(finite, sums, count, device_.fault, on("check_finite"));
     });
   }
 
@@ -106,7 +103,7 @@ class CudaKernels final : public Kernels {
   void reduce(Reduction op, const Tensor& y, const Tensor& x, int axis) const override {
     const Middle size = middle_of(x.shape(), axis);
     if (size.outer * size.inner > 1 || size.n <= piece)
-      return cuda::reduce(op, x.dtype(), raw<void>(y), raw<void>(x), size, on("reduce"));
+      return cuda::reduce(op, y, x, size, on("reduce"));
     // A long row to one number: pieces of it first, by a block each, then what these gave.
     const std::int64_t pieces = size.n / piece, rest = size.n % piece;
     const Tensor partial = empty({pieces + (rest > 0)}, x.dtype(), x.device());
@@ -116,37 +113,32 @@ class CudaKernels final : public Kernels {
   }
 
   void arg_reduce(bool largest, const Tensor& y, const Tensor& x, int axis) const override {
-    cuda::arg_reduce(largest, x.dtype(), raw<std::int32_t>(y), raw<void>(x),
-                     middle_of(x.shape(), axis), on("arg_reduce"));
+    cuda::arg_reduce(largest, y, x, middle_of(x.shape(), axis), on("arg_reduce"));
   }
 
   void cumulative_sum(const Tensor& y, const Tensor& x, int axis, bool reverse) const override {
     const Middle size = middle_of(x.shape(), axis);
     if (size.outer * size.inner == 1 && size.n > 2 * summed && !reverse) return long_sum(y, x);
-    cuda::cumulative_sum(x.dtype(), raw<void>(y), raw<void>(x), size, reverse,
-                         on("cumulative_sum"));
+    cuda::cumulative_sum(y, x, size, reverse, on("cumulative_sum"));
   }
 
   void softmax(const Tensor& y, const Tensor& x, int axis, bool log) const override {
-    cuda::softmax(x.dtype(), raw<void>(y), raw<void>(x), middle_of(x.shape(), axis), log,
-                  on("softmax"));
+    cuda::softmax(y, x, middle_of(x.shape(), axis), log, on("softmax"));
   }
 
   void softmax_gradient(const Tensor& gx, const Tensor& y, const Tensor& gy, int axis,
                         bool log) const override {
-    cuda::softmax_gradient(y.dtype(), raw<void>(gx), raw<void>(y), raw<void>(gy),
-                           middle_of(y.shape(), axis), log, on("softmax"));
+    cuda::softmax_gradient(gx, y, gy, middle_of(y.shape(), axis), log, on("softmax"));
   }
 
   void check_indices(const char* who, const Tensor& y, const Tensor& indices, std::int64_t lowest,
                      std::int64_t extent) const override {
-    cuda::check_indices(who, raw<std::int32_t>(y), raw<std::int32_t>(indices), y.numel(), lowest,
-                        extent, device_.fault, on("check_indices"));
+    cuda::check_indices(who, y, indices, y.numel(), lowest, extent, device_.fault,
+                        on("check_indices"));
   }
 
   void take(const Tensor& y, const Tensor& x, const Tensor& indices) const override {
-    cuda::take(size_of(x.dtype()), raw<void>(y), raw<void>(x), raw<std::int32_t>(indices),
-               indices.numel(), {x.size(0), x.size(1), x.size(2)}, on("take"));
+    cuda::take(y, x, indices, indices.numel(), {x.size(0), x.size(1), x.size(2)}, on("take"));
   }
 
   // Each row of y looks at all indices; where these are many, it finds its own among sorted ones.
@@ -154,24 +146,20 @@ class CudaKernels final : public Kernels {
     const std::int64_t count = indices.numel(), rows = y.size(1);
     const Middle size{y.size(0), rows, y.size(2)};
     if (rows * count <= scanned_indices)
-      return cuda::scatter_add(y.dtype(), raw<void>(y), raw<void>(x), raw<std::int32_t>(indices),
-                               count, size, on("scatter"));
+      return cuda::scatter_add(y, x, indices, count, size, on("scatter"));
     auto numbers = [&](std::int64_t n) { return empty({n}, int32, y.device()); };
     Tensor keys = indices, places, counts = numbers(sort_threads(count) << digit_bits);
     int shift = 0;
     do {
       Tensor keys_out = numbers(count), places_out = numbers(count);
-      count_digits(raw<std::int32_t>(counts), raw<std::int32_t>(keys), count, shift, on("scatter"));
+      count_digits(counts, keys, count, shift, on("scatter"));
       cumulative_sum(counts, counts, 0, false);
-      move_by_digit(raw<std::int32_t>(keys_out), raw<std::int32_t>(places_out),
-                    raw<std::int32_t>(keys), places.defined() ? raw<std::int32_t>(places) : nullptr,
-                    raw<std::int32_t>(counts), count, shift, on("scatter"));
+      move_by_digit(keys_out, places_out, keys, places, counts, count, shift, on("scatter"));
       keys = keys_out;
       places = places_out;
       shift += digit_bits;
     } while (shift < 31 && (rows - 1) >> shift > 0);
-    scatter_add_sorted(y.dtype(), raw<void>(y), raw<void>(x), raw<std::int32_t>(keys),
-                       raw<std::int32_t>(places), count, size, on("scatter"));
+    scatter_add_sorted(y, x, keys, places, count, size, on("scatter"));
   }
 
   void gemm(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias,
@@ -226,8 +214,7 @@ class CudaKernels final : public Kernels {
       pooling.n[i] = x.size(i + 1);
       pooling.m[i] = y.size(i + 1);
     }
-    cuda::max_pool(x.dtype(), raw<void>(y), index.defined() ? raw<std::int32_t>(index) : nullptr,
-                   raw<void>(x), pooling, on("max_pool"));
+    cuda::max_pool(y, index, x, pooling, on("max_pool"));
   }
 
  private:
@@ -387,6 +374,10 @@ class CudaKernels final : public Kernels {
 };
 
 }  // namespace
+
+Elements::Elements(const Tensor& tensor)
+    : dtype(tensor.defined() ? tensor.dtype() : float32),
+      data(tensor.defined() ? raw<void>(tensor) : nullptr) {}
 
 std::unique_ptr<const Kernels> make_kernels(DeviceState& device) {
   return std::make_unique<CudaKernels>(device);

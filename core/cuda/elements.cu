@@ -87,11 +87,6 @@ __global__ void draw_numbers(T* y, std::int64_t n, const Draw draw) {
   });
 }
 
-template <class F>
-void with_any_type(DType dtype, const F& f) {
-  with_type<bool, std::int32_t, float, double>(dtype, f);
-}
-
 }  // namespace
 
 void compare(Comparison op, DType dtype, const DeviceLoop& loop, Stream stream) {
@@ -120,35 +115,31 @@ void accumulate(DType dtype, const DeviceLoop& loop, Stream stream) {
   });
 }
 
-void find_not_finite(DType dtype, void* sums, const Groups& arrays, Stream stream) {
-  with_type<float, double>(dtype, [&](auto type) {
-    using T = decltype(type);
-    launch(sum_differences<T>, {finite_blocks, static_cast<unsigned>(arrays.count)}, block_size,
-           stream, arrays, static_cast<T*>(sums));
+void find_not_finite(Elements sums, const Groups& arrays, Stream stream) {
+  with_type<float, double>(sums.dtype, [&](auto type) {
+    launch(sum_differences<decltype(type)>, {finite_blocks, static_cast<unsigned>(arrays.count)},
+           block_size, stream, arrays, sums);
   });
 }
 
-void keep_where_zero(DType dtype, bool* finite, const void* sums, int count,
-                     const IndexFault* fault, Stream stream) {
-  with_type<float, double>(dtype, [&](auto type) {
-    using T = decltype(type);
-    launch(keep_if_zero<T>, 1, block_size, stream, finite, static_cast<const T*>(sums), count,
-           fault);
+void keep_where_zero(Elements finite, Elements sums, int count, const IndexFault* fault,
+                     Stream stream) {
+  with_type<float, double>(sums.dtype, [&](auto type) {
+    launch(keep_if_zero<decltype(type)>, 1, block_size, stream, finite, sums, count, fault);
   });
 }
 
-void arange(DType dtype, void* y, std::int64_t n, double start, double step, Stream stream) {
-  with_any_type(dtype, [&](auto type) {
-    using T = decltype(type);
-    launch_for(n, count_up<T>, stream, static_cast<T*>(y), n, start, step);
+void arange(Elements y, std::int64_t n, double start, double step, Stream stream) {
+  with_any_type(y.dtype, [&](auto type) {
+    launch_for(n, count_up<decltype(type)>, stream, y, n, start, step);
   });
 }
 
-void random(const Draw& draw, DType dtype, void* y, std::int64_t n, Stream stream) {
-  with_type<float, double>(dtype, [&](auto type) {
+void random(const Draw& draw, Elements y, std::int64_t n, Stream stream) {
+  with_type<float, double>(y.dtype, [&](auto type) {
     with_kind(draw.kind, [&](auto kind) {
       using T = decltype(type);
-      launch_for(n, draw_numbers<T, decltype(kind)::value>, stream, static_cast<T*>(y), n, draw);
+      launch_for(n, draw_numbers<T, decltype(kind)::value>, stream, y, n, draw);
     });
   });
 }

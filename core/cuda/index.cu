@@ -141,59 +141,42 @@ __global__ void move_share(std::int32_t* keys_out, std::int32_t* places_out,
 
 }  // namespace
 
-void check_indices(const char* who, std::int32_t* y, const std::int32_t* indices,
-                   std::int64_t count, std::int64_t lowest, std::int64_t extent, IndexFault* fault,
-                   Stream stream) {
+void check_indices(const char* who, Elements y, Elements indices, std::int64_t count,
+                   std::int64_t lowest, std::int64_t extent, IndexFault* fault, Stream stream) {
   if (count == 0) return;
   const auto checkers = std::bit_ceil(static_cast<unsigned>(std::min(count, most_checkers)));
   launch(check_all, 1, checkers, stream, who, y, indices, count, lowest, extent, fault);
 }
 
-void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices,
-          std::int64_t count, const Middle& size, Stream stream) {
-  auto run = [&](auto type) {
-    using T = decltype(type);
-    launch_for(size.outer * count * size.inner, take_elements<T>, stream, static_cast<T*>(y),
-               static_cast<const T*>(x), indices, count, size);
-  };
-  switch (bytes) {
-    case 1:
-      return run(std::uint8_t{});
-    case 4:
-      return run(std::uint32_t{});
-    case 8:
-      return run(std::uint64_t{});
-    default:
-      throw std::logic_error("cuda: take has no kernel for elements of this size");
-  }
-}
-
-void max_pool(DType dtype, void* y, std::int32_t* index, const void* x, const Pooling& p,
-              Stream stream) {
-  with_type<float, double>(dtype, [&](auto type) {
-    using T = decltype(type);
-    launch_for(p.batch * p.m[0] * p.m[1] * p.m[2] * p.channels, find_largest<T>, stream,
-               static_cast<T*>(y), index, static_cast<const T*>(x), p);
+void take(Elements y, Elements x, Elements indices, std::int64_t count, const Middle& size,
+          Stream stream) {
+  with_any_type(x.dtype, [&](auto type) {
+    launch_for(size.outer * count * size.inner, take_elements<decltype(type)>, stream, y, x,
+               indices, count, size);
   });
 }
 
-void scatter_add(DType dtype, void* y, const void* x, const std::int32_t* indices,
-                 std::int64_t count, const Middle& size, Stream stream) {
+void max_pool(Elements y, Elements index, Elements x, const Pooling& p, Stream stream) {
+  with_type<float, double>(x.dtype, [&](auto type) {
+    launch_for(p.batch * p.m[0] * p.m[1] * p.m[2] * p.channels, find_largest<decltype(type)>,
+               stream, y, index, x, p);
+  });
+}
+
+void scatter_add(Elements y, Elements x, Elements indices, std::int64_t count, const Middle& size,
+                 Stream stream) {
   if (count == 0) return;
-  with_type<bool, std::int32_t, float, double>(dtype, [&](auto type) {
-    using T = decltype(type);
-    launch_for(size.outer * size.n * size.inner, add_elements<T>, stream, static_cast<T*>(y),
-               static_cast<const T*>(x), indices, count, size);
+  with_any_type(x.dtype, [&](auto type) {
+    launch_for(size.outer * size.n * size.inner, add_elements<decltype(type)>, stream, y, x,
+               indices, count, size);
   });
 }
 
-void scatter_add_sorted(DType dtype, void* y, const void* x, const std::int32_t* keys,
-                        const std::int32_t* places, std::int64_t count, const Middle& size,
-                        Stream stream) {
-  with_type<bool, std::int32_t, float, double>(dtype, [&](auto type) {
-    using T = decltype(type);
-    launch_for(size.outer * size.n * size.inner, add_elements_sorted<T>, stream, static_cast<T*>(y),
-               static_cast<const T*>(x), keys, places, count, size);
+void scatter_add_sorted(Elements y, Elements x, Elements keys, Elements places, std::int64_t count,
+                        const Middle& size, Stream stream) {
+  with_any_type(x.dtype, [&](auto type) {
+    launch_for(size.outer * size.n * size.inner, add_elements_sorted<decltype(type)>, stream, y, x,
+               keys, places, count, size);
   });
 }
 
@@ -201,15 +184,13 @@ std::int64_t sort_threads(std::int64_t count) {
   return (count + keys_per_thread - 1) / keys_per_thread;
 }
 
-void count_digits(std::int32_t* counts, const std::int32_t* keys, std::int64_t count, int shift,
-                  Stream stream) {
+void count_digits(Elements counts, Elements keys, std::int64_t count, int shift, Stream stream) {
   const std::int64_t threads = sort_threads(count);
   launch_for(threads, count_share, stream, counts, keys, count, shift, threads);
 }
 
-void move_by_digit(std::int32_t* keys_out, std::int32_t* places_out, const std::int32_t* keys,
-                   const std::int32_t* places, const std::int32_t* sums, std::int64_t count,
-                   int shift, Stream stream) {
+void move_by_digit(Elements keys_out, Elements places_out, Elements keys, Elements places,
+                   Elements sums, std::int64_t count, int shift, Stream stream) {
   const std::int64_t threads = sort_threads(count);
   launch_for(threads, move_share, stream, keys_out, places_out, keys, places, sums, count, shift,
              threads);

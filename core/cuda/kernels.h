@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
+#include <type_traits>
 
 #include <keratin/core/catalogue.h>
 #include <keratin/core/dtype.h>
@@ -24,6 +26,22 @@ using Stream = struct StreamState*;
 struct DeviceLoop : Loop {
   std::int64_t total = 1;           // elements
   double value[max_operands] = {};  // of the inputs that are numbers
+};
+
+/// The elements of a dense tensor. Becomes a pointer to elements of their type, which is null where
+/// the tensor is undefined. Indices, keys, places and counts are int32.
+struct Elements {
+  DType dtype;
+  void* data;
+
+  Elements(DType dtype, void* data) : dtype(dtype), data(data) {}
+  Elements(const Tensor& tensor);
+  template <class T>
+  operator T*() const {
+    if (data != nullptr && dtype != dtype_for<std::remove_const_t<T>>)
+      throw std::logic_error("cuda: elements of another type");
+    return static_cast<T*>(data);
+  }
 };
 
 /// What a kernel found wrong with indices, in memory that the host can read after a wait.
@@ -56,16 +74,16 @@ void pointwise(Pointwise op, const void* functor, DType dtype, const DeviceLoop&
 void pointwise_gradient(Pointwise op, const void* functor, DType dtype, const DeviceLoop& loop,
                         Stream stream);
 /// The functor on each group in place: all of its arrays are read, all but the last written.
-/// Nothing happens where `allowed`, which may be null, is false.
-void step(Pointwise op, const void* functor, DType dtype, const Groups& groups, const bool* allowed,
+/// Nothing happens where `allowed`, a boolean that may be undefined, is false.
+void step(Pointwise op, const void* functor, DType dtype, const Groups& groups, Elements allowed,
           Stream stream);
 /// For each group of one array: sums[group * finite_blocks + block] = 0, or NaN where what that
 /// block has seen is not finite; float32 or float64.
 inline constexpr int finite_blocks = 16;
-void find_not_finite(DType dtype, void* sums, const Groups& arrays, Stream stream);
+void find_not_finite(Elements sums, const Groups& arrays, Stream stream);
 /// finite = finite, and the `count` sums are 0, and no index was at fault.
-void keep_where_zero(DType dtype, bool* finite, const void* sums, int count,
-                     const IndexFault* fault, Stream stream);
+void keep_where_zero(Elements finite, Elements sums, int count, const IndexFault* fault,
+                     Stream stream);
 /// Operands y (boolean), a and b of `dtype`.
 void compare(Comparison op, DType dtype, const DeviceLoop& loop, Stream stream);
 /// Operands y, condition (boolean), a, b.
@@ -75,41 +93,46 @@ void copy(DType to, DType from, const DeviceLoop& loop, Stream stream);
 /// y += x
 void accumulate(DType dtype, const DeviceLoop& loop, Stream stream);
 /// y[i] = start + i step, computed in float64; dense.
-void arange(DType dtype, void* y, std::int64_t n, double start, double step, Stream stream);
+void arange(Elements y, std::int64_t n, double start, double step, Stream stream);
 /// y[i] = number i of the draw; float32 or float64, dense.
-void random(const Draw& draw, DType dtype, void* y, std::int64_t n, Stream stream);
+void random(const Draw& draw, Elements y, std::int64_t n, Stream stream);
 
 // --- along the middle axis
-void reduce(Reduction op, DType dtype, void* y, const void* x, const Middle& size, Stream stream);
-void arg_reduce(bool largest, DType dtype, std::int32_t* y, const void* x, const Middle& size,
-                Stream stream);
-void cumulative_sum(DType dtype, void* y, const void* x, const Middle& size, bool reverse,
-                    Stream stream);
-void softmax(DType dtype, void* y, const void* x, const Middle& size, bool log, Stream stream);
-void softmax_gradient(DType dtype, void* gx, const void* y, const void* gy, const Middle& size,
-                      bool log, Stream stream);
+void reduce(Reduction op, Elements y, Elements x, const Middle& size, Stream stream);
+void arg_reduce(bool largest, Elements y, Elements x, const Middle& size, Stream stream);
+void cumulative_sum(Elements y, Elements x, const Middle& size, bool reverse, Stream stream);
+void softmax(Elements y, Elements x, const Middle& size, bool log, Stream stream);
+void softmax_gradient(Elements gx, Elements y, Elements gy, const Middle& size, bool log,
+                      Stream stream);
 
 // --- indexing
 /// y[i] = indices[i], plus extent where it is negative. An index that is not in lowest..extent-1
 /// becomes 0; the fault tells the first of them, unless it tells of an earlier one already.
-void check_indices(const char* who, std::int32_t* y, const std::int32_t* indices,
-                   std::int64_t count, std::int64_t lowest, std::int64_t extent, IndexFault* fault,
-                   Stream stream);
-/// y[o, j, i] = x[o, indices[j], i]; `size` is that of x; elements of `bytes` (1, 4 or 8) bytes.
-void take(std::size_t bytes, void* y, const void* x, const std::int32_t* indices,
-          std::int64_t count, const Middle& size, Stream stream);
+void check_indices(const char* who, Elements y, Elements indices, std::int64_t count,
+                   std::int64_t lowest, std::int64_t extent, IndexFault* fault, Stream stream);
+/// y[o, j, i] = x[o, indices[j], i]; `size` is that of x.
+void take(Elements y, Elements x, Elements indices, std::int64_t count, const Middle& size,
+          Stream stream);
 /// y[o, indices[j], i] += x[o, j, i], j in order; `size` is that of y.
-void scatter_add(DType dtype, void* y, const void* x, const std::int32_t* indices,
-                 std::int64_t count, const Middle& size, Stream stream);
+void scatter_add(Elements y, Elements x, Elements indices, std::int64_t count, const Middle& size,
+                 Stream stream);
 /// The same from indices that are sorted: keys in order, and the place j that each had.
-void scatter_add_sorted(DType dtype, void* y, const void* x, const std::int32_t* keys,
-                        const std::int32_t* places, std::int64_t count, const Middle& size,
-                        Stream stream);
+void scatter_add_sorted(Elements y, Elements x, Elements keys, Elements places, std::int64_t count,
+                        const Middle& size, Stream stream);
+
+/// One pass of a stable radix sort, by the digit of `digit_bits` bits from bit `shift` on. First
+/// counts[d * threads + t], how often thread t, of sort_threads(count), has digit d; the caller
+/// makes running sums of these; then keys and places move to where the sums say. The places are
+/// 0..count-1 where `places` are undefined.
+inline constexpr int digit_bits = 4;
+std::int64_t sort_threads(std::int64_t count);
+void count_digits(Elements counts, Elements keys, std::int64_t count, int shift, Stream stream);
+void move_by_digit(Elements keys_out, Elements places_out, Elements keys, Elements places,
+                   Elements sums, std::int64_t count, int shift, Stream stream);
 
 /// y and index (batch, m, m, m, channels): the first largest element of x (batch, n, n, n,
-/// channels) that each window sees, and where it lies; float32 or float64. index may be null.
-void max_pool(DType dtype, void* y, std::int32_t* index, const void* x, const Pooling& pooling,
-              Stream stream);
+/// channels) that each window sees, and where it lies; float32 or float64. index may be undefined.
+void max_pool(Elements y, Elements index, Elements x, const Pooling& pooling, Stream stream);
 
 /// A step of an LSTM on some rows of a batch; float32. Gates stand side by side, i f g o. All is
 /// dense, but for rows of gy.
@@ -133,18 +156,6 @@ struct LstmStep {
 void lstm_step(const LstmStep& step, Stream stream);
 /// The gradient of h1 is next_gz recurrent^T + gy; then gz, and gc in place.
 void lstm_step_back(const LstmStep& step, Stream stream);
-
-/// One pass of a stable radix sort, by the digit of `digit_bits` bits from bit `shift` on. First
-/// counts[d * threads + t], how often thread t, of sort_threads(count), has digit d; the caller
-/// makes running sums of these; then keys and places move to where the sums say. The places are
-/// 0..count-1 where places_in is null.
-inline constexpr int digit_bits = 4;
-std::int64_t sort_threads(std::int64_t count);
-void count_digits(std::int32_t* counts, const std::int32_t* keys, std::int64_t count, int shift,
-                  Stream stream);
-void move_by_digit(std::int32_t* keys_out, std::int32_t* places_out, const std::int32_t* keys,
-                   const std::int32_t* places, const std::int32_t* sums, std::int64_t count,
-                   int shift, Stream stream);
 
 }  // namespace cuda
 }  // namespace keratin

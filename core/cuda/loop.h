@@ -82,4 +82,9 @@ void with_type(DType dtype, const F& f) {
   if (!known) throw std::logic_error("cuda: there is no kernel for " + std::string(name_of(dtype)));
 }
 
+template <class F>
+void with_any_type(DType dtype, const F& f) {
+  with_type<bool, std::int32_t, float, double>(dtype, f);
+}
+
 }  // namespace keratin::cuda

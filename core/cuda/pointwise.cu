@@ -35,7 +35,7 @@ void pointwise_gradient(Pointwise op, const void* functor, DType dtype, const De
   run(table_for(dtype).gradient[static_cast<int>(op)], functor, loop, stream);
 }
 
-void step(Pointwise op, const void* functor, DType dtype, const Groups& groups, const bool* allowed,
+void step(Pointwise op, const void* functor, DType dtype, const Groups& groups, Elements allowed,
           Stream stream) {
   const StepFunction function = table_for(dtype).step[static_cast<int>(op)];
   if (function == nullptr) throw std::logic_error("cuda: the op is no step of an optimizer");

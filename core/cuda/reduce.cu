@@ -210,47 +210,38 @@ __global__ void softmax_gradient_columns(const Middle size, int columns, T* gx, 
 
 }  // namespace
 
-void reduce(Reduction op, DType dtype, void* y, const void* x, const Middle& size, Stream stream) {
-  with_type<std::int32_t, float, double>(dtype, [&](auto type) {
+void reduce(Reduction op, Elements y, Elements x, const Middle& size, Stream stream) {
+  with_type<std::int32_t, float, double>(x.dtype, [&](auto type) {
     using T = decltype(type);
     auto* kernel = op == Reduction::sum   ? reduce_columns<Reduction::sum, T>
                    : op == Reduction::max ? reduce_columns<Reduction::max, T>
                                           : reduce_columns<Reduction::min, T>;
-    launch_along(size, kernel, stream, static_cast<T*>(y), static_cast<const T*>(x));
+    launch_along(size, kernel, stream, y, x);
   });
 }
 
-void arg_reduce(bool largest, DType dtype, std::int32_t* y, const void* x, const Middle& size,
-                Stream stream) {
-  with_type<bool, std::int32_t, float, double>(dtype, [&](auto type) {
-    using T = decltype(type);
-    launch_along(size, arg_reduce_columns<T>, stream, y, static_cast<const T*>(x), largest);
+void arg_reduce(bool largest, Elements y, Elements x, const Middle& size, Stream stream) {
+  with_any_type(x.dtype, [&](auto type) {
+    launch_along(size, arg_reduce_columns<decltype(type)>, stream, y, x, largest);
   });
 }
 
-void cumulative_sum(DType dtype, void* y, const void* x, const Middle& size, bool reverse,
-                    Stream stream) {
-  with_type<bool, std::int32_t, float, double>(dtype, [&](auto type) {
-    using T = decltype(type);
-    launch_along(size, cumulative_sum_columns<T>, stream, static_cast<T*>(y),
-                 static_cast<const T*>(x), reverse);
+void cumulative_sum(Elements y, Elements x, const Middle& size, bool reverse, Stream stream) {
+  with_any_type(x.dtype, [&](auto type) {
+    launch_along(size, cumulative_sum_columns<decltype(type)>, stream, y, x, reverse);
   });
 }
 
-void softmax(DType dtype, void* y, const void* x, const Middle& size, bool log, Stream stream) {
-  with_type<float, double>(dtype, [&](auto type) {
-    using T = decltype(type);
-    launch_along(size, softmax_columns<T>, stream, static_cast<T*>(y), static_cast<const T*>(x),
-                 log);
+void softmax(Elements y, Elements x, const Middle& size, bool log, Stream stream) {
+  with_type<float, double>(x.dtype, [&](auto type) {
+    launch_along(size, softmax_columns<decltype(type)>, stream, y, x, log);
   });
 }
 
-void softmax_gradient(DType dtype, void* gx, const void* y, const void* gy, const Middle& size,
-                      bool log, Stream stream) {
-  with_type<float, double>(dtype, [&](auto type) {
-    using T = decltype(type);
-    launch_along(size, softmax_gradient_columns<T>, stream, static_cast<T*>(gx),
-                 static_cast<const T*>(y), static_cast<const T*>(gy), log);
+void softmax_gradient(Elements gx, Elements y, Elements gy, const Middle& size, bool log,
+                      Stream stream) {
+  with_type<float, double>(y.dtype, [&](auto type) {
+    launch_along(size, softmax_gradient_columns<decltype(type)>, stream, gx, y, gy, log);
   });
 }
 
