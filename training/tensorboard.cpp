@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <stdexcept>
 
 #include <keratin/autograd/ops.h>
@@ -11,8 +12,8 @@
 namespace keratin {
 namespace {
 
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 // A weight as pictures (number, height, width, 1), or undefined where Keras shows none: a bias as a
@@ -102,18 +103,18 @@ void TensorBoard::on_train_end(const Logs&) { train_ = validation_ = nullptr; }
 void TensorBoard::on_epoch_begin(int) {
   if (!options_.write_steps_per_second) return;
   iterations_before_ = model().optimizer().iterations();
-  epoch_began_ = std::chrono::steady_clock::now();
+  epoch_began_ = seconds();
 }
 
 void TensorBoard::on_train_batch_begin(int) {
   ++batch_;
-  batch_began_ = std::chrono::steady_clock::now();
+  batch_began_ = seconds();
 }
 
 void TensorBoard::on_train_batch_end(int, const Logs& logs) {
   if (options_.update_freq.batches == 0 || batch_ % options_.update_freq.batches != 0) return;
   if (options_.write_steps_per_second)
-    train().scalar("batch_steps_per_second", 1 / seconds_since(batch_began_), batch_);
+    train().scalar("batch_steps_per_second", 1 / (seconds() - batch_began_), batch_);
   for (const auto& [name, value] : logs) train().scalar("batch_" + name, value, batch_);
   train().flush();
 }
@@ -132,11 +133,10 @@ void TensorBoard::on_epoch_end(int epoch, Logs& logs) {
     else if (name != "learning_rate")
       train().scalar("epoch_" + name, value, epoch);
   train().scalar("epoch_learning_rate", model().optimizer().learning_rate(), epoch);
-  if (options_.write_steps_per_second)
-    train().scalar("epoch_steps_per_second",
-                   static_cast<double>(model().optimizer().iterations() - iterations_before_) /
-                       seconds_since(epoch_began_),
-                   epoch);
+  if (options_.write_steps_per_second) {
+    const auto steps = static_cast<double>(model().optimizer().iterations() - iterations_before_);
+    train().scalar("epoch_steps_per_second", steps / (seconds() - epoch_began_), epoch);
+  }
   if (options_.histogram_freq > 0 && epoch % options_.histogram_freq == 0) write_weights(epoch);
   if (!options_.attention_of.empty()) write_attention(epoch);
   train().flush();

@@ -5,7 +5,6 @@
 // and in the shell: tensorboard --logdir logs. Without Keras's profile_batch and its embeddings.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 
@@ -62,7 +61,7 @@ class TensorBoard : public Callback {
   Options options_;
   std::shared_ptr<class EventFile> train_, validation_;  // made when something is to be written
   std::int64_t batch_ = 0, iterations_before_ = 0;       // of the training; before the epoch
-  std::chrono::steady_clock::time_point epoch_began_, batch_began_;
+  double epoch_began_ = 0, batch_began_ = 0;             // in seconds of a steady clock
 };
 
 }  // namespace keratin
