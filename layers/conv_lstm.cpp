@@ -94,8 +94,7 @@ class ConvLSTMCell : public RNNCell {
 
   void begin_sequence(std::int64_t batch) override {
     const ConvLSTMOptions& o = options_;
-    input_masks_.clear();
-    recurrent_masks_.clear();
+    end_sequence();  // of one that ended in an error
     if (!training()) return;
     Random& source = random(o.seed);
     const Shape x = input_shape().with(0, batch), h = output_shape().inserted(0, batch);
@@ -103,6 +102,11 @@ class ConvLSTMCell : public RNNCell {
       input_masks_.push_back(dropout_mask(x, o.dropout, dtype(), source, device()));
     for (int gate = 0; o.recurrent_dropout > 0 && gate < 4; ++gate)
       recurrent_masks_.push_back(dropout_mask(h, o.recurrent_dropout, dtype(), source, device()));
+  }
+
+  void end_sequence() override {
+    input_masks_.clear();
+    recurrent_masks_.clear();
   }
 
   Tensors step(const Tensor& x, const Tensors& states) override {

@@ -258,6 +258,7 @@ Tensors RNN::run(const Tensor& inputs, const Tensors& initial_state) {
       result.insert(result.end(), states.begin(), states.end());
     }
   }
+  cell().end_sequence();
   if (mask.defined() && options_.zero_output_for_mask && time > 0)
     result[0] =
         where(fitted(sequences ? mask : slice(mask, {all, -1}), result[0].rank()), result[0], 0.0);

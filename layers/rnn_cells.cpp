@@ -9,6 +9,7 @@
 namespace keratin {
 
 void RNNCell::begin_sequence(std::int64_t) {}
+void RNNCell::end_sequence() {}
 
 Shapes RNNCell::state_shapes() const {
   Shapes shapes;
@@ -25,7 +26,9 @@ Tensors RNNCell::zero_states(std::int64_t batch, Device device) const {
 
 Tensor RNNCell::call(const Tensor& x) {
   begin_sequence(x.size(0));
-  return step(x, zero_states(x.size(0), x.device()))[0];
+  Tensor output = step(x, zero_states(x.size(0), x.device()))[0];
+  end_sequence();
+  return output;
 }
 
 Shape RNNCell::compute_output_shape(const Shape& input_shape) {
@@ -92,10 +95,8 @@ void GatedCell::build(const Shape& input_shape) {
 
 // With recurrent dropout every gate has masks of its own, as in Keras's implementation 1.
 void GatedCell::begin_sequence(std::int64_t batch) {
-  const bool drops = training() && (options_.dropout > 0 || options_.recurrent_dropout > 0);
-  if (!drops && dropout_.input.empty() && dropout_.recurrent.empty()) return;
-  dropout_ = {};
-  if (!drops) return;
+  end_sequence();  // of one that ended in an error
+  if (!training() || (options_.dropout == 0 && options_.recurrent_dropout == 0)) return;
   Random& source = random(options_.seed);
   const int masks = options_.recurrent_dropout > 0 ? gates_ : 1;
   for (int i = 0; options_.dropout > 0 && i < masks; ++i)
@@ -104,6 +105,11 @@ void GatedCell::begin_sequence(std::int64_t batch) {
   for (int i = 0; options_.recurrent_dropout > 0 && i < masks; ++i)
     dropout_.recurrent.push_back(
         dropout_mask({batch, units_}, options_.recurrent_dropout, dtype(), source, device()));
+}
+
+// Threads that predict at the same time share a cell: what has no masks is not written to.
+void GatedCell::end_sequence() {
+  if (!dropout_.input.empty() || !dropout_.recurrent.empty()) dropout_ = {};
 }
 
 namespace {
@@ -243,6 +249,10 @@ int StackedRNNCells::output_state() const {
 
 void StackedRNNCells::begin_sequence(std::int64_t batch) {
   for (const AnyLayer& cell : cells_) as_cell(cell).begin_sequence(batch);
+}
+
+void StackedRNNCells::end_sequence() {
+  for (const AnyLayer& cell : cells_) as_cell(cell).end_sequence();
 }
 
 void StackedRNNCells::build(const Shape& input_shape) {

@@ -29,6 +29,9 @@ class RNNCell : public Layer {
 
   /// Called before the first step of a sequence; a cell draws its dropout masks here.
   virtual void begin_sequence(std::int64_t batch);
+  /// Called after the last step; a cell lets go of its masks here. A training step that keeps a
+  /// tensor cannot be repeated as a CUDA graph.
+  virtual void end_sequence();
   /// The number of the state that stands in for the output of a masked step.
   virtual int output_state() const { return 0; }
 
@@ -80,6 +83,7 @@ class GatedCell : public RNNCell {
   void build(const Shape& input_shape) override;
   std::vector<int> state_size() const override { return {units_}; }
   void begin_sequence(std::int64_t batch) override;
+  void end_sequence() override;
 
   int units() const { return units_; }
   const RNNOptions& options() const { return options_; }
@@ -161,6 +165,7 @@ class StackedRNNCells : public RNNCell {
   int input_rank() const override;
   int output_state() const override;
   void begin_sequence(std::int64_t batch) override;
+  void end_sequence() override;
   void build(const Shape& input_shape) override;
   Tensors step(const Tensor& x, const Tensors& states) override;
   std::vector<Field> fields() override;

@@ -319,12 +319,14 @@ CUDA_TEST_CASE("a step reaches weights whose elements are in another order in me
   CHECK(distance(slice(stepped("cuda:0"), {range(0, 12)}), before) > 0.1);
 }
 
-CUDA_TEST_CASE("a step of weights without elements does nothing") {
+CUDA_TEST_CASE("a step of weights without elements does nothing to them") {
   auto scope = device("cuda:0");
   std::vector<Weight> weights{{"w", zeros({0, 3})}};
-  Adam adam(0.1);
-  adam.apply({zeros({0, 3})}, weights);
+  Adam(0.1).apply({zeros({0, 3})}, weights);
   CHECK(weights[0].value().shape() == Shape{0, 3});
+  weights.emplace_back("v", zeros({3}));
+  Adam(0.1).apply({zeros({0, 3}), ones({3})}, weights);
+  CHECK(max(weights[1].value()).item() < -0.09);
 }
 
 CUDA_TEST_CASE("a bad step within an epoch is found at its end, and nothing has changed since") {

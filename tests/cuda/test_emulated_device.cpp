@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +16,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
+#include <keratin/core/internal/backend.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
 #include <keratin/core/memory.h>
@@ -24,6 +26,7 @@
 #include <keratin/layers/dense.h>
 #include <keratin/layers/embedding.h>
 #include <keratin/layers/normalization.h>
+#include <keratin/layers/registry.h>
 #include <keratin/layers/rnn.h>
 #include <keratin/layers/wrappers.h>
 #include <keratin/optim/metrics.h>
@@ -32,6 +35,8 @@
 #include <keratin/training/sequential.h>
 
 #include "../error_of.h"
+#include "../golden.h"
+#include "../golden_configs.h"
 #include "../on_processor.h"
 #include "emulator/emulation.h"
 
@@ -257,6 +262,34 @@ TEST_CASE("a repeated step is one graph, its batch, and the optimizer" * on_proc
   CHECK(counts_of(layers(dense(own_softmax)), false, "accuracy").graphs == 9);
 }
 
+TEST_CASE("a step of every layer of the library is repeated as a graph" * on_processor()) {
+  auto scope = device("cuda:0");
+  const std::map<std::string, GoldenConfig> objects = golden_cases("layer");
+  int layers = 0;
+  for (const Golden* file : {&golden("layers"), &golden("conv_lstm")})
+    for (const std::string& name : file->cases()) {
+      const bool several_inputs = file->has(name + "/i0"), stateful = file->has(name + "/y3");
+      if (name.starts_with("activation") || several_inputs || stateful) continue;
+      CAPTURE(name);
+      GoldenConfig object = objects.at(name);
+      for (auto& [option, value] : object.config)
+        if (option == "dropout" || option == "recurrent_dropout") value = 0.2;
+      Sequential model({layer_from_config(object.class_name, object.config)});
+      model.set_trainable(true);
+      const Tensor x = (*file)[name + "/x"];
+      Tensors y;
+      for (const Tensor& output : Tensors(model(x)))
+        y.push_back(concatenate(Tensors(5, zeros_like(output)), 0));
+      model.compile({.optimizer = "sgd", .loss = "mse", .run_eagerly = false});
+      const std::int64_t before = emulation::counts().graphs;
+      model.fit(concatenate(Tensors(5, x), 0), y,
+                {.batch_size = static_cast<int>(x.size(0)), .verbose = 0});
+      CHECK(emulation::counts().graphs == before + 4);
+      ++layers;
+    }
+  CHECK(layers == 397);
+}
+
 TEST_CASE("graphs give their memory back, and a run asks for none" * on_processor()) {
   auto scope = device("cuda:0");
   const Tensor x = Random(2).normal({90, 5}), y = Random(3).normal({90, 2});
@@ -429,6 +462,48 @@ TEST_CASE("running out of a device's memory names the bytes, and the program goe
   emulation::memory_limit = limit;
 }
 
+namespace {
+
+/// Its second call, which is noted, asks for what no graph can have, after it has replaced a
+/// tensor.
+class Asking : public Layer {
+ public:
+  bool supports_graph() const override { return true; }
+  Tensor call(const Tensor& x) override {
+    if (!training()) return x;
+    Shared& s = *shared_;
+    if (!s.count.defined()) s.count = zeros({}, int32, x.device());
+    if (s.reading == nullptr) s.reading = backend_of(x.device()).make_reading(x.device().index);
+    if (++s.calls == 2) {
+      s.count = s.count + 1;
+      s.reading->begin(s.count);
+    }
+    return x * 2.0;
+  }
+
+ private:
+  struct Shared {
+    Tensor count = {};
+    std::unique_ptr<DeviceReading> reading = {};
+    int calls = 0;
+  };
+  std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
+};
+
+}  // namespace
+
+TEST_CASE("a capture that the runtime has ended tells the first error" * on_processor()) {
+  auto scope = device("cuda:0");
+  Sequential model({Asking(), Dense(2)}, "model");
+  model.compile({.optimizer = "sgd", .loss = "mse"});
+  CHECK(error_of([&] {
+          model.fit(ones({40, 3}), ones({40, 2}), {.batch_size = 10, .verbose = 0});
+        }) ==
+        "model (Sequential): fit: a step cannot become a CUDA graph, though its layers support "
+        "graphs: emulated CUDA: an event is recorded while the stream is captured; compile it with "
+        "run_eagerly = true");
+}
+
 TEST_CASE("a fault in a kernel is an error at the next wait, in debug mode with the op's name" *
           on_processor()) {
   Tensor x = ones({3}, float32, "cuda:0");
@@ -452,6 +527,36 @@ TEST_CASE("there are two devices, and they do not mix" * on_processor()) {
   CHECK(sum(x.to("cuda:1") * y).item() == 6);
   CHECK(error_of([] { zeros({1}, float32, "cuda:2"); }) ==
         "device: cuda:2: there are 2 CUDA devices");
+}
+
+TEST_CASE("what is told of the second device is its own" * on_processor()) {
+  release_cached_memory();
+  const std::size_t used = emulation::memory_in_use(1);
+  {
+    const Tensor x = ones({3}, float32, "cuda:1");
+    CHECK(sum(x).item() == 3);
+    emulation::next_kernel_fails = true;
+    CHECK(error_of([&] { sum(tanh(x)).item(); }).starts_with("cuda:1: "));
+    const std::int64_t first = memory_stats("cuda:0").bytes_reserved,
+                       second = memory_stats("cuda:1").bytes_reserved;
+    const Tensor large = zeros({1 << 20}, float32, "cuda:1");
+    CHECK(memory_stats("cuda:0").bytes_reserved == first);
+    CHECK(memory_stats("cuda:1").bytes_reserved == second + (4 << 20));
+    const std::size_t limit = std::exchange(emulation::memory_limit, emulation::memory_in_use(1));
+    CHECK(error_of([] { zeros({1'000'001}, float32, "cuda:1"); }) ==
+          "out of memory: 4000004 bytes were asked for on cuda:1");
+    emulation::memory_limit = limit;
+  }
+  {
+    auto scope = device("cuda:1");
+    Sequential model({Dense(2)});
+    model.compile({.optimizer = "sgd", .loss = "mse", .run_eagerly = false});
+    const std::int64_t before = emulation::counts().graphs;
+    model.fit(ones({40, 3}), ones({40, 2}), {.batch_size = 10, .verbose = 0});
+    CHECK(emulation::counts().graphs == before + 3);
+  }
+  release_cached_memory();
+  CHECK(emulation::memory_in_use(1) == used);
 }
 
 TEST_SUITE_END();

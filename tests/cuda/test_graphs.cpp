@@ -71,6 +71,16 @@ CompileOptions sparse() {
 }
 CompileOptions squared() { return {.optimizer = Adam(0.01), .loss = "mse"}; }
 
+/// The batches, which must outlive it.
+Dataset data_of(const std::vector<Batch>& all) {
+  return Dataset([&all] {
+    return [&all, i = std::size_t{0}]() mutable -> std::optional<Batch> {
+      if (i == all.size()) return {};
+      return all[i++];
+    };
+  });
+}
+
 }  // namespace
 
 CUDA_TEST_CASE("a graph's steps have the bits of single ops: noise, statistics, masks, weights") {
@@ -142,6 +152,16 @@ CUDA_TEST_CASE("what changes a step between batches changes what is repeated") {
        [](Model& m, int step) { m.get_layer("first").set_trainable(step % 6 < 3); }},
       {"frozen statistics",
        [](Model& m, int step) { m.get_layer("norm").set_trainable(step % 6 < 3); }},
+      {"frozen weight",
+       [](Model& m, int step) {
+         Weight kernel = m.get_layer("first").weights()[0];
+         kernel.set_trainable(step % 6 < 3);
+       }},
+      {"replaced weight",
+       [](Model& m, int step) {
+         if (step == 7) m.get_layer("first").weights()[0].replace(Random(5).normal({5, 4}));
+       }},
+      {"TF32", [](Model&, int step) { set_tf32(step % 6 > 2); }},
       {"seed",
        [](Model&, int step) {
          if (step % 5 == 0) set_random_seed(static_cast<std::uint64_t>(step));
@@ -168,6 +188,30 @@ CUDA_TEST_CASE("what changes a step between batches changes what is repeated") {
       }});
       return m.fit(x, y, {.batch_size = 10, .epochs = 4, .verbose = 0, .callbacks = {changing}});
     }));
+    set_tf32(false);
+  }
+}
+
+CUDA_TEST_CASE("batches that differ only in their length or their dtype have graphs of their own") {
+  auto numbers = [](int i, const Shape& shape, DType dtype) {
+    return (Random(static_cast<std::uint64_t>(i)).normal(shape, 0, 3, float64)).astype(dtype);
+  };
+  auto batch = [&](int i, std::int64_t rows, DType x, DType y) {
+    return Batch{{numbers(i, {rows, 3}, x)}, {numbers(i + 20, {rows, 2}, y)}};
+  };
+  const std::function<Batch(int, bool)> kinds[] = {
+      [&](int i, bool other) { return batch(i, other ? 2 : 4, float32, float32); },
+      [&](int i, bool other) { return batch(i, 4, other ? float64 : float32, float32); },
+      [&](int i, bool other) { return batch(i, 4, float32, other ? float64 : float32); },
+      [&](int i, bool other) { return batch(i, 4, float32, other ? float32 : int32); }};
+  for (const auto& kind : kinds) {
+    std::vector<Batch> all;
+    for (int i = 0; i < 12; ++i) all.push_back(kind(i, i % 3 == 2));
+    CHECK(same_with_graphs(
+        [] {
+          return Sequential({Dense(3), Dense(2)});
+        },
+        squared, [&](Model& m) { return m.fit(data_of(all), {.epochs = 2, .verbose = 0}); }));
   }
 }
 
@@ -190,16 +234,7 @@ CUDA_TEST_CASE("batches of many shapes, dtypes and parts each have their own gra
       [] {
         return Sequential({SimpleRNN(3), Dense(2)});
       },
-      squared,
-      [&](Model& m) {
-        auto begin = [&all] {
-          return [&all, i = std::size_t{0}]() mutable -> std::optional<Batch> {
-            if (i == all.size()) return {};
-            return all[i++];
-          };
-        };
-        return m.fit(Dataset(begin), {.epochs = 3, .verbose = 0});
-      }));
+      squared, [&](Model& m) { return m.fit(data_of(all), {.epochs = 3, .verbose = 0}); }));
 }
 
 namespace {

@@ -171,6 +171,44 @@ CUDA_TEST_CASE("gathered gradients are added in the order of the indices, few or
   }
 }
 
+CUDA_TEST_CASE("sorted indices add to what is there, in each outer row") {
+  const std::int64_t rows = 2000, count = 1001;
+  const Tensor indices = Random(5).integers({count}, 0, rows);
+  const Tensor x = Random(3).normal({3, count, 2}), start = Random(4).normal({3, rows, 2});
+  auto result = [&](const char* where) {
+    const Tensor y = start.to(where).copy();
+    kernels_of(y).scatter_add(y, x.to(where), indices.to(where));
+    return y;
+  };
+  CHECK(distance(result("cpu"), result("cuda:0")) == 0);
+}
+
+CUDA_TEST_CASE("long rows side by side, and long columns, are each reduced and summed alone") {
+  const std::int64_t n = 70'001;  // of one row alone: pieces of 65536, and of 1024
+  for (const Shape& shape : {Shape{n, 2}, Shape{2, n}, Shape{2, n, 2}}) {
+    CAPTURE(shape.str());
+    const int axis = shape[0] == n ? 0 : 1;
+    const Tensor x = Random(1).integers(shape, -9, 9), there = x.to("cuda:0");
+    CHECK(distance(sum(there, {axis}), sum(x, {axis})) == 0);
+    CHECK(distance(max(there * there, {axis}), max(x * x, {axis})) == 0);
+    CHECK(distance(cumsum(there, axis), cumsum(x, axis)) == 0);
+  }
+}
+
+CUDA_TEST_CASE("booleans are searched, summed up, chosen and compared") {
+  const Tensor x = Random(1).uniform({9, 5}) > 0.6, y = Random(2).uniform({9, 5}) > 0.4;
+  auto results = [&](const char* place) {
+    const Tensor a = x.to(place), b = y.to(place);
+    return Tensors{argmax(a, 0),   argmin(a, 1), cumsum(a, 0),
+                   where(a, b, a), a == b,       logical_xor(a, b)};
+  };
+  const Tensors here = results("cpu"), there = results("cuda:0");
+  for (std::size_t i = 0; i < here.size(); ++i) {
+    CAPTURE(i);
+    CHECK(distance(here[i].astype(int32), there[i].astype(int32)) == 0);
+  }
+}
+
 CUDA_TEST_CASE("running sums of a long row, and their gradients, are those of the processor") {
   for (std::int64_t n : {2048, 2049, 4096, 70'001}) {
     const Tensor x = Random(1).integers({n}, -9, 9), z = Random(2).normal({n}, 0, 1, float64);
