@@ -274,15 +274,25 @@ AnyLayer golden_layer(GoldenConfig object) {
 }
 
 /// How many of 5 steps were graphs. The first is worked on op by op.
-std::int64_t graphs_in_five_steps(Model& model, const Tensors& x) {
-  auto five_times = [](const Tensor& t) { return concatenate(Tensors(5, t), 0); };
-  Tensors all, y;
-  for (const Tensor& input : x) all.push_back(five_times(input));
-  for (const Tensor& output : Tensors(model(x))) y.push_back(five_times(zeros_like(output)));
-  model.compile({.optimizer = "sgd", .loss = "mse", .run_eagerly = false});
+std::int64_t graphs_in_five_steps(Model& model, const Tensors& x, const Tensors& y,
+                                  CompileOptions options) {
+  auto five_times = [](const Tensors& tensors) {
+    Tensors all;
+    for (const Tensor& t : tensors) all.push_back(concatenate(Tensors(5, t), 0));
+    return all;
+  };
+  options.optimizer = "sgd";
+  options.run_eagerly = false;
+  model.compile(options);
   const std::int64_t before = emulation::counts().graphs;
-  model.fit(all, y, {.batch_size = static_cast<int>(x[0].size(0)), .verbose = 0});
+  model.fit(five_times(x), five_times(y),
+            {.batch_size = static_cast<int>(x[0].size(0)), .verbose = 0});
   return emulation::counts().graphs - before;
+}
+std::int64_t graphs_in_five_steps(Model& model, const Tensors& x) {
+  Tensors y;
+  for (const Tensor& output : Tensors(model(x))) y.push_back(zeros_like(output));
+  return graphs_in_five_steps(model, x, y, {.loss = "mse"});
 }
 
 }  // namespace
@@ -315,6 +325,30 @@ TEST_CASE("a step of every layer of the library is repeated as a graph" * on_pro
     ++layers;
   }
   CHECK(layers == 558);
+}
+
+TEST_CASE("a step with every loss and metric of the library is repeated as a graph" *
+          on_processor()) {
+  auto scope = device("cuda:0");
+  auto graphs = [](const Tensor& x, const Tensor& y, const CompileOptions& options) {
+    Sequential model({Activation("linear")});
+    return graphs_in_five_steps(model, {x}, {y}, options);
+  };
+  const Golden &losses = golden("losses"), &metrics = golden("metrics");
+  for (const auto& [name, object] : golden_cases("loss")) {
+    CAPTURE(name);
+    const Option* reduction = find_option(object.config, "reduction");
+    if (reduction != nullptr && *reduction == Option("none")) continue;
+    CHECK(graphs(losses[name + "/y_pred"], losses[name + "/y_true"],
+                 {.loss = Loss::from_config(object.class_name, object.config)}) == 4);
+  }
+  const Loss any([](const Tensor&, const Tensor& y_pred) { return y_pred * 0.0; });
+  for (const auto& [name, object] : golden_cases("metric")) {
+    CAPTURE(name);
+    const AnyMetric metric = AnyMetric::from_config(object.class_name, object.config);
+    CHECK(graphs(metrics[name + "/y_pred0"], metrics[name + "/y_true0"],
+                 {.loss = any, .metrics = {metric}}) == 4);
+  }
 }
 
 TEST_CASE("graphs give their memory back, and a run asks for none" * on_processor()) {
