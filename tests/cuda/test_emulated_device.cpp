@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -17,6 +18,7 @@
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
 #include <keratin/core/internal/backend.h>
+#include <keratin/core/internal/sanitized.h>
 #include <keratin/core/internal/tensor_data.h>
 #include <keratin/core/kernels.h>
 #include <keratin/core/memory.h>
@@ -335,20 +337,47 @@ TEST_CASE("a step with every loss and metric of the library is repeated as a gra
     return graphs_in_five_steps(model, {x}, {y}, options);
   };
   const Golden &losses = golden("losses"), &metrics = golden("metrics");
-  for (const auto& [name, object] : golden_cases("loss")) {
-    CAPTURE(name);
+  for (const auto& golden_case : golden_cases("loss")) {
+    const auto& [name, object] = golden_case;
+    CAPTURE(golden_case.first);
     const Option* reduction = find_option(object.config, "reduction");
     if (reduction != nullptr && *reduction == Option("none")) continue;
     CHECK(graphs(losses[name + "/y_pred"], losses[name + "/y_true"],
                  {.loss = Loss::from_config(object.class_name, object.config)}) == 4);
   }
   const Loss any([](const Tensor&, const Tensor& y_pred) { return y_pred * 0.0; });
-  for (const auto& [name, object] : golden_cases("metric")) {
-    CAPTURE(name);
+  for (const auto& golden_case : golden_cases("metric")) {
+    const auto& [name, object] = golden_case;
+    CAPTURE(golden_case.first);
     const AnyMetric metric = AnyMetric::from_config(object.class_name, object.config);
     CHECK(graphs(metrics[name + "/y_pred0"], metrics[name + "/y_true0"],
                  {.loss = any, .metrics = {metric}}) == 4);
   }
+}
+
+// Under sanitizers blocks of two sizes are never one.
+TEST_CASE("graphs share their memory" * on_processor() * doctest::skip(sanitized)) {
+  auto scope = device("cuda:0");
+  auto reserved = [](int kinds) {
+    release_cached_memory();
+    const std::int64_t before = memory_stats("cuda:0").bytes_reserved;
+    Sequential model({Dense(32), Dense(32), Dense(32), Dense(2)});
+    model.compile({.optimizer = "sgd", .loss = "mse"});
+    auto begin = [kinds] {
+      return [kinds, i = 0]() mutable -> std::optional<Batch> {
+        if (i == 4 * kinds) return {};
+        const std::int64_t rows = 512 - i++ % kinds;
+        return Batch{{ones({rows, 4})}, {ones({rows, 2})}};
+      };
+    };
+    const std::int64_t graphs = emulation::counts().graphs;
+    model.fit(Dataset(begin), {.verbose = 0});
+    CHECK(emulation::counts().graphs == graphs + 3 * kinds);
+    return memory_stats("cuda:0").bytes_reserved - before;
+  };
+  const std::int64_t one = reserved(1);
+  CHECK(one > 4 * 512 * 32 * 4);
+  CHECK(reserved(8) < 3 * one);  // but for the batches, and what a step hands out: gradients
 }
 
 TEST_CASE("graphs give their memory back, and a run asks for none" * on_processor()) {
