@@ -1,6 +1,10 @@
+// Plans of loops, as core/internal/loop.h describes them.
+
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include <keratin/core/internal/loop.h>
 #include <keratin/core/internal/tensor_data.h>

@@ -94,7 +94,7 @@ class ConvLSTMCell : public RNNCell {
 
   void begin_sequence(std::int64_t batch) override {
     const ConvLSTMOptions& o = options_;
-    end_sequence();  // of one that ended in an error
+    end_sequence();  // which a loop of one's own may not have called
     if (!training()) return;
     Random& source = random(o.seed);
     const Shape x = input_shape().with(0, batch), h = output_shape().inserted(0, batch);
@@ -104,9 +104,10 @@ class ConvLSTMCell : public RNNCell {
       recurrent_masks_.push_back(dropout_mask(h, o.recurrent_dropout, dtype(), source, device()));
   }
 
+  // Threads that predict at the same time share a cell: what has no masks is not written to.
   void end_sequence() override {
-    input_masks_.clear();
-    recurrent_masks_.clear();
+    for (Tensors* masks : {&input_masks_, &recurrent_masks_})
+      if (!masks->empty()) masks->clear();
   }
 
   Tensors step(const Tensor& x, const Tensors& states) override {

@@ -6,6 +6,7 @@
 #include <keratin/autograd/tape.h>
 #include <keratin/core/create.h>
 #include <keratin/layers/internal/context.h>
+#include <keratin/layers/internal/end_of_sequence.h>
 #include <keratin/layers/internal/named.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/rnn.h>
@@ -243,6 +244,7 @@ Tensors RNN::run(const Tensor& inputs, const Tensors& initial_state) {
   }
 
   Tensors states = first_states(initial_state, batch), result;
+  EndOfSequence end(cell());
   cell().begin_sequence(batch);
   const bool sequences = options_.return_sequences;
   if (time > 0 && FusedSequence::takes(cell(), x)) {
@@ -258,7 +260,6 @@ Tensors RNN::run(const Tensor& inputs, const Tensors& initial_state) {
       result.insert(result.end(), states.begin(), states.end());
     }
   }
-  cell().end_sequence();
   if (mask.defined() && options_.zero_output_for_mask && time > 0)
     result[0] =
         where(fitted(sequences ? mask : slice(mask, {all, -1}), result[0].rank()), result[0], 0.0);

@@ -3,6 +3,7 @@
 #include <keratin/autograd/ops.h>
 #include <keratin/core/create.h>
 #include <keratin/layers/core_layers.h>
+#include <keratin/layers/internal/end_of_sequence.h>
 #include <keratin/layers/internal/options.h>
 #include <keratin/layers/rnn_cells.h>
 
@@ -25,10 +26,9 @@ Tensors RNNCell::zero_states(std::int64_t batch, Device device) const {
 }
 
 Tensor RNNCell::call(const Tensor& x) {
+  EndOfSequence end(*this);
   begin_sequence(x.size(0));
-  Tensor output = step(x, zero_states(x.size(0), x.device()))[0];
-  end_sequence();
-  return output;
+  return step(x, zero_states(x.size(0), x.device()))[0];
 }
 
 Shape RNNCell::compute_output_shape(const Shape& input_shape) {
@@ -95,7 +95,7 @@ void GatedCell::build(const Shape& input_shape) {
 
 // With recurrent dropout every gate has masks of its own, as in Keras's implementation 1.
 void GatedCell::begin_sequence(std::int64_t batch) {
-  end_sequence();  // of one that ended in an error
+  end_sequence();  // which a loop of one's own may not have called
   if (!training() || (options_.dropout == 0 && options_.recurrent_dropout == 0)) return;
   Random& source = random(options_.seed);
   const int masks = options_.recurrent_dropout > 0 ? gates_ : 1;

@@ -29,8 +29,8 @@ class RNNCell : public Layer {
 
   /// Called before the first step of a sequence; a cell draws its dropout masks here.
   virtual void begin_sequence(std::int64_t batch);
-  /// Called after the last step; a cell lets go of its masks here. A training step that keeps a
-  /// tensor cannot be repeated as a CUDA graph.
+  /// Called after the last step, also where one has thrown; throws nothing. A cell lets go of its
+  /// masks here: a training step that keeps a tensor cannot be repeated as a CUDA graph.
   virtual void end_sequence();
   /// The number of the state that stands in for the output of a masked step.
   virtual int output_state() const { return 0; }

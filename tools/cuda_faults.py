@@ -1,4 +1,4 @@
-"""Makes faults in core/cuda/, one at a time, and says which test finds each: on the emulated device, without a GPU.
+"""Makes faults in core/cuda/ and what uses it, one at a time, and says which test finds each: on the emulated device.
 
     python3 tools/cuda_faults.py --list                 # the faults; checks that each fits its file
     python3 tools/cuda_faults.py --build DIR            # all: a build, then about a minute of one core for each
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 class Fault(NamedTuple):
     name: str
-    file: str  # in core/cuda
+    file: str  # as seen from core/cuda
     before: str  # text that occurs once in the file
     after: str
 
@@ -70,38 +70,36 @@ FAULTS = [
           "std::make_unique<Entry>(device)", "std::make_unique<Entry>(0)"),
     # --- from tensors to kernels
     Fault("a running sum ignores that it is to run backward", "cuda_kernels.cpp",
-          "raw<void>(x), size, reverse,", "raw<void>(x), size, false && reverse,"),
+          "cuda::cumulative_sum(y, x, size, reverse,", "cuda::cumulative_sum(y, x, size, false,"),
     Fault("softmax runs along the last axis, whichever was asked for", "cuda_kernels.cpp",
-          "cuda::softmax(x.dtype(), raw<void>(y), raw<void>(x), middle(x.shape(), axis)",
-          "cuda::softmax(x.dtype(), raw<void>(y), raw<void>(x), middle(x.shape(), std::max(axis, x.rank() - 1))"),
+          "cuda::softmax(y, x, middle_of(x.shape(), axis)",
+          "cuda::softmax(y, x, middle_of(x.shape(), std::max(axis, x.rank() - 1))"),
     Fault("a product transposes one factor where the other is meant", "cuda_kernels.cpp",
-          "product.transpose_a = one.by_rows != flip;\n    product.transpose_b = two.by_rows != flip;",
-          "product.transpose_a = two.by_rows != flip;\n    product.transpose_b = one.by_rows != flip;"),
+          ".transpose_a = one.by_rows != flip,", ".transpose_a = two.by_rows != flip,"),
     Fault("a product takes the second factor's leading dimension for the first", "cuda_kernels.cpp",
-          "product.lda = one.leading;", "product.lda = two.leading;"),
+          ".lda = one.leading,", ".lda = two.leading,"),
     Fault("a matrix for all products of a batch is taken for many", "cuda_kernels.cpp",
           "x.rank() == 3 ? x.strides()[0] : 0", "x.rank() == 3 ? x.size(1) * x.size(2) : 0"),
     Fault("a product overwrites what it should be added to", "cuda_kernels.cpp",
-          "product.accumulate = accumulate;", "product.accumulate = false;"),
+          ".accumulate = accumulate,", ".accumulate = false,"),
     Fault("a product overwrites its bias", "cuda_kernels.cpp",
           "multiply(c, a, b, accumulate || bias.defined());", "multiply(c, a, b, accumulate);"),
     Fault("a product over nothing leaves its result unwritten", "cuda_kernels.cpp",
           "if (k == 0) return accumulate ? void() : fill(c, 0);", "if (k == 0) return;"),
-    Fault("TF32 is never used", "cuda_kernels.cpp", "product.tf32 = tf32();", "product.tf32 = false;"),
-    Fault("TF32 is always used", "cuda_kernels.cpp", "product.tf32 = tf32();", "product.tf32 = true;"),
+    Fault("TF32 is never used", "cuda_kernels.cpp", ".tf32 = tf32(),", ".tf32 = false,"),
+    Fault("TF32 is always used", "cuda_kernels.cpp", ".tf32 = tf32(),", ".tf32 = true,"),
     Fault("products of a batch that lie apart are not written", "cuda_kernels.cpp",
           "    if (!c.is_contiguous()) copy(c, apart);\n", ""),
     Fault("a batch that runs backward is given to cuBLAS as it is", "cuda_kernels.cpp",
           "x.strides()[0] < 0 ? contiguous(x) : x", "x"),
     Fault("a step ignores whether it is allowed", "cuda_kernels.cpp",
-          "allowed.defined() ? raw<bool>(allowed) : nullptr;",
-          "allowed.defined() && allowed.rank() > 0 ? raw<bool>(allowed) : nullptr;"),
+          "dense[0][0].dtype(), part, allowed,", "dense[0][0].dtype(), part, Tensor(),"),
     Fault("a weight that is not dense does not get its step", "cuda_kernels.cpp",
           "if (!groups[i][k].is_contiguous()) copy(groups[i][k], dense[i][k]);", "(void)k;"),
     Fault("weights beyond those of one launch are left out", "cuda_kernels.cpp",
           "      f(part);\n      part.count = 0;", "      f(part);\n      return;"),
     Fault("a long row is cut into pieces without its tail", "cuda_kernels.cpp",
-          "pieces = (size.n + piece - 1) / piece;", "pieces = size.n / piece;"),
+          "    if (rest > 0) reduce(op, part(partial, pieces, {1}), part(x, pieces * piece, {1, rest}), 1);\n", ""),
     Fault("pieces of a row are always added up", "cuda_kernels.cpp",
           "reduce(op, y, partial, 0);", "reduce(Reduction::sum, y, partial, 0);"),
     Fault("the indices' last digit is not sorted by", "cuda_kernels.cpp",
@@ -119,7 +117,7 @@ FAULTS = [
     Fault("tensors of different devices meet", "cuda_kernels.cpp",
           "if (x.defined() && x.device() != here)", "if (x.defined() && x.device() != here && x.rank() > 8)"),
     # --- elements
-    Fault("less_equal is less", "elements.cu", "return a <= b;", "return a < b;"),
+    Fault("less_equal is less", "../internal/comparison.h", "f(std::less_equal<>{})", "f(std::less<>{})"),
     Fault("a conversion keeps to no bounds", "elements.cu",
           "convert<To>(place.load<From>(1))", "static_cast<To>(place.load<From>(1))"),
     Fault("elements are replaced in place of added to", "elements.cu",
@@ -175,11 +173,10 @@ FAULTS = [
     Fault("each thread tells of its last index out of range", "index.cu",
           "if (!in_range && own == count) {", "if (!in_range) {"),
     Fault("a later index out of range replaces an earlier one", "index.cu",
-          "own == first[0] && fault->found == 0)", "own == first[0])"),
-    Fault("the barrier after the threads' first bad positions is dropped", "index.cu",
-          "first[thread] = own;\n  __syncthreads();", "first[thread] = own;"),
-    Fault("the barrier between two rounds of the first bad position is dropped", "index.cu",
-          "first[thread + half]);\n    __syncthreads();", "first[thread + half]);"),
+          "own == first && fault->found == 0)", "own == first)"),
+    Fault("a block for few indices has a thread too few", "index.cu",
+          "std::bit_ceil(static_cast<unsigned>", "std::bit_floor(static_cast<unsigned>"),
+    Fault("indices beyond the first of each thread are not looked at", "index.cu", "i += blockDim.x)", "i += count)"),
     Fault("gather takes rows as far apart as those of its result", "index.cu",
           "place.quotient * size.n + indices[place.remainder]", "place.quotient * count + indices[place.remainder]"),
     Fault("scatter takes neighbours of a row for rows", "index.cu", "column[j * size.inner]", "column[j]"),
@@ -200,8 +197,9 @@ FAULTS = [
           "reads before\n  __syncthreads();", "reads before"),
     Fault("the barrier before the parts are overwritten is dropped", "recurrent.cu",
           "[thread % sums];\n  __syncthreads();", "[thread % sums];"),
-    Fault("the last barrier of a block's sum is dropped", "elements.cu",
-          "part[thread] += part[thread + half];\n    __syncthreads();", "part[thread] += part[thread + half];"),
+    Fault("a block that has numbers does not add them up", "elements.cu",
+          "if (blockIdx.x * blockDim.x < arrays.size[array]) sum = sum_of_block(sum);",
+          "if (blockIdx.x * blockDim.x + 64 < arrays.size[array]) sum = sum_of_block(sum);"),
     Fault("a quarter of the gates' gradients is left out", "recurrent.cu",
           "k < gates * s.units; k += parts", "k < 3 * s.units; k += parts"),
     Fault("the output's gradient has the wrong rows", "recurrent.cu",
@@ -209,18 +207,44 @@ FAULTS = [
     Fault("the gates of the next step are taken for this one's", "recurrent.cu",
           "s.next_gz[place(", "s.gz[place("),
     Fault("the last sum of a piece is taken from the one before", "cuda_kernels.cpp",
-          "row(y, summed - 1, {pieces}, {summed})", "row(y, summed - 2, {pieces}, {summed})"),
+          "{summed, 1}, summed - 1));", "{summed, 1}, summed - 2));"),
     Fault("two threads use cuBLAS at once", "cuda_kernels.cpp",
           "    std::lock_guard lock(device_.multiplying);\n", ""),
     Fault("only the first block's numbers are looked at", "elements.cu",
           "for_elements(count, [&](std::int64_t i) { sum += sums[i]; });", "if (threadIdx.x == 0) sum = sums[0];"),
+    # --- which steps a graph repeats
+    Fault("a graph is repeated with TF32 or without, whatever is asked for", "../../training/step_graphs.cpp",
+          "Key key{tf32()};", "Key key{false};"),
+    Fault("a graph is repeated for batches of another length", "../../training/step_graphs.cpp",
+          "        key.push_back(static_cast<std::uint64_t>(t.size(axis)));\n", ""),
+    Fault("a graph is repeated for batches of another dtype", "../../training/step_graphs.cpp",
+          "key.push_back(t.defined() ? static_cast<std::uint64_t>(t.dtype()) : 0xff);",
+          "key.push_back(t.defined() ? 0 : 0xff);"),
+    Fault("a graph is repeated though a weight is elsewhere", "../../training/step_graphs.cpp",
+          "    key.push_back(reinterpret_cast<std::uintptr_t>(raw<void>(weight)));\n", ""),
+    Fault("a graph is repeated though a weight is frozen", "../../training/step_graphs.cpp",
+          "<< 1 | weight.trainable()", "<< 1"),
+    Fault("graphs do not share their memory", "graphs.cpp", "std::make_unique<CudaGraph>(memory_, drawn)",
+          "std::make_unique<CudaGraph>(std::make_shared<Memory>(memory_->device()), drawn)"),
+    Fault("a capture's second error hides the first", "graphs.cpp",
+          "    } catch (const std::runtime_error&) {\n    }\n", "    } catch (const std::logic_error&) {\n    }\n"),
+    Fault("captures of the second device are on the first", "cuda_backend.cpp",
+          "capture_stream_ = make_stream(index);", "capture_stream_ = make_stream(0);"),
+    Fault("a recurrent cell keeps its dropout masks", "../../layers/rnn.cpp", "  EndOfSequence end(cell());\n", ""),
+    Fault("stacked cells keep their dropout masks", "../../layers/rnn_cells.cpp",
+          "as_cell(cell).end_sequence();", "(void)cell;"),
+    # --- steps of the optimizer
+    Fault("a weight without elements stops the step of the others", "pointwise.h",
+          "*std::max_element(groups.size", "*std::min_element(groups.size"),
+    Fault("all weights have the size of the first", "pointwise.h",
+          "for_elements(groups.size[group],", "for_elements(groups.size[0],"),
     # --- reductions
-    Fault("the barrier after the lanes' shares is dropped", "reduce.cu",
+    Fault("the barrier after the lanes' shares is dropped", "block.h",
           "part[thread] = x;\n  __syncthreads();", "part[thread] = x;"),
-    Fault("the barrier between two levels of the tree is dropped", "reduce.cu",
-          "part[thread + half * share.apart]);\n    __syncthreads();", "part[thread + half * share.apart]);"),
-    Fault("the barrier before shared memory is used again is dropped", "reduce.cu",
-          "share.lane * share.apart];\n  __syncthreads();", "share.lane * share.apart];"),
+    Fault("the barrier between two levels of the tree is dropped", "block.h",
+          "part[thread + half * place.apart]);\n    __syncthreads();", "part[thread + half * place.apart]);"),
+    Fault("a column has half of its lanes", "reduce.cu", "lane = size.inner == 1 ? thread % lanes : thread / columns;",
+          "lane = size.inner == 1 ? thread % lanes / 2 * 2 : thread / columns;"),
     Fault("the barrier before a running sum's look back is dropped", "reduce.cu",
           "part[thread] = x;\n    __syncthreads();", "part[thread] = x;"),
     Fault("the barrier after a running sum's look back is dropped", "reduce.cu",
@@ -228,8 +252,12 @@ FAULTS = [
     Fault("the largest of negative numbers is 0", "reduce.cu", "? -INFINITY\n", "? 0.0\n"),
     Fault("the last columns have no block", "reduce.cu",
           "(total + columns - 1) / columns)", "std::max<std::int64_t>(1, total / columns))"),
-    Fault("the last piece of a row goes on behind its end", "reduce.cu",
-          "  if (share.stride == 1) share.n = std::min(share.n, length - share.begin);\n", ""),
+    Fault("the shortcut for one long row is taken for columns", "cuda_kernels.cpp",
+          "if (size.outer * size.inner != 1 ||", "if (size.outer != 1 ||"),
+    Fault("no row at all takes the shortcut for one long row", "cuda_kernels.cpp",
+          "if (size.outer * size.inner != 1 ||", "if (size.outer * size.inner > 1 ||"),
+    Fault("the shortcut for the sums of one long row is taken for several rows", "cuda_kernels.cpp",
+          "if (size.outer * size.inner == 1 && size.n > 2", "if (size.inner == 1 && size.n > 2"),
     Fault("of equal elements argmax finds the last", "reduce.cu",
           "return x.index < y.index ? x : y;", "return x.index > y.index ? x : y;"),
     Fault("argmax passes over NaN", "reduce.cu", " || (x != x && y == y);", ";"),
@@ -374,7 +402,7 @@ def try_fault(fault, trial):
         compiles, output = trial.build()
         if not compiles:
             return "does not compile", output[-2000:]
-        in_kernel = fault.file.endswith((".cu", "loop.h", "number.h", "pointwise.h", "cuda_kernels.cpp"))
+        in_kernel = not fault.file.endswith(("backend.cpp", "graphs.cpp", "pool.cpp", "rnn.cpp", "rnn_cells.cpp"))
         found = trial.find([OPS, *RUNS] if in_kernel else RUNS)
         return ("caught", found) if found else ("missed", "MISSED")
     finally:

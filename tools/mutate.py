@@ -40,6 +40,7 @@ HEADERS = {
     "core/functions.h": [SIMD, PLAIN, "autograd/ops_pointwise.cpp"],
     "core/cpu/loops.h": [SIMD, PLAIN, "core/cpu/cpu_kernels.cpp"],
     "core/cpu/plain_loops.h": ["core/cpu/cpu_kernels.cpp"],
+    "core/internal/comparison.h": ["core/cpu/cpu_kernels.cpp"],
     "core/cpu/reductions.h": [SIMD, PLAIN],
     "core/cpu/packed.h": [SIMD],
     "core/cpu/simd.h": [SIMD],

@@ -1,3 +1,5 @@
+// Cuts a loop for the threads: the outermost axis, or a single row, in pieces.
+
 #include <algorithm>
 
 #include <keratin/core/cpu/run_loop.h>

@@ -102,7 +102,7 @@ class CudaKernels final : public Kernels {
 
   void reduce(Reduction op, const Tensor& y, const Tensor& x, int axis) const override {
     const Middle size = middle_of(x.shape(), axis);
-    if (size.outer * size.inner > 1 || size.n <= piece)
+    if (size.outer * size.inner != 1 || size.n <= piece)
       return cuda::reduce(op, y, x, size, on("reduce"));
     // A long row to one number: pieces of it first, by a block each, then what these gave.
     const std::int64_t pieces = size.n / piece, rest = size.n % piece;

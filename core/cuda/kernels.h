@@ -2,7 +2,6 @@
 // sizes fit; see core/kernels.h for what each computes. Plain C++, without nvcc's words.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <type_traits>
@@ -28,8 +27,8 @@ struct DeviceLoop : Loop {
   double value[max_operands] = {};  // of the inputs that are numbers
 };
 
-/// The elements of a dense tensor. Becomes a pointer to elements of their type, which is null where
-/// the tensor is undefined. Indices, keys, places and counts are int32.
+/// The elements of a dense tensor. They convert to a pointer to their type, which is null where the
+/// tensor is undefined. Indices, keys, places and counts are int32.
 struct Elements {
   DType dtype;
   void* data;

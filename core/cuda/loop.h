@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <stdexcept>
+#include <string>
+#include <type_traits>
 
 #include <keratin/core/cuda/block.h>
 #include <keratin/core/cuda/kernels.h>
@@ -16,7 +18,8 @@ inline unsigned blocks_for(std::int64_t total) {
   return static_cast<unsigned>(std::min<std::int64_t>((total + block_size - 1) / block_size, 8192));
 }
 
-/// Launches a kernel whose threads share out `total` elements by for_elements; none for none.
+/// Launches a kernel whose threads share out `total` elements by for_elements; none for none. A
+/// block may have any number of threads, so that `across` is not for these kernels.
 template <class... P>
 void launch_for(std::int64_t total, void (*kernel)(P...), Stream stream,
                 std::type_identity_t<P>... arguments) {
@@ -82,6 +85,7 @@ void with_type(DType dtype, const F& f) {
   if (!known) throw std::logic_error("cuda: there is no kernel for " + std::string(name_of(dtype)));
 }
 
+/// The same for each type that a tensor may have.
 template <class F>
 void with_any_type(DType dtype, const F& f) {
   with_type<bool, std::int32_t, float, double>(dtype, f);

@@ -23,8 +23,9 @@ int columns_per_block(const Middle& size) {
   return columns;
 }
 
-/// Launches a kernel with a block for every few columns; its first parameters are these two. A
-/// column has no more lanes than elements, but for a power of two.
+/// Launches a kernel with a block for every few columns; its first parameters are the sizes and
+/// that number of columns. A column has as many lanes as elements, rounded up to a power of two, as
+/// far as the block has threads.
 template <class... P>
 void launch_along(const Middle& size, void (*kernel)(Middle, int, P...), Stream stream,
                   std::type_identity_t<P>... arguments) {

@@ -21,7 +21,7 @@ using Graph = struct GraphState*;  // launches and copies that a capture noted
 
 /// How many devices can be used; where that is none, `why` says the reason.
 int device_count(std::string& why);
-/// Bytes of memory that it has.
+/// Bytes of memory that a device has.
 std::size_t memory_size(int device);
 
 /// Memory of a device; null where none is left.

@@ -121,6 +121,28 @@ CUDA_TEST_CASE("a convolutional LSTM's steps have the bits of single ops") {
   }));
 }
 
+CUDA_TEST_CASE("recurrent layers with dropout have the bits of single ops") {
+  const Tensor x = Random(2).normal({20, 3, 5}), y = Random(3).normal({20, 2});
+  const std::function<AnyLayer()> layers[] = {
+      [] { return LSTM(4, {.recurrent_dropout = 0.3}); },
+      [] { return GRU(4, {.dropout = 0.2, .recurrent_dropout = 0.3}); },
+      [] { return SimpleRNN(4, {.dropout = 0.2, .recurrent_dropout = 0.3}); },
+      [] { return Bidirectional(LSTM(4, {.dropout = 0.2})); },
+      [] {
+        return RNN(
+            StackedRNNCells(LSTMCell(4, {.dropout = 0.2}), GRUCell(3, {.recurrent_dropout = 0.3})));
+      }};
+  for (const auto& layer : layers) {
+    CAPTURE(layer()->class_name());
+    CHECK(same_with_graphs(
+        [&] {
+          return Sequential({layer(), Dense(2)});
+        },
+        squared,
+        [&](Model& m) { return m.fit(x, y, {.batch_size = 5, .epochs = 2, .verbose = 0}); }));
+  }
+}
+
 CUDA_TEST_CASE("metrics of counts are part of a graph") {
   const Tensor x = Random(2).normal({64, 5}),
                y = (Random(3).uniform({64, 1}) > 0.6).astype(float32);
@@ -192,7 +214,7 @@ CUDA_TEST_CASE("what changes a step between batches changes what is repeated") {
   }
 }
 
-CUDA_TEST_CASE("batches that differ only in their length or their dtype have graphs of their own") {
+CUDA_TEST_CASE("batches that differ only in their length or their dtype do not share a graph") {
   auto numbers = [](int i, const Shape& shape, DType dtype) {
     return (Random(static_cast<std::uint64_t>(i)).normal(shape, 0, 3, float64)).astype(dtype);
   };

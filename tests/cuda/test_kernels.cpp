@@ -193,6 +193,7 @@ CUDA_TEST_CASE("long rows side by side, and long columns, are each reduced and s
     CHECK(distance(max(there * there, {axis}), max(x * x, {axis})) == 0);
     CHECK(distance(cumsum(there, axis), cumsum(x, axis)) == 0);
   }
+  CHECK(sum(zeros({0, n}, float32, "cuda:0"), {1}).to("cpu").shape() == Shape{0});
 }
 
 CUDA_TEST_CASE("booleans are searched, summed up, chosen and compared") {
