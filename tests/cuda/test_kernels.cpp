@@ -103,17 +103,21 @@ CUDA_TEST_CASE("an index out of range is an error when somebody waits, and the d
 
 CUDA_TEST_CASE("of several indices out of range the first is told, whoever meets it") {
   const Tensor x = ones({4, 3}, float32, "cuda:0");
-  for (std::int64_t first : {0, 5, 700, 1023, 1024, 2500, 66'000}) {
+  auto check = [&](std::int64_t count, std::int64_t first, const std::vector<std::int64_t>& later) {
+    CAPTURE(count);
     CAPTURE(first);
-    Tensor indices = zeros({first + 2500}, int32, "cpu");
-    for (std::int64_t later : {first + 1, first + 900, first + 1024, first + 2048})
-      indices[later].assign(-7);
+    Tensor indices = zeros({count}, int32, "cpu");
+    for (std::int64_t place : later) indices[place].assign(-7);
     indices[first].assign(9);
     take(x, indices.to("cuda:0"), 0);
     take(x, tensor({8}, int32, "cuda:0"), 0);
     CHECK(error_of([&] { sum(x).item(); }) == "take: index 9 at position " + std::to_string(first) +
                                                   " is out of range for an axis of 4");
-  }
+  };
+  for (std::int64_t first : {0, 5, 700, 1023, 1024, 2500, 66'000})
+    check(first + 2500, first, {first + 1, first + 900, first + 1024, first + 2048});
+  for (std::int64_t count : {1, 3, 7, 100})
+    for (std::int64_t first = 0; first < count; ++first) check(count, first, {count - 1});
 }
 
 CUDA_TEST_CASE("numbers that are not finite are found wherever they are") {
