@@ -254,8 +254,6 @@ FAULTS = [
           "(total + columns - 1) / columns)", "std::max<std::int64_t>(1, total / columns))"),
     Fault("the shortcut for one long row is taken for columns", "cuda_kernels.cpp",
           "if (size.outer * size.inner != 1 ||", "if (size.outer != 1 ||"),
-    Fault("no row at all takes the shortcut for one long row", "cuda_kernels.cpp",
-          "if (size.outer * size.inner != 1 ||", "if (size.outer * size.inner > 1 ||"),
     Fault("the shortcut for the sums of one long row is taken for several rows", "cuda_kernels.cpp",
           "if (size.outer * size.inner == 1 && size.n > 2", "if (size.inner == 1 && size.n > 2"),
     Fault("of equal elements argmax finds the last", "reduce.cu",
