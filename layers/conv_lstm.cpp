@@ -94,7 +94,7 @@ class ConvLSTMCell : public RNNCell {
 
   void begin_sequence(std::int64_t batch) override {
     const ConvLSTMOptions& o = options_;
-    end_sequence();  // which a loop of one's own may not have called
+    end_sequence();  // the loop before may have been one that does not call it
     if (!training()) return;
     Random& source = random(o.seed);
     const Shape x = input_shape().with(0, batch), h = output_shape().inserted(0, batch);

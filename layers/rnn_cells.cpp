@@ -95,7 +95,7 @@ void GatedCell::build(const Shape& input_shape) {
 
 // With recurrent dropout every gate has masks of its own, as in Keras's implementation 1.
 void GatedCell::begin_sequence(std::int64_t batch) {
-  end_sequence();  // which a loop of one's own may not have called
+  end_sequence();  // the loop before may have been one that does not call it
   if (!training() || (options_.dropout == 0 && options_.recurrent_dropout == 0)) return;
   Random& source = random(options_.seed);
   const int masks = options_.recurrent_dropout > 0 ? gates_ : 1;
